@@ -1,0 +1,1 @@
+//! MTProto as a sans-IO core: links, sessions and key exchange for both ends.
