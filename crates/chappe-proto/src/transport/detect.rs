@@ -1,0 +1,121 @@
+//! Recognising what a peer speaks from its first bytes.
+
+use bytes::{Buf, BytesMut};
+
+use super::obfuscated::{HEADER, Streams};
+use super::{Codec, Framing, Secret, Transport};
+
+/// What a listener accepts. Everything else is a stranger, whom it does not answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DetectConfig {
+    /// The transports served. Default: all. Fewer rows make a port harder to find by probing.
+    pub transports: Vec<Transport>,
+    /// Secrets of which an obfuscated peer has to know one. Default: none, and none is asked for.
+    /// Each costs every obfuscated connection a hash and an AES key.
+    pub secrets: Vec<Secret>,
+    /// Report plain HTTP. Default: no.
+    pub http: bool,
+    /// Report what may become a WebSocket. Default: no.
+    pub websocket: bool,
+    /// Report TLS, real or imitated. Default: no; one obfuscated peer in 2²⁴ that ignores our
+    /// advice looks like it.
+    pub tls: bool,
+}
+
+impl Default for DetectConfig {
+    fn default() -> Self {
+        Self {
+            transports: Transport::ALL.to_vec(),
+            secrets: Vec::new(),
+            http: false,
+            websocket: false,
+            tls: false,
+        }
+    }
+}
+
+/// Recognises peers by the first bytes of their connections.
+///
+/// It keeps nothing between calls: one serves all connections of a listener. The deadline for
+/// those first bytes is the caller's.
+#[derive(Clone, Debug, Default)]
+pub struct Detect {
+    config: DetectConfig,
+}
+
+/// What the first bytes say.
+#[derive(Debug)]
+pub enum Detected {
+    /// Not enough yet; nothing was consumed.
+    NeedMore,
+    /// A transport, whose tag or header was consumed: the rest of the input is the codec's, at
+    /// first with [`HANDSHAKE_LIMIT`](super::HANDSHAKE_LIMIT).
+    ///
+    /// With it the dc field of the header, if the peer knew a secret; without one many clients
+    /// fill the field with chance.
+    Codec(Codec, Option<i16>),
+    /// `POST`, `HEAD` or `OPTI`: a request of HTTP; nothing was consumed.
+    Http,
+    /// `GET `: a request that may ask for a WebSocket; nothing was consumed.
+    WebSocketOrHttpGet,
+    /// A TLS record with a ClientHello; nothing was consumed.
+    Tls,
+    /// None of what is served. Nothing was consumed. To be read and discarded without an answer
+    /// until the deadline, for both an answer and a close would help who looks for us.
+    Unknown,
+}
+
+impl Detect {
+    /// For a listener that serves what `config` names.
+    pub fn new(config: DetectConfig) -> Self {
+        Self { config }
+    }
+
+    /// Decides what the peer speaks. The order of the tests is part of the protocol: a client
+    /// avoids exactly these openings when it draws an obfuscation header.
+    pub fn handle(&self, input: &mut BytesMut) -> Detected {
+        match input[..] {
+            [] => Detected::NeedMore,
+            [0xef, ..] => self.plain(Framing::Abridged, 1, input),
+            [_, _, _] | [_, _] | [_] => Detected::NeedMore,
+            [0xee, 0xee, 0xee, 0xee, ..] => self.plain(Framing::Intermediate, 4, input),
+            [0xdd, 0xdd, 0xdd, 0xdd, ..] => self.plain(Framing::Padded, 4, input),
+            [b'P', b'O', b'S', b'T', ..]
+            | [b'H', b'E', b'A', b'D', ..]
+            | [b'O', b'P', b'T', b'I', ..] => served(self.config.http, Detected::Http),
+            [b'G', b'E', b'T', b' ', ..] => {
+                served(self.config.http || self.config.websocket, Detected::WebSocketOrHttpGet)
+            }
+            // Three bytes: the fourth is the high half of a length that may be anything.
+            [0x16, 0x03, 0x01, ..] if self.config.tls => Detected::Tls,
+            [_, _, _, _, 0, 0, 0, 0, ..] => self.plain(Framing::Full, 0, input),
+            _ => self.obfuscated(input),
+        }
+    }
+
+    fn plain(&self, framing: Framing, tag_len: usize, input: &mut BytesMut) -> Detected {
+        if !self.config.transports.contains(&Transport::plain(framing)) {
+            return Detected::Unknown;
+        }
+        input.advance(tag_len);
+        Detected::Codec(Codec::server(framing, None), None)
+    }
+
+    fn obfuscated(&self, input: &mut BytesMut) -> Detected {
+        let Some(header) = input.first_chunk::<HEADER>() else { return Detected::NeedMore };
+        let Some((streams, framing, dc)) = Streams::server(header, &self.config.secrets) else {
+            return Detected::Unknown;
+        };
+        let codec = Codec::server(framing, Some(streams));
+        if !self.config.transports.contains(&codec.transport()) {
+            return Detected::Unknown;
+        }
+        input.advance(HEADER);
+        Detected::Codec(codec, (!self.config.secrets.is_empty()).then_some(dc))
+    }
+}
+
+fn served(enabled: bool, detected: Detected) -> Detected {
+    if enabled { detected } else { Detected::Unknown }
+}
