@@ -125,3 +125,79 @@ fn is_reserved(header: &[u8; HEADER]) -> bool {
 pub(super) const HEADER: usize = 64;
 const TAG: usize = 56;
 const DC: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Rules:  OBF-03, OBF-06: the keys of both streams, and where the tag and dc field stand.
+    /// Source: `obfuscation.json`, 14 connections.
+    #[test]
+    fn client_header_is_the_published_one() {
+        for case in vectors()["cases"].as_array().unwrap() {
+            let secret = case["secret"].as_str().map(|secret| Secret::from(fixed(secret)));
+            let header: [u8; HEADER] = fixed(case["random"].as_str().unwrap());
+            let tag: [u8; 4] = fixed(&case["init_plain"].as_str().unwrap()[112..120]);
+            // The two bytes are random where the case names no data centre.
+            let dc = case["dc"].as_i64().map(|dc| i16::try_from(dc).unwrap());
+            let dc = dc.unwrap_or(i16::from_le_bytes([header[DC], header[DC + 1]]));
+
+            let (mut client, wire) = Streams::client_from(header, tag, dc, secret.as_ref());
+            assert_eq!(hex::encode(wire), case["init_wire"].as_str().unwrap(), "{}", case["name"]);
+            for piece in case["stream"].as_array().unwrap() {
+                let mut bytes = hex::decode(piece["plain"].as_str().unwrap()).unwrap();
+                match piece["dir"].as_str().unwrap() {
+                    "c2s" => client.outbound.apply(&mut bytes),
+                    _ => client.inbound.apply(&mut bytes),
+                }
+                assert_eq!(hex::encode(bytes), piece["wire"].as_str().unwrap(), "{}", case["name"]);
+            }
+        }
+    }
+
+    /// Rules:  OBF-01, OBF-05: no header opens like another protocol, a TLS record of any length
+    ///         included.
+    /// Source: `obfuscation.json`, `nonce_rules`.
+    #[test]
+    fn header_that_opens_like_another_protocol_is_refused() {
+        for rule in vectors()["nonce_rules"].as_array().unwrap() {
+            let prefix: [u8; 4] = fixed(rule["random_prefix"].as_str().unwrap());
+            let second: [u8; 4] = fixed(rule["second_word"].as_str().unwrap());
+            let mut header = [0x55; HEADER];
+            header[..4].copy_from_slice(&prefix);
+            header[4..8].copy_from_slice(&second);
+            // The published rule lets this one pass, the stricter one does not.
+            let accept = rule["accept"].as_bool().unwrap() && prefix != [0x16, 0x03, 0x01, 0x06];
+            assert_eq!(is_reserved(&header), !accept, "{rule}");
+        }
+    }
+
+    /// Rules: OBF-01, OBF-02: all 64 bytes are drawn again, not only those that were wrong.
+    #[test]
+    fn refused_header_is_drawn_again_as_a_whole() {
+        let mut drawn = 0;
+        let header = draw(|header| {
+            drawn += 1;
+            header.fill(drawn);
+            match drawn {
+                1 => header[0] = 0xef,
+                2 => header[4..8].fill(0),
+                3 => header[..4].copy_from_slice(&[0x16, 0x03, 0x01, 0xff]),
+                _ => {}
+            }
+        });
+        assert_eq!(header, [4; HEADER]);
+    }
+
+    fn vectors() -> Value {
+        const FILE: &str =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/spec/vectors/obfuscation.json");
+        serde_json::from_str(&std::fs::read_to_string(FILE).unwrap()).unwrap()
+    }
+
+    fn fixed<const N: usize>(text: &str) -> [u8; N] {
+        hex::decode(text).unwrap().try_into().unwrap()
+    }
+}
