@@ -11,8 +11,34 @@ use super::declaration::Declaration;
 /// The whole schema in our order. Fails on an id that does not verify or that is used twice.
 pub(crate) fn arrange(source: &str) -> Result<String> {
     let mut namespaces: BTreeMap<String, Namespace> = BTreeMap::new();
+    for (kind, declaration) in declarations(source)? {
+        let namespace = namespaces.entry(declaration.namespace().to_owned()).or_default();
+        match kind {
+            Kind::Function => namespace.functions.push(declaration),
+            Kind::Type => {
+                namespace.types.entry(declaration.result.clone()).or_default().push(declaration);
+            }
+        }
+    }
+    let mut out = format!("// LAYER {}\n", layer(source)?);
+    for namespace in namespaces.into_values() {
+        namespace.write(&mut out);
+    }
+    Ok(out)
+}
+
+/// Which section a declaration stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Type,
+    Function,
+}
+
+/// Every declaration of a schema, in the order of the source.
+fn declarations(source: &str) -> Result<Vec<(Kind, Declaration)>> {
+    let mut found = Vec::new();
     let mut owners: HashMap<u32, String> = HashMap::new();
-    let mut in_functions = false;
+    let mut kind = Kind::Type;
     let code = without_comments(source);
     let mut rest = code.as_str();
     // A section mark has no `;` of its own, so it leads the declaration that follows it.
@@ -20,9 +46,9 @@ pub(crate) fn arrange(source: &str) -> Result<String> {
         let mut text = declaration.trim();
         while let Some(marked) = text.strip_prefix("---") {
             let (section, next) = marked.split_once("---").context("unfinished section mark")?;
-            in_functions = match section {
-                "functions" => true,
-                "types" => false,
+            kind = match section {
+                "functions" => Kind::Function,
+                "types" => Kind::Type,
                 _ => bail!("unknown section `{section}`"),
             };
             text = next.trim();
@@ -31,23 +57,13 @@ pub(crate) fn arrange(source: &str) -> Result<String> {
         if let Some(owner) = owners.insert(declaration.id, declaration.name.clone()) {
             bail!("{owner} and {} share the id {:08x}", declaration.name, declaration.id);
         }
-        let namespace = namespaces.entry(declaration.namespace().to_owned()).or_default();
-        if in_functions {
-            namespace.functions.push(declaration);
-        } else {
-            namespace.types.entry(declaration.result.clone()).or_default().push(declaration);
-        }
+        found.push((kind, declaration));
         rest = after;
     }
     if !rest.trim().is_empty() {
         bail!("text after the last declaration: `{}`", rest.trim());
     }
-
-    let mut out = format!("// LAYER {}\n", layer(source)?);
-    for namespace in namespaces.into_values() {
-        namespace.write(&mut out);
-    }
-    Ok(out)
+    Ok(found)
 }
 
 /// The number in the `// LAYER n` line.
@@ -122,5 +138,29 @@ mod tests {
     fn id_used_twice_is_refused() {
         let error = arrange("// LAYER 7\ntrue#3fedd339 = True;\ntrue#3fedd339 = True;\n");
         assert_eq!(error.unwrap_err().to_string(), "true and true share the id 3fedd339");
+    }
+
+    /// Rule:   the service schema verifies, and says of what it shares with the API just the same.
+    /// Source: docs/spec/01-tl.md §2, 05-service-messages.md §1.
+    #[test]
+    fn service_schema_verifies_and_agrees_with_the_api() {
+        let service = declarations(include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../crates/chappe-proto/schema/mtproto.tl"
+        )))
+        .unwrap();
+        let api = declarations(include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../crates/chappe-api/schema/api.tl"
+        )))
+        .unwrap();
+        let mut shared = 0;
+        for (kind, ours) in &service {
+            if let Some(theirs) = api.iter().find(|(_, other)| other.id == ours.id) {
+                assert_eq!(&(*kind, ours.clone()), theirs);
+                shared += 1;
+            }
+        }
+        assert_eq!(shared, 26, "4 primitives, 9 arguments of wrappers, 11 wrappers, 2 of auth");
     }
 }
