@@ -150,7 +150,8 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// The connection has to be closed. `input` keeps its place and gives the same error again.
+    /// The connection has to be closed: `input` keeps its place and gives the same error again.
+    /// Only [`FrameError::TooLong`] can be mended, by a limit the frame is within.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         if let Some(streams) = &mut self.streams {
             streams.inbound.apply(&mut input[self.clear..]);
