@@ -150,19 +150,14 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// The connection has to be closed. `input` keeps its place and gives the same error again.
+    /// The connection has to be closed: `input` keeps its place and gives the same error again.
+    /// Only [`FrameError::TooLong`] can be mended, by a limit the frame is within.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
         if let Some(streams) = &mut self.streams {
             streams.inbound.apply(&mut input[self.clear..]);
             self.clear = input.len();
         }
-        let head = match self.framing {
-            Framing::Abridged => abridged::head(input, self.end, self.limit)?,
-            Framing::Intermediate => intermediate::head(input, self.end, self.limit, false)?,
-            Framing::Padded => intermediate::head(input, self.end, self.limit, true)?,
-            Framing::Full => full::head(input, self.end, self.limit, self.received)?,
-        };
-        match head {
+        match self.head(input, self.limit)? {
             Head::Short => Ok(None),
             Head::Word(word) => {
                 self.take(input, WORD);
@@ -183,6 +178,27 @@ impl Codec {
                 bytes.truncate(body);
                 Ok(Some(control.unwrap_or(Frame::Packet { bytes, quick_ack_wanted })))
             }
+        }
+    }
+
+    /// What has come of the content of the frame that [`next`](Self::next) waits for, or has
+    /// refused for its length alone; empty while its header is not there.
+    ///
+    /// A server learns from it which key the packet is for, before it decides to hold the rest.
+    pub fn begun<'a>(&self, input: &'a [u8]) -> &'a [u8] {
+        let clear = if self.streams.is_some() { self.clear } else { input.len() };
+        match self.head(&input[..clear], usize::MAX) {
+            Ok(Head::Frame { header, body, .. }) => &input[header..clear.min(header + body)],
+            _ => &[],
+        }
+    }
+
+    fn head(&self, input: &[u8], limit: usize) -> Result<Head, FrameError> {
+        match self.framing {
+            Framing::Abridged => abridged::head(input, self.end, limit),
+            Framing::Intermediate => intermediate::head(input, self.end, limit, false),
+            Framing::Padded => intermediate::head(input, self.end, limit, true),
+            Framing::Full => full::head(input, self.end, limit, self.received),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The four framings: lengths, flags, padding, numbers.
 
+use std::collections::HashSet;
+
 use bytes::{BufMut, BytesMut};
 use chappe_proto::transport::{
     Codec, Frame, FrameError, Framing, HANDSHAKE_LIMIT, PACKET_MAX, PacketSize, Transport,
@@ -166,6 +168,17 @@ fn padding_is_drawn_uniformly_and_short_from_a_server() {
     check_padding(client(PADDED), 16);
     check_padding(server(Framing::Padded), 4);
 
+    let mut sender = server(Framing::Padded);
+    let rng = &mut rng(7);
+    let paddings: HashSet<Vec<u8>> = (0..100)
+        .map(|_| {
+            let mut out = BytesMut::new();
+            sender.put(&[&[1; 40]], &mut out, rng).unwrap();
+            out[44..].to_vec()
+        })
+        .collect();
+    assert!(paddings.len() > 50, "{paddings:?}");
+
     let wire = [&[39, 0, 0, 0][..], &[1; 39]].concat();
     assert_eq!(frames(&mut client(PADDED), &wire).unwrap(), [packet(&[1; 39])]);
 }
@@ -182,6 +195,11 @@ fn full_length_is_checked() {
     }
     check_server(17, FrameError::Misaligned { got: 17 });
     check_server(0x8000_0010, FrameError::TooLong { limit: HANDSHAKE_LIMIT, got: 0x8000_0010 });
+
+    let mut codec = server(Framing::Full);
+    codec.set_limit(usize::MAX);
+    let expected = Err(FrameError::TooLong { limit: usize::MAX, got: 0x8000_0010 });
+    assert_eq!(frames(&mut codec, &0x8000_0010_u32.to_le_bytes()), expected);
 
     let mut sender = client(FULL);
     let no_op = [4, 0, 0, 0];

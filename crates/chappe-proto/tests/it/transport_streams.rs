@@ -89,6 +89,39 @@ fn limit_starts_low_and_can_be_raised() {
     assert_eq!((SERVER_LIMIT, CLIENT_LIMIT), (1_044_480, 4_195_328));
 }
 
+/// Rule: TRN-38: a server sees which key a packet is for as soon as those bytes have come, also
+///       when the packet is above the limit of the moment; what has not come it does not see.
+#[test]
+fn beginning_of_a_packet_is_seen_before_its_end() {
+    let key_id = *b"key id 8";
+    let sent = [&key_id[..], &[1; 8184]].concat();
+    for transport in Transport::ALL {
+        let mut wire = BytesMut::from(&put(&mut client(transport), &sent)[..]);
+        let Detected::Codec(mut codec, None) = listener(&[]).handle(&mut wire) else {
+            panic!("{transport} is not recognised");
+        };
+        let mut input = BytesMut::new();
+        for (at, byte) in wire[..30].iter().enumerate() {
+            input.put_u8(*byte);
+            let judged = codec.next(&mut input);
+            let header = at + 1 - codec.begun(&input).len();
+            assert!(matches!(judged, Ok(None) | Err(FrameError::TooLong { .. })));
+            assert!(header == at + 1 || [4, 8].contains(&header), "{transport}");
+            assert!(sent.starts_with(codec.begun(&input)));
+        }
+        assert!(codec.begun(&input).starts_with(&key_id), "{transport}");
+        codec.set_limit(SERVER_LIMIT);
+        assert_eq!(codec.next(&mut input), Ok(None));
+        input.extend_from_slice(&wire[30..]);
+        let frame = codec.next(&mut input).unwrap().unwrap();
+        assert!(content(&frame).starts_with(&sent));
+
+        // What no call has brought out of hiding is not shown.
+        input.extend_from_slice(&[0xff; 40]);
+        assert!(codec.begun(&input).is_empty() || !transport.is_obfuscated());
+    }
+}
+
 /// Rule: TRN-13: a tag in the middle of a stream does not change its framing.
 #[test]
 fn later_tag_is_an_ordinary_length() {
