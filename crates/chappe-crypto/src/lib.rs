@@ -5,6 +5,11 @@
 //! | [`ige`], [`ctr`], [`cbc`] | AES-256 in the three modes the protocol uses, in place |
 //! | [`msg_key`] | message keys and the AES keys derived from them, 2.0 and 1.0 |
 //! | [`packet`] | whole encrypted packets, one or a batch |
+//! | [`rsa`] | server keys: encryption both ways, fingerprints, PEM |
+//! | [`dh`], [`exchange`] | Diffie-Hellman with its checks; what else a key exchange derives |
+//! | [`pq`] | the small factoring puzzle that opens a key exchange |
+//! | [`srp`] | two-step verification by password, both sides |
+//! | [`stored_key`] | an auth key protected by a password |
 //!
 //! Nothing here reads a clock, a file or the entropy of the system: whoever needs randomness
 //! passes an [`Rng`]. Secrets are wiped on drop, compared in constant time and never printed.
@@ -12,13 +17,21 @@
 mod auth_key;
 pub mod cbc;
 pub mod ctr;
+pub mod dh;
 mod direction;
+pub mod exchange;
 mod hash;
 pub mod ige;
+mod modexp;
 pub mod msg_key;
 pub mod packet;
+pub mod pq;
+mod prime;
 mod rng;
+pub mod rsa;
 mod simd;
+pub mod srp;
+pub mod stored_key;
 
 pub use auth_key::{AuthKey, AuthKeyId};
 pub use ctr::Ctr;
