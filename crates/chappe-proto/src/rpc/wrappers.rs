@@ -1,0 +1,170 @@
+//! What stands around a query: layers, client data, order, packing (05-service-messages §9).
+
+use bytes::Bytes;
+use chappe_tl::{Constructor, Decode, Raw, Reader, Str, gzip};
+
+use super::{GZIP_PACKED, RpcError};
+use crate::schema::functions;
+use crate::session::kind;
+
+/// Deepest nesting of wrappers (SVC-51).
+const DEPTH_MAX: usize = 8;
+
+/// A query, and everything that its wrappers said.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Unwrapped {
+    /// Messages of the same session that must have finished first (`invokeAfterMsg(s)`).
+    pub after: Vec<i64>,
+    /// Layer of `invokeWithLayer`.
+    pub layer: Option<i32>,
+    /// What the client says of itself in `initConnection`.
+    pub client: Option<ClientInfo>,
+    /// `invokeWithoutUpdates`: this session gets no updates because of this call (SVC-50).
+    pub without_updates: bool,
+    /// The query itself: function id, then its arguments.
+    pub query: Bytes,
+}
+
+/// What `initConnection#c1cd5ea9` says of a client; kept with its auth key (SVC-48).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientInfo {
+    /// Identifier of the application, positive.
+    pub api_id: i32,
+    /// Device, as text for people; not empty.
+    pub device_model: Str,
+    /// Operating system; not empty.
+    pub system_version: Str,
+    /// Version of the application; not empty.
+    pub app_version: Str,
+    /// Language of the operating system.
+    pub system_lang_code: Str,
+    /// Language pack of the application.
+    pub lang_pack: Str,
+    /// Language chosen in the application.
+    pub lang_code: Str,
+}
+
+impl Unwrapped {
+    /// Constructor id of the query.
+    pub fn id(&self) -> u32 {
+        kind::id_of(&self.query)
+    }
+}
+
+/// Takes the wrappers off a call, in whatever order they stand, and unpacks it.
+///
+/// A packed query is unpacked to at most `inflated_max` bytes and holds no other (TL-29).
+pub fn unwrap(body: Bytes, inflated_max: usize) -> Result<Unwrapped, RpcError> {
+    let mut call = Unwrapped { query: body, ..Unwrapped::default() };
+    let mut is_inflated = false;
+    for _ in 0..=DEPTH_MAX {
+        call.query = match call.id() {
+            functions::InvokeAfterMsg::<Raw>::ID => {
+                let wrapper: functions::InvokeAfterMsg<Raw> = read(&call.query)?;
+                call.after.push(wrapper.msg_id);
+                wrapper.query.0
+            }
+            functions::InvokeAfterMsgs::<Raw>::ID => {
+                let wrapper: functions::InvokeAfterMsgs<Raw> = read(&call.query)?;
+                call.after.extend(wrapper.msg_ids);
+                wrapper.query.0
+            }
+            functions::InvokeWithLayer::<Raw>::ID => {
+                let wrapper: functions::InvokeWithLayer<Raw> = read(&call.query)?;
+                call.layer = Some(wrapper.layer);
+                wrapper.query.0
+            }
+            functions::InitConnection::<Raw>::ID => {
+                let wrapper: functions::InitConnection<Raw> = read(&call.query)?;
+                let (client, query) = client_info(wrapper)?;
+                if call.layer.is_none() {
+                    return Err(RpcError::bad_request("CONNECTION_LAYER_INVALID"));
+                }
+                call.client = Some(client);
+                query
+            }
+            functions::InvokeWithoutUpdates::<Raw>::ID => {
+                let wrapper: functions::InvokeWithoutUpdates<Raw> = read(&call.query)?;
+                call.without_updates = true;
+                wrapper.query.0
+            }
+            functions::InvokeWithMessagesRange::<Raw>::ID => {
+                read::<functions::InvokeWithMessagesRange<Raw>>(&call.query)?.query.0
+            }
+            functions::InvokeWithTakeout::<Raw>::ID => {
+                read::<functions::InvokeWithTakeout<Raw>>(&call.query)?.query.0
+            }
+            functions::InvokeWithBusinessConnection::<Raw>::ID => {
+                read::<functions::InvokeWithBusinessConnection<Raw>>(&call.query)?.query.0
+            }
+            functions::InvokeWithGooglePlayIntegrity::<Raw>::ID => {
+                read::<functions::InvokeWithGooglePlayIntegrity<Raw>>(&call.query)?.query.0
+            }
+            functions::InvokeWithApnsSecret::<Raw>::ID => {
+                read::<functions::InvokeWithApnsSecret<Raw>>(&call.query)?.query.0
+            }
+            functions::InvokeWithReCaptcha::<Raw>::ID => {
+                read::<functions::InvokeWithReCaptcha<Raw>>(&call.query)?.query.0
+            }
+            GZIP_PACKED if !is_inflated => {
+                is_inflated = true;
+                inflate(&call.query, inflated_max)
+                    .ok_or_else(|| RpcError::bad_request("INPUT_FETCH_ERROR"))?
+            }
+            GZIP_PACKED => return Err(RpcError::bad_request("INPUT_FETCH_ERROR")),
+            // A service message, wrapped or packed, is no query (SVC-42).
+            id if kind::is_service(id) => return Err(RpcError::unknown_method(id)),
+            _ if call.query.len() < 4 => return Err(RpcError::bad_request("INPUT_FETCH_ERROR")),
+            _ => return Ok(call),
+        };
+    }
+    Err(RpcError::bad_request("INPUT_FETCH_ERROR"))
+}
+
+/// The contents of a boxed `gzip_packed`, at most `max` bytes of them.
+pub(crate) fn inflate(body: &Bytes, max: usize) -> Option<Bytes> {
+    let mut reader = Reader::new(body.slice(4..));
+    let packed = reader.bytes().ok()?;
+    reader.finish().ok()?;
+    gzip::inflate(&packed, max).ok()
+}
+
+fn read<T: Decode>(body: &Bytes) -> Result<T, RpcError> {
+    chappe_tl::from_bytes(body.clone()).map_err(|error| RpcError::from(&error))
+}
+
+fn client_info(wrapper: functions::InitConnection<Raw>) -> Result<(ClientInfo, Bytes), RpcError> {
+    let functions::InitConnection {
+        api_id,
+        device_model,
+        system_version,
+        app_version,
+        system_lang_code,
+        lang_pack,
+        lang_code,
+        query,
+        ..
+    } = wrapper;
+    if api_id <= 0 {
+        return Err(RpcError::bad_request("CONNECTION_API_ID_INVALID"));
+    }
+    for (value, error) in [
+        (&device_model, "CONNECTION_DEVICE_MODEL_EMPTY"),
+        (&system_version, "CONNECTION_SYSTEM_EMPTY"),
+        (&app_version, "CONNECTION_APP_VERSION_EMPTY"),
+    ] {
+        if value.is_empty() {
+            return Err(RpcError::bad_request(error));
+        }
+    }
+    let client = ClientInfo {
+        api_id,
+        device_model,
+        system_version,
+        app_version,
+        system_lang_code,
+        lang_pack,
+        lang_code,
+    };
+    Ok((client, query.0))
+}

@@ -1,0 +1,391 @@
+//! A session as the client sees it: calls in, messages out; messages in, answers out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chappe_crypto::Rng;
+use chappe_tl::Raw;
+
+use crate::envelope::encrypted::Message;
+use crate::ids::{MsgId, SessionId, Side};
+use crate::now::Now;
+use crate::rpc::RpcError;
+use crate::session::acks::Acks;
+use crate::session::container;
+use crate::session::inbox::{Admission, Inbox, InboxLimits};
+use crate::session::kind;
+use crate::session::msg_id::MsgIds;
+use crate::session::salts::ClientSalts;
+use crate::session::seq_no::{SeqNo, is_content_related};
+use crate::session::time::ServerClock;
+
+mod recovery;
+mod send;
+mod service;
+
+use send::Outgoing;
+
+/// Limits and timers of a client's session.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionConfig {
+    /// Window of received ids.
+    pub inbox: InboxLimits,
+    /// Longest wait of an acknowledgement for a message to ride on. Default: 30 s (SVC-02).
+    pub ack_delay_max: Duration,
+    /// Acknowledgements that do not wait for a message. Default: 16 (SVC-02).
+    pub acks_max: usize,
+    /// Time between pings. Default: 60 s (SVC-35).
+    pub ping_interval: Duration,
+    /// The server drops the link, and so do we, this long after the last ping. Default: 75 s.
+    pub disconnect_delay: Duration,
+    /// Wait for an answer to `msgs_state_req`. Default: 10 s (SES-10).
+    pub state_wait_max: Duration,
+    /// Corrections (salt, clock, new session) of one call before it fails. Default: 5 (SVC-08).
+    pub corrections_max: u32,
+    /// Queries packed into one container by size. Default: 32 KiB (MSG-20).
+    pub container_soft_max_bytes: usize,
+    /// Smallest query worth compressing. Default: 1 KiB (TL-31).
+    pub gzip_min_bytes: usize,
+    /// Most that a compressed answer may unpack to. Default: 16 MiB (TL-30).
+    pub inflated_max_bytes: usize,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            inbox: InboxLimits::CLIENT,
+            ack_delay_max: Duration::from_secs(30),
+            acks_max: 16,
+            ping_interval: Duration::from_secs(60),
+            disconnect_delay: Duration::from_secs(75),
+            state_wait_max: Duration::from_secs(10),
+            corrections_max: 5,
+            container_soft_max_bytes: 32 << 10,
+            gzip_min_bytes: 1024,
+            inflated_max_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Names a call from [`ClientSession::call`] to its answer; never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(u64);
+
+/// What happened in a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// The answer to a call: each call gets exactly one.
+    Answer(CallId, Result<Raw, CallError>),
+    /// A message nobody asked for: an update, or whatever else the server's schema pushes.
+    Pushed(Bytes),
+    /// The server began this session anew: what was pushed before may be lost (SVC-40).
+    PushesMayBeLost,
+    /// The server's salt changed; worth storing with the key (SES-25).
+    Salt(i64),
+    /// We began a new session, with this id (06 §4).
+    Restarted(SessionId),
+    /// No pong came in time: close the link and open another.
+    LinkIsDead,
+}
+
+/// Why a call has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The server answered with an error.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The server refused the message itself again and again; the code is of the last refusal.
+    #[error("the server refused the message {attempts} times, last with code {code}")]
+    Refused {
+        /// Code of `bad_msg_notification`.
+        code: i32,
+        /// How often it was sent.
+        attempts: u32,
+    },
+    /// The answer came and cannot be read.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// Why a message ends its link (the client's column of 04-messages §5).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// It names a session that is not ours (SEC-25).
+    #[error("message for session {0}, which is not ours")]
+    ForeignSession(SessionId),
+    /// Its id cannot come from a server (SEC-26).
+    #[error("message id {0} cannot come from a server")]
+    Parity(MsgId),
+    /// It is older than everything we remember.
+    #[error("message {0} is older than the window of known ids")]
+    TooOld(MsgId),
+    /// It is a container that contradicts itself.
+    #[error(transparent)]
+    Container(#[from] container::ContainerError),
+    /// It answers message 0 (SVC-25).
+    #[error("rpc_result answers message 0")]
+    AnswersNothing,
+}
+
+/// One MTProto session on a client.
+///
+/// Holds no socket, clock or task. The caller
+///
+/// 1. feeds what happened: [`handle_link_opened`](Self::handle_link_opened),
+///    [`handle_message`](Self::handle_message), [`handle_link_closed`](Self::handle_link_closed),
+///    [`handle_timeout`](Self::handle_timeout), or a command such as [`call`](Self::call);
+/// 2. drains [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event)
+///    until both give `None`;
+/// 3. waits for input, at most until [`poll_timeout`](Self::poll_timeout), and begins again.
+///
+/// The same inputs and seed give the same outputs, byte for byte.
+#[derive(Debug)]
+pub struct ClientSession {
+    id: SessionId,
+    config: SessionConfig,
+    rng: Rng,
+    salts: ClientSalts,
+    clock: ServerClock,
+    inbox: Inbox,
+    acks: Acks,
+    ids: MsgIds,
+    seq_no: SeqNo,
+    calls: BTreeMap<CallId, Call>,
+    last_call: u64,
+    /// Messages of ours that the server may still speak about.
+    sent: BTreeMap<MsgId, Sent>,
+    queue: VecDeque<Outgoing>,
+    link_is_open: bool,
+    unique_id: Option<i64>,
+    /// When the next ping is due, and when the link counts as dead without a pong.
+    ping_due: Duration,
+    pong_due: Option<Duration>,
+    salts_asked: Option<Duration>,
+    salt_corrected: Option<Duration>,
+    state: Option<StateQuestion>,
+    events: VecDeque<ClientEvent>,
+}
+
+#[derive(Debug)]
+struct Call {
+    body: Bytes,
+    corrections: u32,
+    flight: Flight,
+}
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flight {
+    /// Waits to be sent under a new id.
+    Queued,
+    /// Sent under this id, perhaps acknowledged; the answer is awaited.
+    Sent { msg_id: MsgId, seq_no: i32, acknowledged: bool },
+}
+
+/// What a message of ours was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Sent {
+    Call(CallId),
+    Container(Vec<MsgId>),
+    Ping { ping_id: i64 },
+    GetFutureSalts,
+    StateRequest(Vec<MsgId>),
+    Other,
+}
+
+/// An open question about what became of calls sent on a lost link (SES-10).
+#[derive(Debug)]
+struct StateQuestion {
+    asked: u32,
+    due: Duration,
+}
+
+/// Ids of our own messages that are remembered for the server's notices.
+const SENT_MAX: usize = 4096;
+
+impl ClientSession {
+    /// A new session under a random id.
+    pub fn new(config: SessionConfig, salt: i64, clock: ServerClock, mut rng: Rng) -> Self {
+        Self {
+            id: new_id(&mut rng),
+            rng,
+            salts: ClientSalts::new(salt),
+            clock,
+            inbox: Inbox::new(config.inbox),
+            config,
+            acks: Acks::default(),
+            ids: MsgIds::default(),
+            seq_no: SeqNo::default(),
+            calls: BTreeMap::new(),
+            last_call: 0,
+            sent: BTreeMap::new(),
+            queue: VecDeque::new(),
+            link_is_open: false,
+            unique_id: None,
+            ping_due: Duration::ZERO,
+            pong_due: None,
+            salts_asked: None,
+            salt_corrected: None,
+            state: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The session's id.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// What the session believes the server's time to be.
+    pub fn clock(&self) -> ServerClock {
+        self.clock
+    }
+
+    /// Calls without an answer.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Sends a call: a boxed function. Its answer comes as [`ClientEvent::Answer`].
+    pub fn call(&mut self, body: Bytes) -> CallId {
+        self.last_call += 1;
+        let call = CallId(self.last_call);
+        let body = self.compressed(body);
+        self.calls.insert(call, Call { body, corrections: 0, flight: Flight::Queued });
+        self.queue.push_back(Outgoing::Call(call));
+        call
+    }
+
+    /// Gives up a call: no answer will be reported. What was sent already is dropped at the
+    /// server, too, as far as it can be.
+    pub fn drop_call(&mut self, call: CallId) {
+        let Some(Call { flight, .. }) = self.calls.remove(&call) else { return };
+        if let Flight::Sent { msg_id, .. } = flight {
+            self.drop_answer(msg_id);
+        }
+    }
+
+    /// A link is open: what waited goes out, and the fate of what was sent is asked for.
+    pub fn handle_link_opened(&mut self, now: Now) {
+        self.link_is_open = true;
+        self.ping_due = now.mono + self.config.ping_interval;
+        self.pong_due = None;
+        self.ask_state(now);
+    }
+
+    /// The link is gone. Calls stay.
+    pub fn handle_link_closed(&mut self) {
+        self.link_is_open = false;
+        self.state = None;
+        self.queue.retain(|outgoing| matches!(outgoing, Outgoing::Call(_)));
+    }
+
+    /// Takes one opened message. An error means: drop the link, nothing of it was used.
+    pub fn handle_message(&mut self, now: Now, message: Message) -> Result<(), MessageError> {
+        let Message { header, body } = message;
+        if header.session_id != self.id {
+            return Err(MessageError::ForeignSession(header.session_id));
+        }
+        if !header.msg_id.may_come_from(Side::Server) {
+            return Err(MessageError::Parity(header.msg_id));
+        }
+        if self.clock.is_certain()
+            && !service::may_ignore_time(&body)
+            && !is_timely(header.msg_id, self.clock.at(now))
+        {
+            return Ok(());
+        }
+        if kind::id_of(&body) != container::ID {
+            return self.admit(now, header.msg_id, header.seq_no, body);
+        }
+        match self.inbox.judge(header.msg_id) {
+            Admission::Fresh => {}
+            Admission::Duplicate => return Ok(()),
+            Admission::TooOld => return Err(MessageError::TooOld(header.msg_id)),
+        }
+        let inners = container::unpack(header.msg_id, &body)?;
+        if let Some(bad) = inners.iter().find(|inner| !inner.msg_id.may_come_from(Side::Server)) {
+            return Err(MessageError::Parity(bad.msg_id));
+        }
+        self.hear(now, header.msg_id, header.seq_no);
+        for inner in inners {
+            self.admit(now, inner.msg_id, inner.seq_no, inner.body)?;
+        }
+        Ok(())
+    }
+
+    /// The next thing that happened.
+    pub fn poll_event(&mut self) -> Option<ClientEvent> {
+        self.events.pop_front()
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the monotonic clock.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        if !self.link_is_open {
+            return None;
+        }
+        let state = self.state.as_ref().map(|question| question.due);
+        [Some(self.ping_due), self.pong_due, self.acks.due(), state].into_iter().flatten().min()
+    }
+
+    /// Does what is due: pings, late acknowledgements, questions without an answer.
+    pub fn handle_timeout(&mut self, now: Now) {
+        if !self.link_is_open {
+            return;
+        }
+        if self.pong_due.is_some_and(|due| due <= now.mono) {
+            self.pong_due = None;
+            return self.events.push_back(ClientEvent::LinkIsDead);
+        }
+        if self.ping_due <= now.mono {
+            self.ping(now);
+        }
+        if self.state.as_ref().is_some_and(|question| question.due <= now.mono) {
+            self.ask_state_again(now);
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Now,
+        id: MsgId,
+        seq_no: i32,
+        body: Bytes,
+    ) -> Result<(), MessageError> {
+        let admission = self.inbox.judge(id);
+        if is_content_related(seq_no) && admission != Admission::TooOld {
+            self.acks.owe(id, now.mono + self.config.ack_delay_max);
+        }
+        if admission != Admission::Fresh {
+            return Ok(());
+        }
+        self.hear(now, id, seq_no);
+        self.dispatch(now, id, &body)
+    }
+
+    fn hear(&mut self, now: Now, id: MsgId, seq_no: i32) {
+        self.clock.raise(now, id);
+        let server_time = self.clock.at(now);
+        self.inbox.remember(id, seq_no, server_time);
+    }
+}
+
+/// A random session id, which is never 0 (MSG-R07).
+fn new_id(rng: &mut Rng) -> SessionId {
+    loop {
+        let id = rng.u64() as i64;
+        if id != 0 {
+            return SessionId(id);
+        }
+    }
+}
+
+/// Whether a message's age is within −300…+30 s of the server's time (MSG-R09).
+fn is_timely(id: MsgId, server_time: Duration) -> bool {
+    id.time() + Duration::from_secs(300) >= server_time
+        && id.time() <= server_time + Duration::from_secs(30)
+}

@@ -1,0 +1,80 @@
+//! Which constructors a session handles itself, and how their sequence numbers must be.
+
+use bytes::Bytes;
+use chappe_tl::Constructor;
+
+use crate::schema::{ctors, functions, types};
+use crate::session::container;
+
+/// What a sequence number must be (04-messages §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parity {
+    /// Content-related: a call (code 35 otherwise).
+    Odd,
+    /// Not content-related: acknowledgements, containers, notices (code 34 otherwise).
+    Even,
+    /// As the sender likes: service calls.
+    Either,
+}
+
+/// `msg_copy#e06046b2`, with one boxed `message#5bb8e511` in it.
+pub const MSG_COPY: u32 = 0xe060_46b2;
+/// `message#5bb8e511` as it stands, boxed, in a `msg_copy`.
+pub const MESSAGE: u32 = 0x5bb8_e511;
+
+/// The constructor id of a body; 0, which no constructor has, when there is none.
+pub fn id_of(body: &Bytes) -> u32 {
+    body.first_chunk().map_or(0, |id| u32::from_le_bytes(*id))
+}
+
+/// What the sequence number of a client's message must be.
+pub fn parity_wanted(body: &Bytes) -> Parity {
+    match id_of(body) {
+        types::MsgsAck::ID
+        | types::MsgsStateReq::ID
+        | types::MsgsStateInfo::ID
+        | types::MsgsAllInfo::ID
+        | ctors::MsgDetailedInfo::ID
+        | ctors::MsgNewDetailedInfo::ID
+        | ctors::MsgResendReq::ID
+        | ctors::MsgResendAnsReq::ID
+        | container::ID
+        | MSG_COPY => Parity::Even,
+        functions::Ping::ID
+        | functions::PingDelayDisconnect::ID
+        | functions::GetFutureSalts::ID
+        | functions::RpcDropAnswer::ID
+        | functions::DestroySession::ID
+        | functions::DestroyAuthKey::ID
+        | types::HttpWait::ID => Parity::Either,
+        _ => Parity::Odd,
+    }
+}
+
+/// Whether a session handles this constructor itself, so that it is never a call (SVC-42).
+pub fn is_service(id: u32) -> bool {
+    matches!(
+        id,
+        types::MsgsAck::ID
+            | types::MsgsStateReq::ID
+            | types::MsgsStateInfo::ID
+            | types::MsgsAllInfo::ID
+            | ctors::MsgDetailedInfo::ID
+            | ctors::MsgNewDetailedInfo::ID
+            | ctors::MsgResendReq::ID
+            | ctors::MsgResendAnsReq::ID
+            | container::ID
+            | MSG_COPY
+            | functions::Ping::ID
+            | functions::PingDelayDisconnect::ID
+            | functions::GetFutureSalts::ID
+            | functions::RpcDropAnswer::ID
+            | functions::DestroySession::ID
+            | functions::DestroyAuthKey::ID
+            | types::HttpWait::ID
+            | functions::ReqPq::ID
+            | functions::ReqPqMulti::ID
+            | functions::ReqDhParams::ID
+            | functions::SetClientDhParams::ID
+    )
+}
