@@ -1,0 +1,130 @@
+//! Keys in memory: bounded in bytes, each dying at its time. Every engine keeps its temporary
+//! keys here, and the memory engine all of them. Knows no lock, clock or disk.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::{ConnectionInfo, Inserted, StoreError, StoredKey};
+
+/// The keys in memory, and the ids that an engine is about to give away.
+pub(crate) struct KeyTable {
+    keys: HashMap<u64, Entry>,
+    /// `(expires, id)` of each temporary key, the next to die first.
+    expiring: BTreeSet<(u64, u64)>,
+    /// Ids for which an engine is still asking its disk. See [`reserve`](Self::reserve).
+    reserved: HashSet<u64>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+struct Entry {
+    key: StoredKey,
+    connection: Option<ConnectionInfo>,
+}
+
+impl KeyTable {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self {
+            keys: HashMap::new(),
+            expiring: BTreeSet::new(),
+            reserved: HashSet::new(),
+            bytes: 0,
+            bytes_max,
+        }
+    }
+
+    /// Claims an id while the engine asks its disk whether it is free there: without the claim a
+    /// permanent and a temporary key inserted at once could both find it free. `false` if the id
+    /// is taken, claimed, or 0.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn reserve(&mut self, id: u64, now: u64) -> bool {
+        self.purge(now);
+        id != 0 && !self.keys.contains_key(&id) && self.reserved.insert(id)
+    }
+
+    /// Ends the claim of [`reserve`](Self::reserve).
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn release(&mut self, id: u64) {
+        self.reserved.remove(&id);
+    }
+
+    /// Keeps a key unless its id is here already. A claim does not hinder: its holder inserts.
+    pub(crate) fn insert(&mut self, key: StoredKey, now: u64) -> Result<Inserted, StoreError> {
+        self.purge(now);
+        if key.id == 0 || self.keys.contains_key(&key.id) {
+            return Ok(Inserted::Collision);
+        }
+        self.grow(KEY_BYTES)?;
+        if let Some(expires) = key.expires {
+            self.expiring.insert((expires, key.id));
+        }
+        self.keys.insert(key.id, Entry { key, connection: None });
+        Ok(Inserted::Stored)
+    }
+
+    pub(crate) fn get(&mut self, id: u64, now: u64) -> Option<&StoredKey> {
+        self.purge(now);
+        self.keys.get(&id).map(|entry| &entry.key)
+    }
+
+    pub(crate) fn remove(&mut self, id: u64) -> bool {
+        let Some(entry) = self.keys.remove(&id) else { return false };
+        self.bytes -= KEY_BYTES + data_len(entry.connection.as_ref());
+        if let Some(expires) = entry.key.expires {
+            self.expiring.remove(&(expires, id));
+        }
+        true
+    }
+
+    /// `false` if the key is not here.
+    pub(crate) fn save_connection(
+        &mut self,
+        id: u64,
+        info: &ConnectionInfo,
+    ) -> Result<bool, StoreError> {
+        let Some(entry) = self.keys.get(&id) else { return Ok(false) };
+        let (before, after) = (data_len(entry.connection.as_ref()), info.data.len());
+        self.grow(after.saturating_sub(before))?;
+        self.bytes -= before.saturating_sub(after);
+        if let Some(entry) = self.keys.get_mut(&id) {
+            // A copy of its own: a slice would keep the whole packet it came in alive.
+            let data = bytes::Bytes::copy_from_slice(&info.data);
+            entry.connection = Some(ConnectionInfo { layer: info.layer, data });
+        }
+        Ok(true)
+    }
+
+    pub(crate) fn connection(&self, id: u64) -> Option<&ConnectionInfo> {
+        self.keys.get(&id)?.connection.as_ref()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.keys.clear();
+        self.expiring.clear();
+        self.bytes = 0;
+    }
+
+    fn grow(&mut self, by: usize) -> Result<(), StoreError> {
+        let bytes = self.bytes + by;
+        if bytes > self.bytes_max {
+            return Err(StoreError::Full { bytes_max: self.bytes_max });
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    fn purge(&mut self, now: u64) {
+        while let Some(&(expires, id)) = self.expiring.first()
+            && expires <= now
+        {
+            self.remove(id);
+        }
+    }
+}
+
+fn data_len(connection: Option<&ConnectionInfo>) -> usize {
+    connection.map_or(0, |info| info.data.len())
+}
+
+/// What a key is counted as: its 192 bytes, its row, and its share of map and tree, measured
+/// generously.
+pub(crate) const KEY_BYTES: usize = 512;
