@@ -1,17 +1,14 @@
-//! Keys in memory: bounded in bytes, each dying at its time. Every engine keeps its temporary
-//! keys here, and the memory engine all of them. Knows no lock, clock or disk.
+//! Keys in memory: bounded in bytes, each dying at its time. Knows no lock, clock or disk.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::{ConnectionInfo, Inserted, StoreError, StoredKey};
 
-/// The keys in memory, and the ids that an engine is about to give away.
+/// The keys in memory.
 pub(crate) struct KeyTable {
     keys: HashMap<u64, Entry>,
     /// `(expires, id)` of each temporary key, the next to die first.
     expiring: BTreeSet<(u64, u64)>,
-    /// Ids for which an engine is still asking its disk. See [`reserve`](Self::reserve).
-    reserved: HashSet<u64>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -23,31 +20,10 @@ struct Entry {
 
 impl KeyTable {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self {
-            keys: HashMap::new(),
-            expiring: BTreeSet::new(),
-            reserved: HashSet::new(),
-            bytes: 0,
-            bytes_max,
-        }
+        Self { keys: HashMap::new(), expiring: BTreeSet::new(), bytes: 0, bytes_max }
     }
 
-    /// Claims an id while the engine asks its disk whether it is free there: without the claim a
-    /// permanent and a temporary key inserted at once could both find it free. `false` if the id
-    /// is taken, claimed, or 0.
-    #[cfg(feature = "sqlite")]
-    pub(crate) fn reserve(&mut self, id: u64, now: u64) -> bool {
-        self.purge(now);
-        id != 0 && !self.keys.contains_key(&id) && self.reserved.insert(id)
-    }
-
-    /// Ends the claim of [`reserve`](Self::reserve).
-    #[cfg(feature = "sqlite")]
-    pub(crate) fn release(&mut self, id: u64) {
-        self.reserved.remove(&id);
-    }
-
-    /// Keeps a key unless its id is here already. A claim does not hinder: its holder inserts.
+    /// Keeps a key unless its id is 0 or here already.
     pub(crate) fn insert(&mut self, key: StoredKey, now: u64) -> Result<Inserted, StoreError> {
         self.purge(now);
         if key.id == 0 || self.keys.contains_key(&key.id) {

@@ -3,7 +3,7 @@
 //! [`Store`] says what can be kept; an engine keeps it. Two engines come with the crate:
 //! [`MemoryStore`], which forgets everything at exit, and [`SqliteStore`], one file and no server.
 //! An engine of your own needs this crate without its default features, and passes
-//! [`conformance::all`] (feature `conformance`).
+//! `conformance::all` (feature `conformance`).
 //!
 //! The crate reads no clock and no system entropy: callers pass the time and fresh random bytes,
 //! so that a server in a simulated world behaves the same each time.
@@ -18,6 +18,7 @@ mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
+mod temporary;
 
 pub use backend::Backend;
 #[cfg(feature = "sqlite")]
@@ -32,3 +33,4 @@ pub use store::{
     BoxFuture, CONNECTION_DATA_MAX_BYTES, ConnectionInfo, Inserted, KeyBytes, Store, StoreError,
     StoredKey,
 };
+pub use temporary::{Claim, TemporaryKeys};

@@ -16,7 +16,7 @@ pub const CONNECTION_DATA_MAX_BYTES: usize = 16 * 1024;
 /// Keeps the auth keys of one installation and what is saved with them.
 ///
 /// A write is durable when its future gives `Ok`: it survives the death of the process, and in an
-/// engine with a disk the loss of power. A future dropped before that may or may not have written.
+/// engine with a disk the loss of power (KEY-22). A future dropped before that may or may not have written.
 ///
 /// Temporary keys (those with [`StoredKey::expires`]) are the exception: they stay in memory,
 /// never reach a disk, and die with the process or at their time, whichever is first (PFS-03).

@@ -5,17 +5,16 @@ mod error;
 mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
 pub use self::database::SqliteDatabase;
-use self::writer::{Claim, Write, Writer};
-use crate::key_table::KeyTable;
+use self::writer::{Write, Writer};
 use crate::{
     BoxFuture, ConnectionInfo, Inserted, KeyBytes, Migrations, Store, StoreError, StoredKey,
+    TemporaryKeys,
 };
 
 /// How a [`SqliteStore`] works.
@@ -51,7 +50,7 @@ impl Default for SqliteConfig {
 /// log is next written over, or the store is closed.
 pub struct SqliteStore {
     database: SqliteDatabase,
-    temporary: Arc<Mutex<KeyTable>>,
+    temporary: TemporaryKeys,
     writer: Writer,
 }
 
@@ -68,7 +67,7 @@ impl SqliteStore {
         database.migrate(&MIGRATIONS).await?;
         Ok(Self {
             writer: Writer::start(database.clone()),
-            temporary: Arc::new(Mutex::new(KeyTable::new(config.temporary_bytes_max))),
+            temporary: TemporaryKeys::new(config.temporary_bytes_max),
             database,
         })
     }
@@ -78,12 +77,8 @@ impl SqliteStore {
         &self.database
     }
 
-    fn temporary(&self) -> MutexGuard<'_, KeyTable> {
-        lock(&self.temporary)
-    }
-
     async fn insert(&self, key: StoredKey, now: u64) -> Result<Inserted, StoreError> {
-        let Some(claim) = Claim::new(&self.temporary, key.id, now) else {
+        let Some(claim) = self.temporary.claim(key.id, now) else {
             return Ok(Inserted::Collision);
         };
         if key.expires.is_none() {
@@ -93,7 +88,7 @@ impl SqliteStore {
         if self.permanent_key(key.id).await?.is_some() {
             return Ok(Inserted::Collision);
         }
-        self.temporary().insert(key, now)
+        claim.insert(key, now)
     }
 
     async fn permanent_key(&self, id: u64) -> Result<Option<StoredKey>, StoreError> {
@@ -139,8 +134,7 @@ impl Store for SqliteStore {
 
     fn key(&self, id: u64, now: u64) -> BoxFuture<'_, Result<Option<StoredKey>, StoreError>> {
         Box::pin(async move {
-            let temporary = self.temporary().get(id, now).cloned();
-            match temporary {
+            match self.temporary.key(id, now) {
                 Some(key) => Ok(Some(key)),
                 None => self.permanent_key(id).await,
             }
@@ -149,7 +143,7 @@ impl Store for SqliteStore {
 
     fn delete_key(&self, id: u64) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
-            Ok(self.temporary().remove(id) || self.writer.write(Write::DeleteKey(id)).await?)
+            Ok(self.temporary.delete(id) || self.writer.write(Write::DeleteKey(id)).await?)
         })
     }
 
@@ -160,7 +154,7 @@ impl Store for SqliteStore {
     ) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
             info.check_size()?;
-            if self.temporary().save_connection(id, &info)? {
+            if self.temporary.save_connection(id, &info)? {
                 return Ok(true);
             }
             // A client says the same each time it connects; only news is worth a write.
@@ -173,8 +167,7 @@ impl Store for SqliteStore {
 
     fn connection(&self, id: u64) -> BoxFuture<'_, Result<Option<ConnectionInfo>, StoreError>> {
         Box::pin(async move {
-            let temporary = self.temporary().connection(id).cloned();
-            match temporary {
+            match self.temporary.connection(id) {
                 Some(info) => Ok(Some(info)),
                 None => self.permanent_connection(id).await,
             }
@@ -191,15 +184,10 @@ impl Store for SqliteStore {
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.writer.finish().await;
-            self.temporary().clear();
+            self.temporary.clear();
             self.database.close().await;
         })
     }
-}
-
-fn lock(table: &Mutex<KeyTable>) -> MutexGuard<'_, KeyTable> {
-    // No step of the table panics halfway through a change.
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const MIGRATIONS: Migrations = Migrations {

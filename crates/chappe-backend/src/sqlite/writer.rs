@@ -3,15 +3,14 @@
 //! A commit waits for the disk, and that wait is nearly all it costs, so a hundred inserts in one
 //! transaction take little longer than one.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::{SqliteDatabase, lock};
-use crate::key_table::KeyTable;
-use crate::{ConnectionInfo, StoreError, StoredKey};
+use super::SqliteDatabase;
+use crate::{Claim, ConnectionInfo, StoreError, StoredKey};
 
 /// The writing task, seen from those who write.
 pub(super) struct Writer {
@@ -63,7 +62,7 @@ impl Writer {
         task.await.ok();
     }
 
-    fn task(&self) -> std::sync::MutexGuard<'_, Option<(mpsc::Sender<Job>, JoinHandle<()>)>> {
+    fn task(&self) -> MutexGuard<'_, Option<(mpsc::Sender<Job>, JoinHandle<()>)>> {
         self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,25 +123,6 @@ async fn commit(database: &SqliteDatabase, batch: &[Job]) -> Result<Vec<bool>, s
     }
     transaction.commit().await?;
     Ok(answers)
-}
-
-/// An id that an insert is about to give away. See [`KeyTable::reserve`].
-pub(super) struct Claim {
-    table: Arc<Mutex<KeyTable>>,
-    id: u64,
-}
-
-impl Claim {
-    /// `None` if the id is taken in memory, or claimed by another.
-    pub(super) fn new(table: &Arc<Mutex<KeyTable>>, id: u64, now: u64) -> Option<Self> {
-        lock(table).reserve(id, now).then(|| Self { table: Arc::clone(table), id })
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        lock(&self.table).release(self.id);
-    }
 }
 
 /// Most writes in one transaction, and most that wait for the next; whoever comes after waits to
