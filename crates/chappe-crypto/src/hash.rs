@@ -1,0 +1,40 @@
+//! Hashes over several pieces, and the one comparison for secrets.
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// SHA-256 of the pieces, one after the other.
+#[must_use]
+pub fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for piece in pieces {
+        hash.update(piece);
+    }
+    hash.finalize().into()
+}
+
+/// SHA-1 of the pieces, one after the other.
+#[must_use]
+pub fn sha1(pieces: &[&[u8]]) -> [u8; 20] {
+    let mut hash = Sha1::new();
+    for piece in pieces {
+        hash.update(piece);
+    }
+    hash.finalize().into()
+}
+
+/// Whether `a` and `b` hold the same bytes, in a time that depends on their lengths only.
+///
+/// Every comparison of hashes, keys and message keys goes through here.
+#[must_use]
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.ct_eq(b).into()
+}
+
+/// Bytes `start..start + N` of a longer array whose length the caller knows.
+pub(crate) fn part<const N: usize>(bytes: &[u8], start: usize) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&bytes[start..start + N]);
+    out
+}
