@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chappe_backend::{Backend, Inserted, KeyBytes, StoredKey};
+use chappe_backend::{Backend, Inserted, StoredKey};
+use chappe_crypto::{AuthKey, AuthKeyId};
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -30,8 +31,7 @@ async fn insert_rate(tasks: u64) -> f64 {
                     // Ids of real keys are spread like these.
                     let id = next.fetch_add(1, Ordering::Relaxed).wrapping_mul(SPREAD);
                     let key = StoredKey {
-                        id,
-                        key: KeyBytes::from_auth_key(&[0x5a; 256]),
+                        key: AuthKey::from_stored(AuthKeyId(id), [0; 8], &[0x5a; 192]),
                         created: 0,
                         first_salt: 0,
                         expires: None,

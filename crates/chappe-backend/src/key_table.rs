@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use chappe_crypto::AuthKeyId;
+
 use crate::{ConnectionInfo, Inserted, StoreError, StoredKey};
 
 /// The keys in memory.
 pub(crate) struct KeyTable {
-    keys: HashMap<u64, Entry>,
+    keys: HashMap<AuthKeyId, Entry>,
     /// `(expires, id)` of each temporary key, the next to die first.
-    expiring: BTreeSet<(u64, u64)>,
+    expiring: BTreeSet<(u64, AuthKeyId)>,
     bytes: usize,
     bytes_max: usize,
 }
@@ -24,25 +26,27 @@ impl KeyTable {
     }
 
     /// Keeps a key unless its id is 0 or here already.
-    pub(crate) fn insert(&mut self, key: StoredKey, now: u64) -> Result<Inserted, StoreError> {
+    pub(crate) fn insert(&mut self, mut key: StoredKey, now: u64) -> Result<Inserted, StoreError> {
         self.purge(now);
-        if key.id == 0 || self.keys.contains_key(&key.id) {
+        let id = key.key.id();
+        if id.0 == 0 || self.keys.contains_key(&id) {
             return Ok(Inserted::Collision);
         }
         self.grow(KEY_BYTES)?;
         if let Some(expires) = key.expires {
-            self.expiring.insert((expires, key.id));
+            self.expiring.insert((expires, id));
         }
-        self.keys.insert(key.id, Entry { key, connection: None });
+        key.key.forget_client_part();
+        self.keys.insert(id, Entry { key, connection: None });
         Ok(Inserted::Stored)
     }
 
-    pub(crate) fn get(&mut self, id: u64, now: u64) -> Option<&StoredKey> {
+    pub(crate) fn get(&mut self, id: AuthKeyId, now: u64) -> Option<&StoredKey> {
         self.purge(now);
         self.keys.get(&id).map(|entry| &entry.key)
     }
 
-    pub(crate) fn remove(&mut self, id: u64) -> bool {
+    pub(crate) fn remove(&mut self, id: AuthKeyId) -> bool {
         let Some(entry) = self.keys.remove(&id) else { return false };
         self.bytes -= KEY_BYTES + data_len(entry.connection.as_ref());
         if let Some(expires) = entry.key.expires {
@@ -54,7 +58,7 @@ impl KeyTable {
     /// `false` if the key is not here.
     pub(crate) fn save_connection(
         &mut self,
-        id: u64,
+        id: AuthKeyId,
         info: &ConnectionInfo,
     ) -> Result<bool, StoreError> {
         let Some(entry) = self.keys.get(&id) else { return Ok(false) };
@@ -69,7 +73,7 @@ impl KeyTable {
         Ok(true)
     }
 
-    pub(crate) fn connection(&self, id: u64) -> Option<&ConnectionInfo> {
+    pub(crate) fn connection(&self, id: AuthKeyId) -> Option<&ConnectionInfo> {
         self.keys.get(&id)?.connection.as_ref()
     }
 
@@ -101,6 +105,6 @@ fn data_len(connection: Option<&ConnectionInfo>) -> usize {
     connection.map_or(0, |info| info.data.len())
 }
 
-/// What a key is counted as: its 192 bytes, its row, and its share of map and tree, measured
+/// What a key is counted as: its 192 bytes, its row, and its share of map and tree, reckoned
 /// generously.
 pub(crate) const KEY_BYTES: usize = 512;

@@ -30,7 +30,6 @@ pub use sqlite::{SqliteConfig, SqliteDatabase, SqliteStore};
 #[cfg(feature = "sqlite")]
 pub use sqlx;
 pub use store::{
-    BoxFuture, CONNECTION_DATA_MAX_BYTES, ConnectionInfo, Inserted, KeyBytes, Store, StoreError,
-    StoredKey,
+    BoxFuture, CONNECTION_DATA_MAX_BYTES, ConnectionInfo, Inserted, Store, StoreError, StoredKey,
 };
 pub use temporary::{Claim, TemporaryKeys};

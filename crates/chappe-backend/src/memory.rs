@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chappe_crypto::AuthKeyId;
 use zeroize::Zeroizing;
 
 use crate::key_table::KeyTable;
@@ -51,17 +52,17 @@ impl Store for MemoryStore {
         self.with(|state| state.keys.insert(key, now))
     }
 
-    fn key(&self, id: u64, now: u64) -> BoxFuture<'_, Result<Option<StoredKey>, StoreError>> {
+    fn key(&self, id: AuthKeyId, now: u64) -> BoxFuture<'_, Result<Option<StoredKey>, StoreError>> {
         self.with(|state| Ok(state.keys.get(id, now).cloned()))
     }
 
-    fn delete_key(&self, id: u64) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn delete_key(&self, id: AuthKeyId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.with(|state| Ok(state.keys.remove(id)))
     }
 
     fn save_connection(
         &self,
-        id: u64,
+        id: AuthKeyId,
         info: ConnectionInfo,
     ) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.with(|state| {
@@ -70,7 +71,10 @@ impl Store for MemoryStore {
         })
     }
 
-    fn connection(&self, id: u64) -> BoxFuture<'_, Result<Option<ConnectionInfo>, StoreError>> {
+    fn connection(
+        &self,
+        id: AuthKeyId,
+    ) -> BoxFuture<'_, Result<Option<ConnectionInfo>, StoreError>> {
         self.with(|state| Ok(state.keys.connection(id).cloned()))
     }
 

@@ -1,10 +1,10 @@
 //! The trait every engine implements, and the rows it keeps.
 
-use std::fmt;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use chappe_crypto::{AuthKey, AuthKeyId};
+use zeroize::Zeroizing;
 
 /// A future on the heap: keeps [`Store`] object-safe. Its cost vanishes beside a query.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -38,14 +38,14 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// What befell the engine.
-    fn key(&self, id: u64, now: u64) -> BoxFuture<'_, Result<Option<StoredKey>, StoreError>>;
+    fn key(&self, id: AuthKeyId, now: u64) -> BoxFuture<'_, Result<Option<StoredKey>, StoreError>>;
 
     /// Destroys a key and everything saved with it; `false` if there is none (SVC-37).
     ///
     /// # Errors
     ///
     /// What befell the engine; the key may then still be there.
-    fn delete_key(&self, id: u64) -> BoxFuture<'_, Result<bool, StoreError>>;
+    fn delete_key(&self, id: AuthKeyId) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Saves what the client of a key said of itself, over what was saved before (SVC-48);
     /// `false`, and nothing saved, if there is no such key.
@@ -56,7 +56,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Full`] where a bound on kept bytes is reached, else what befell the engine.
     fn save_connection(
         &self,
-        id: u64,
+        id: AuthKeyId,
         info: ConnectionInfo,
     ) -> BoxFuture<'_, Result<bool, StoreError>>;
 
@@ -65,7 +65,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// What befell the engine.
-    fn connection(&self, id: u64) -> BoxFuture<'_, Result<Option<ConnectionInfo>, StoreError>>;
+    fn connection(
+        &self,
+        id: AuthKeyId,
+    ) -> BoxFuture<'_, Result<Option<ConnectionInfo>, StoreError>>;
 
     /// The secret of this installation, from which salts are derived (SES-20).
     ///
@@ -86,73 +89,22 @@ pub trait Store: Send + Sync {
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
-/// An auth key as it is kept.
+/// An auth key and what was agreed on with it.
 ///
-/// Shape: the id and the first 192 bytes of the key; the others are forgotten (CRY-05).
-/// Units: `created` and `expires` are Unix seconds.
-#[derive(Clone, Debug)]
+/// Of the key itself a store keeps 192 bytes and forgets the others, which protect what clients
+/// store: a key never comes back [`full`](AuthKey::full) (CRY-05).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredKey {
-    /// auth_key_id, computed from the whole key before its end was forgotten.
-    pub id: u64,
-    /// What is kept of the key.
-    pub key: KeyBytes,
-    /// When the key was made.
+    /// The key; its id names the row.
+    pub key: AuthKey,
+    /// When the key was made, in Unix seconds.
     pub created: u64,
     /// The server salt agreed on with the key, current from its creation (KEY-26).
     pub first_salt: i64,
-    /// When a temporary key dies; `None` for a permanent key.
+    /// When a temporary key dies, in Unix seconds; `None` for a permanent key.
     pub expires: Option<u64>,
     /// The data centre the key was made for, as the client named it.
     pub dc: i32,
-}
-
-/// The first 192 bytes of an auth key, wiped on drop.
-///
-/// MTProto 2.0 uses the bytes up to 127 and 1.0 up to 135, so these suffice; the last 64 must not
-/// be kept, for they protect what clients store (CRY-05).
-#[derive(Clone, ZeroizeOnDrop)]
-pub struct KeyBytes(
-    // On the heap, so that moving a key leaves no copy of it on the stack.
-    Box<[u8; Self::LEN]>,
-);
-
-impl KeyBytes {
-    /// Bytes kept of a key.
-    pub const LEN: usize = 192;
-
-    /// Keeps the first 192 bytes of a whole key.
-    pub fn from_auth_key(auth_key: &[u8; 256]) -> Self {
-        let mut kept = Box::new([0; Self::LEN]);
-        kept.copy_from_slice(&auth_key[..Self::LEN]);
-        Self(kept)
-    }
-
-    /// Takes the bytes of a key as they were kept; `None` if they are not 192.
-    pub fn from_stored(stored: &[u8]) -> Option<Self> {
-        let mut kept = Box::new([0; Self::LEN]);
-        if stored.len() != Self::LEN {
-            return None;
-        }
-        kept.copy_from_slice(stored);
-        Some(Self(kept))
-    }
-
-    /// The bytes kept.
-    pub fn as_bytes(&self) -> &[u8; Self::LEN] {
-        &self.0
-    }
-}
-
-impl Zeroize for KeyBytes {
-    fn zeroize(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl fmt::Debug for KeyBytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyBytes(..)")
-    }
 }
 
 /// What the client of a key said of itself in `invokeWithLayer` and `initConnection`.

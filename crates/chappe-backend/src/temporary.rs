@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chappe_crypto::AuthKeyId;
+
 use crate::key_table::KeyTable;
 use crate::{ConnectionInfo, Inserted, StoreError, StoredKey};
 
@@ -16,7 +18,7 @@ pub struct TemporaryKeys(Arc<Mutex<State>>);
 
 struct State {
     keys: KeyTable,
-    claimed: HashSet<u64>,
+    claimed: HashSet<AuthKeyId>,
 }
 
 impl TemporaryKeys {
@@ -30,19 +32,19 @@ impl TemporaryKeys {
 
     /// Claims an id for an insert; `None`, a collision, if it is 0, a living temporary key has it,
     /// or another insert claims it.
-    pub fn claim(&self, id: u64, now: u64) -> Option<Claim> {
+    pub fn claim(&self, id: AuthKeyId, now: u64) -> Option<Claim> {
         let mut state = self.lock();
-        let free = id != 0 && state.keys.get(id, now).is_none() && state.claimed.insert(id);
+        let free = id.0 != 0 && state.keys.get(id, now).is_none() && state.claimed.insert(id);
         free.then(|| Claim { keys: self.clone(), id })
     }
 
     /// The living key with this id.
-    pub fn key(&self, id: u64, now: u64) -> Option<StoredKey> {
+    pub fn key(&self, id: AuthKeyId, now: u64) -> Option<StoredKey> {
         self.lock().keys.get(id, now).cloned()
     }
 
     /// Wipes a key; `false` if it is not here.
-    pub fn delete(&self, id: u64) -> bool {
+    pub fn delete(&self, id: AuthKeyId) -> bool {
         self.lock().keys.remove(id)
     }
 
@@ -51,12 +53,16 @@ impl TemporaryKeys {
     /// # Errors
     ///
     /// [`StoreError::Full`].
-    pub fn save_connection(&self, id: u64, info: &ConnectionInfo) -> Result<bool, StoreError> {
+    pub fn save_connection(
+        &self,
+        id: AuthKeyId,
+        info: &ConnectionInfo,
+    ) -> Result<bool, StoreError> {
         self.lock().keys.save_connection(id, info)
     }
 
     /// What was last saved with a key.
-    pub fn connection(&self, id: u64) -> Option<ConnectionInfo> {
+    pub fn connection(&self, id: AuthKeyId) -> Option<ConnectionInfo> {
         self.lock().keys.connection(id).cloned()
     }
 
@@ -74,7 +80,7 @@ impl TemporaryKeys {
 /// An id that one insert is about to use, and no other may; given back on drop.
 pub struct Claim {
     keys: TemporaryKeys,
-    id: u64,
+    id: AuthKeyId,
 }
 
 impl Claim {
@@ -88,7 +94,7 @@ impl Claim {
     ///
     /// If the key has another id than the claim.
     pub fn insert(self, key: StoredKey, now: u64) -> Result<Inserted, StoreError> {
-        assert_eq!(key.id, self.id, "a claim is for one id");
+        assert_eq!(key.key.id(), self.id, "a claim is for one id");
         self.keys.lock().keys.insert(key, now)
     }
 }

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use chappe_crypto::{AuthKey, AuthKeyId};
 use zeroize::Zeroizing;
 
 pub use self::database::SqliteDatabase;
 use self::writer::{Write, Writer};
 use crate::{
-    BoxFuture, ConnectionInfo, Inserted, KeyBytes, Migrations, Store, StoreError, StoredKey,
-    TemporaryKeys,
+    BoxFuture, ConnectionInfo, Inserted, Migrations, Store, StoreError, StoredKey, TemporaryKeys,
 };
 
 /// How a [`SqliteStore`] works.
@@ -78,37 +78,44 @@ impl SqliteStore {
     }
 
     async fn insert(&self, key: StoredKey, now: u64) -> Result<Inserted, StoreError> {
-        let Some(claim) = self.temporary.claim(key.id, now) else {
+        let Some(claim) = self.temporary.claim(key.key.id(), now) else {
             return Ok(Inserted::Collision);
         };
         if key.expires.is_none() {
             let stored = self.writer.write(Write::InsertKey { key, _claim: claim }).await?;
             return Ok(if stored { Inserted::Stored } else { Inserted::Collision });
         }
-        if self.permanent_key(key.id).await?.is_some() {
+        if self.permanent_key(key.key.id()).await?.is_some() {
             return Ok(Inserted::Collision);
         }
         claim.insert(key, now)
     }
 
-    async fn permanent_key(&self, id: u64) -> Result<Option<StoredKey>, StoreError> {
-        let row: Option<(Vec<u8>, i64, i64, i32)> =
-            sqlx::query_as("SELECT key, created, first_salt, dc FROM auth_key WHERE id = ?")
-                .bind(id.cast_signed())
-                .fetch_optional(self.database.reader())
-                .await
-                .map_err(|error| self.database.error(error))?;
-        let Some((key, created, first_salt, dc)) = row else { return Ok(None) };
-        let key = KeyBytes::from_stored(&Zeroizing::new(key))
-            .ok_or_else(|| self.database.damaged(format!("key {id:016x} is cut short")))?;
+    async fn permanent_key(&self, id: AuthKeyId) -> Result<Option<StoredKey>, StoreError> {
+        let row: Option<KeyRow> = sqlx::query_as(
+            "SELECT key, aux_hash, created, first_salt, dc FROM auth_key WHERE id = ?",
+        )
+        .bind(row_id(id))
+        .fetch_optional(self.database.reader())
+        .await
+        .map_err(|error| self.database.error(error))?;
+        let Some((stored, aux_hash, created, first_salt, dc)) = row else { return Ok(None) };
+        let stored = Zeroizing::new(stored);
+        let (Some(stored), Some(aux_hash)) = (stored.as_array(), aux_hash.as_array()) else {
+            return Err(self.database.damaged(format!("the row of key {id} is cut short")));
+        };
+        let key = AuthKey::from_stored(id, *aux_hash, stored);
         let created = created.cast_unsigned();
-        Ok(Some(StoredKey { id, key, created, first_salt, expires: None, dc }))
+        Ok(Some(StoredKey { key, created, first_salt, expires: None, dc }))
     }
 
-    async fn permanent_connection(&self, id: u64) -> Result<Option<ConnectionInfo>, StoreError> {
+    async fn permanent_connection(
+        &self,
+        id: AuthKeyId,
+    ) -> Result<Option<ConnectionInfo>, StoreError> {
         let row: Option<(i32, Vec<u8>)> =
             sqlx::query_as("SELECT layer, data FROM connection WHERE key_id = ?")
-                .bind(id.cast_signed())
+                .bind(row_id(id))
                 .fetch_optional(self.database.reader())
                 .await
                 .map_err(|error| self.database.error(error))?;
@@ -132,7 +139,7 @@ impl Store for SqliteStore {
         Box::pin(self.insert(key, now))
     }
 
-    fn key(&self, id: u64, now: u64) -> BoxFuture<'_, Result<Option<StoredKey>, StoreError>> {
+    fn key(&self, id: AuthKeyId, now: u64) -> BoxFuture<'_, Result<Option<StoredKey>, StoreError>> {
         Box::pin(async move {
             match self.temporary.key(id, now) {
                 Some(key) => Ok(Some(key)),
@@ -141,7 +148,7 @@ impl Store for SqliteStore {
         })
     }
 
-    fn delete_key(&self, id: u64) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn delete_key(&self, id: AuthKeyId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
             Ok(self.temporary.delete(id) || self.writer.write(Write::DeleteKey(id)).await?)
         })
@@ -149,7 +156,7 @@ impl Store for SqliteStore {
 
     fn save_connection(
         &self,
-        id: u64,
+        id: AuthKeyId,
         info: ConnectionInfo,
     ) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
@@ -165,7 +172,10 @@ impl Store for SqliteStore {
         })
     }
 
-    fn connection(&self, id: u64) -> BoxFuture<'_, Result<Option<ConnectionInfo>, StoreError>> {
+    fn connection(
+        &self,
+        id: AuthKeyId,
+    ) -> BoxFuture<'_, Result<Option<ConnectionInfo>, StoreError>> {
         Box::pin(async move {
             match self.temporary.connection(id) {
                 Some(info) => Ok(Some(info)),
@@ -188,6 +198,14 @@ impl Store for SqliteStore {
             self.database.close().await;
         })
     }
+}
+
+/// Key, aux_hash, created, first_salt, dc.
+type KeyRow = (Vec<u8>, Vec<u8>, i64, i64, i32);
+
+/// SQLite's numbers are signed: the same 64 bits, read so.
+fn row_id(id: AuthKeyId) -> i64 {
+    id.0.cast_signed()
 }
 
 const MIGRATIONS: Migrations = Migrations {

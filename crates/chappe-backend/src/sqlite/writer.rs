@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::SqliteDatabase;
+use super::{SqliteDatabase, row_id};
 use crate::{Claim, ConnectionInfo, StoreError, StoredKey};
+use chappe_crypto::AuthKeyId;
 
 /// The writing task, seen from those who write.
 pub(super) struct Writer {
@@ -23,9 +24,9 @@ pub(super) enum Write {
     /// `true`: stored. The claim is held until the key is durable, even if nobody waits any more.
     InsertKey { key: StoredKey, _claim: Claim },
     /// `true`: there was such a key.
-    DeleteKey(u64),
+    DeleteKey(AuthKeyId),
     /// `true`: there is such a key.
-    SaveConnection { id: u64, info: ConnectionInfo },
+    SaveConnection { id: AuthKeyId, info: ConnectionInfo },
     /// `true`: this one is the secret from now on.
     ServerSecret(Zeroizing<[u8; 32]>),
 }
@@ -94,16 +95,18 @@ async fn commit(database: &SqliteDatabase, batch: &[Job]) -> Result<Vec<bool>, s
     for job in batch {
         let query = match &job.write {
             Write::InsertKey { key, .. } => sqlx::query(
-                "INSERT INTO auth_key (id, key, created, first_salt, dc) VALUES (?, ?, ?, ?, ?)
+                "INSERT INTO auth_key (id, key, aux_hash, created, first_salt, dc)
+                 VALUES (?, ?, ?, ?, ?, ?)
                  ON CONFLICT (id) DO NOTHING",
             )
-            .bind(key.id.cast_signed())
-            .bind(&key.key.as_bytes()[..])
+            .bind(row_id(key.key.id()))
+            .bind(&key.key.stored()[..])
+            .bind(key.key.aux_hash().to_vec())
             .bind(key.created.cast_signed())
             .bind(key.first_salt)
             .bind(key.dc),
             Write::DeleteKey(id) => {
-                sqlx::query("DELETE FROM auth_key WHERE id = ?").bind(id.cast_signed())
+                sqlx::query("DELETE FROM auth_key WHERE id = ?").bind(row_id(*id))
             }
             Write::SaveConnection { id, info } => sqlx::query(
                 "INSERT INTO connection (key_id, layer, data)
@@ -112,7 +115,7 @@ async fn commit(database: &SqliteDatabase, batch: &[Job]) -> Result<Vec<bool>, s
             )
             .bind(info.layer)
             .bind(&info.data[..])
-            .bind(id.cast_signed()),
+            .bind(row_id(*id)),
             Write::ServerSecret(fresh) => sqlx::query(
                 "INSERT INTO installation (only_row, server_secret) VALUES (1, ?)
                  ON CONFLICT (only_row) DO NOTHING",

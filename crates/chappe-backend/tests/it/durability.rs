@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use chappe_backend::{Backend, Inserted};
+use chappe_crypto::AuthKeyId;
 use tempfile::TempDir;
 
 use crate::files::{NOW, permanent};
@@ -28,9 +29,9 @@ fn acknowledged_keys_survive_kill_9() {
         runtime.block_on(async {
             let backend = Backend::embedded(&path).await.expect("the store opens after a crash");
             for id in &acknowledged {
-                let key = backend.store().key(*id, NOW).await.expect("the key is read");
+                let key = backend.store().key(AuthKeyId(*id), NOW).await.expect("the key is read");
                 let key = key.unwrap_or_else(|| panic!("key {id} was acknowledged"));
-                assert!(key.key.as_bytes() == permanent(*id).key.as_bytes());
+                assert!(key.key.stored() == permanent(*id).key.stored());
             }
             backend.store().close().await;
         });

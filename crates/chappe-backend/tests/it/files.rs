@@ -2,15 +2,19 @@
 
 use std::path::Path;
 
-use chappe_backend::{KeyBytes, StoredKey};
+use chappe_backend::StoredKey;
+use chappe_crypto::{AuthKey, AuthKeyId};
 
 /// Unix seconds at which the tests play.
 pub(crate) const NOW: u64 = 1_760_000_000;
 
 pub(crate) fn permanent(id: u64) -> StoredKey {
     StoredKey {
-        id,
-        key: KeyBytes::from_auth_key(&auth_key(id)),
+        key: AuthKey::from_stored(
+            AuthKeyId(id),
+            [9; 8],
+            auth_key(id).first_chunk().expect("256 > 192"),
+        ),
         created: NOW,
         first_salt: 1,
         expires: None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chappe_backend::{
     Backend, ConnectionInfo, Inserted, MemoryStore, Store, StoreError, conformance,
 };
+use chappe_crypto::AuthKeyId;
 
 use crate::files::{NOW, permanent, temporary};
 
@@ -28,19 +29,19 @@ async fn keys_over_the_bound_are_refused_until_others_go() {
     assert_eq!(store.insert_key(temporary(5, NOW + 9), NOW).await, Err(full.clone()));
     assert_eq!(store.insert_key(permanent(6), NOW).await, Err(full.clone()));
     for id in 1..=4 {
-        assert!(store.key(id, NOW).await.expect("the key is read").is_some());
+        assert!(store.key(AuthKeyId(id), NOW).await.expect("the key is read").is_some());
     }
 
     let info = |len| ConnectionInfo { layer: 1, data: vec![0; len].into() };
-    assert_eq!(store.save_connection(4, info(101)).await, Err(full.clone()));
-    assert_eq!(store.save_connection(4, info(100)).await, Ok(true));
-    assert_eq!(store.save_connection(3, info(1)).await, Err(full.clone()));
-    assert_eq!(store.save_connection(4, info(99)).await, Ok(true));
-    assert_eq!(store.save_connection(3, info(1)).await, Ok(true));
+    assert_eq!(store.save_connection(AuthKeyId(4), info(101)).await, Err(full.clone()));
+    assert_eq!(store.save_connection(AuthKeyId(4), info(100)).await, Ok(true));
+    assert_eq!(store.save_connection(AuthKeyId(3), info(1)).await, Err(full.clone()));
+    assert_eq!(store.save_connection(AuthKeyId(4), info(99)).await, Ok(true));
+    assert_eq!(store.save_connection(AuthKeyId(3), info(1)).await, Ok(true));
 
     // One expires, another is deleted: room for two.
     assert_eq!(store.insert_key(temporary(5, NOW + 9), NOW + 1).await, Ok(Inserted::Stored));
-    assert_eq!(store.delete_key(4).await, Ok(true));
+    assert_eq!(store.delete_key(AuthKeyId(4)).await, Ok(true));
     assert_eq!(store.insert_key(permanent(6), NOW + 1).await, Ok(Inserted::Stored));
     assert_eq!(store.insert_key(permanent(7), NOW + 1).await, Err(full));
 }

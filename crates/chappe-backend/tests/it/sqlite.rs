@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chappe_backend::{
     Backend, ConnectionInfo, Database, Inserted, Migrations, SqliteConfig, SqliteStore, Store,
-    StoreError, conformance,
+    StoreError, StoredKey, conformance,
 };
+use chappe_crypto::{AuthKey, AuthKeyId};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -29,11 +30,12 @@ async fn passes_the_suite() {
 #[tokio::test]
 async fn the_end_of_a_key_is_never_on_disk() {
     let (folder, store) = open().await;
-    let key = auth_key(1);
-    assert_eq!(store.insert_key(permanent(1), NOW).await, Ok(Inserted::Stored));
+    let bytes = auth_key(1);
+    let key = StoredKey { key: AuthKey::new(bytes), ..permanent(1) };
+    assert_eq!(store.insert_key(key, NOW).await, Ok(Inserted::Stored));
     for closed in [false, true] {
-        assert!(on_disk(folder.path(), &key[..192]), "the key is kept; closed: {closed}");
-        assert!(!on_disk(folder.path(), &key[192..]), "its end is not; closed: {closed}");
+        assert!(on_disk(folder.path(), &bytes[..192]), "the key is kept; closed: {closed}");
+        assert!(!on_disk(folder.path(), &bytes[192..]), "its end is not; closed: {closed}");
         store.close().await;
     }
 }
@@ -43,9 +45,11 @@ async fn the_end_of_a_key_is_never_on_disk() {
 async fn a_temporary_key_is_never_on_disk() {
     let (folder, store) = open().await;
     let said = Bytes::from_static(b"a client under a temporary key");
-    assert_eq!(store.insert_key(temporary(1, NOW + 100), NOW).await, Ok(Inserted::Stored));
+    let key = StoredKey { key: AuthKey::new(auth_key(1)), ..temporary(1, NOW + 100) };
+    let id = key.key.id();
+    assert_eq!(store.insert_key(key, NOW).await, Ok(Inserted::Stored));
     let info = ConnectionInfo { layer: 230, data: said.clone() };
-    assert_eq!(store.save_connection(1, info).await, Ok(true));
+    assert_eq!(store.save_connection(id, info).await, Ok(true));
     // Something that is written, after and beside them.
     assert_eq!(store.insert_key(permanent(2), NOW).await, Ok(Inserted::Stored));
     for closed in [false, true] {
@@ -55,7 +59,10 @@ async fn a_temporary_key_is_never_on_disk() {
         store.close().await;
     }
     let store = reopen(&folder).await;
-    assert!(store.key(1, NOW).await.expect("the store is asked").is_none(), "it died with us");
+    assert!(
+        store.key(AuthKeyId(1), NOW).await.expect("the store is asked").is_none(),
+        "it died with us"
+    );
 }
 
 /// Rule: SVC-37: a destroyed key can not be found in the file afterwards.
@@ -68,7 +75,7 @@ async fn a_destroyed_key_is_wiped_from_disk() {
     store.close().await;
     assert!(on_disk(folder.path(), &auth_key(2)[..192]));
     let store = reopen(&folder).await;
-    assert_eq!(store.delete_key(2).await, Ok(true));
+    assert_eq!(store.delete_key(AuthKeyId(2)).await, Ok(true));
     store.close().await;
     assert!(!on_disk(folder.path(), &auth_key(2)[..192]));
     assert!(on_disk(folder.path(), &auth_key(3)[..192]));
@@ -81,13 +88,14 @@ async fn everything_durable_is_there_after_a_restart() {
     let info = ConnectionInfo { layer: 230, data: Bytes::from_static(b"a client") };
     let secret = store.server_secret(Zeroizing::new([7; 32])).await.expect("a secret");
     assert_eq!(store.insert_key(permanent(1), NOW).await, Ok(Inserted::Stored));
-    assert_eq!(store.save_connection(1, info.clone()).await, Ok(true));
+    assert_eq!(store.save_connection(AuthKeyId(1), info.clone()).await, Ok(true));
     store.close().await;
 
     let store = reopen(&folder).await;
-    let key = store.key(1, NOW).await.expect("the key is read").expect("the key is there");
-    assert_eq!(key.key.as_bytes(), permanent(1).key.as_bytes());
-    assert_eq!(store.connection(1).await, Ok(Some(info)));
+    let key =
+        store.key(AuthKeyId(1), NOW).await.expect("the key is read").expect("the key is there");
+    assert_eq!(key.key.stored(), permanent(1).key.stored());
+    assert_eq!(store.connection(AuthKeyId(1)).await, Ok(Some(info)));
     assert_eq!(store.server_secret(Zeroizing::new([8; 32])).await, Ok(secret));
     assert_eq!(store.insert_key(permanent(1), NOW).await, Ok(Inserted::Collision));
     assert_eq!(store.insert_key(temporary(1, NOW + 9), NOW).await, Ok(Inserted::Collision));

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use chappe_backend::{Backend, Inserted, SqliteConfig, SqliteStore, Store, StoreError};
+use chappe_crypto::AuthKeyId;
 use tempfile::TempDir;
 
 use crate::files::{NOW, permanent};
@@ -92,7 +93,7 @@ async fn a_full_disk_refuses_and_recovers() {
     let StoreError::Unavailable { place, problem, mend } = error else { panic!("{error:?}") };
     assert!(Path::new(&place).ends_with(path.file_name().expect("a name")), "{place}");
     assert!(problem.contains("no space") && mend.contains("free space"), "{problem}; {mend}");
-    let refused = store.key(stored + 1, NOW).await.expect("the store is asked");
+    let refused = store.key(AuthKeyId(stored + 1), NOW).await.expect("the store is asked");
     assert!(refused.is_none(), "what was refused is not there");
 
     assert_eq!(store.insert_key(permanent(stored + 1), NOW).await, Ok(Inserted::Stored));
@@ -139,7 +140,7 @@ async fn check_unusable(path: &Path, says: &str) {
         Ok(backend) => {
             let mut outcome = Ok(());
             for id in 1..=200 {
-                outcome = outcome.and(backend.store().key(id, NOW).await.map(drop));
+                outcome = outcome.and(backend.store().key(AuthKeyId(id), NOW).await.map(drop));
             }
             outcome.expect_err("the store notices")
         }

@@ -4,6 +4,8 @@ CREATE TABLE auth_key (
     id         INTEGER PRIMARY KEY,
     -- The first 192 of 256 bytes; the rest must not be kept (CRY-05).
     key        BLOB    NOT NULL CHECK (length(key) = 192),
+    -- First 8 bytes of the SHA-1 of the whole key, which cannot be had from what is kept.
+    aux_hash   BLOB    NOT NULL CHECK (length(aux_hash) = 8),
     -- Unix seconds.
     created    INTEGER NOT NULL,
     first_salt INTEGER NOT NULL,
