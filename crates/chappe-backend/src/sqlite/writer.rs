@@ -1,17 +1,17 @@
 //! The one task that writes: takes what has gathered, commits it at once, answers each.
 //!
-//! A commit waits for the disk, and that wait is nearly all it costs, so a hundred inserts in one
-//! transaction take little longer than one.
+//! A commit waits for the disk, and that wait is most of what a lone write costs; those that come
+//! together share it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chappe_crypto::AuthKeyId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::{SqliteDatabase, row_id};
 use crate::{Claim, ConnectionInfo, StoreError, StoredKey};
-use chappe_crypto::AuthKeyId;
 
 /// The writing task, seen from those who write.
 pub(super) struct Writer {
