@@ -1,0 +1,214 @@
+//! The engine for a single server: one SQLite file, written by one batching task.
+
+mod database;
+mod error;
+mod writer;
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chappe_crypto::{AuthKey, AuthKeyId};
+use zeroize::Zeroizing;
+
+pub use self::database::SqliteDatabase;
+use self::writer::{Write, Writer};
+use crate::{
+    BoxFuture, ConnectionInfo, Inserted, Migrations, Store, StoreError, StoredKey, TemporaryKeys,
+};
+
+/// How a [`SqliteStore`] works.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SqliteConfig {
+    /// Most memory for temporary keys, each counted as 512 bytes and what is saved with it; a new
+    /// key over that is refused. Default: 128 MiB, a quarter of a million keys. Strangers can
+    /// make us hold this much.
+    pub temporary_bytes_max: usize,
+    /// Longest wait while another process writes the file. Default: 5 s.
+    pub busy_timeout: Duration,
+    /// Most queries at once. Default: 4. Each costs a thread and up to 2 MiB of cache.
+    pub readers: u32,
+}
+
+impl Default for SqliteConfig {
+    fn default() -> Self {
+        Self {
+            temporary_bytes_max: 128 * 1024 * 1024,
+            busy_timeout: Duration::from_secs(5),
+            readers: 4,
+        }
+    }
+}
+
+/// A store in one SQLite file (and, beside it while in use, `-wal` and `-shm`).
+///
+/// Writes that come together share one transaction, and so one wait for the disk. Temporary keys
+/// stay in this process: the file serves one server at a time.
+///
+/// A destroyed key is overwritten in the file; the `-wal` file may hold a copy of it until the
+/// log is next written over, or the store is closed.
+pub struct SqliteStore {
+    database: SqliteDatabase,
+    temporary: TemporaryKeys,
+    writer: Writer,
+}
+
+impl SqliteStore {
+    /// Opens the file at `path`, making it (mode 0600) if it is absent.
+    ///
+    /// Must be called within a Tokio runtime, which then runs the writing task.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`] or [`StoreError::Unavailable`], naming the file and the mend.
+    pub async fn open(path: impl AsRef<Path>, config: SqliteConfig) -> Result<Self, StoreError> {
+        let database = SqliteDatabase::open(path.as_ref(), &config).await?;
+        database.migrate(&MIGRATIONS).await?;
+        Ok(Self {
+            writer: Writer::start(database.clone()),
+            temporary: TemporaryKeys::new(config.temporary_bytes_max),
+            database,
+        })
+    }
+
+    /// The database, for services with tables of their own.
+    pub fn database(&self) -> &SqliteDatabase {
+        &self.database
+    }
+
+    async fn insert(&self, key: StoredKey, now: u64) -> Result<Inserted, StoreError> {
+        let Some(claim) = self.temporary.claim(key.key.id(), now) else {
+            return Ok(Inserted::Collision);
+        };
+        if key.expires.is_none() {
+            let stored = self.writer.write(Write::InsertKey { key, _claim: claim }).await?;
+            return Ok(if stored { Inserted::Stored } else { Inserted::Collision });
+        }
+        if self.permanent_key(key.key.id()).await?.is_some() {
+            return Ok(Inserted::Collision);
+        }
+        claim.insert(key, now)
+    }
+
+    async fn permanent_key(&self, id: AuthKeyId) -> Result<Option<StoredKey>, StoreError> {
+        let row: Option<KeyRow> = sqlx::query_as(
+            "SELECT key, aux_hash, created, first_salt, dc FROM auth_key WHERE id = ?",
+        )
+        .bind(row_id(id))
+        .fetch_optional(self.database.reader())
+        .await
+        .map_err(|error| self.database.error(error))?;
+        let Some((stored, aux_hash, created, first_salt, dc)) = row else { return Ok(None) };
+        let stored = Zeroizing::new(stored);
+        let (Some(stored), Some(aux_hash)) = (stored.as_array(), aux_hash.as_array()) else {
+            return Err(self.database.damaged(format!("the row of key {id} is cut short")));
+        };
+        let key = AuthKey::from_stored(id, *aux_hash, stored);
+        let created = created.cast_unsigned();
+        Ok(Some(StoredKey { key, created, first_salt, expires: None, dc }))
+    }
+
+    async fn permanent_connection(
+        &self,
+        id: AuthKeyId,
+    ) -> Result<Option<ConnectionInfo>, StoreError> {
+        let row: Option<(i32, Vec<u8>)> =
+            sqlx::query_as("SELECT layer, data FROM connection WHERE key_id = ?")
+                .bind(row_id(id))
+                .fetch_optional(self.database.reader())
+                .await
+                .map_err(|error| self.database.error(error))?;
+        Ok(row.map(|(layer, data)| ConnectionInfo { layer, data: Bytes::from(data) }))
+    }
+
+    async fn secret(&self, fresh: Zeroizing<[u8; 32]>) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+        self.writer.write(Write::ServerSecret(fresh)).await?;
+        let kept: Vec<u8> = sqlx::query_scalar("SELECT server_secret FROM installation")
+            .fetch_one(self.database.reader())
+            .await
+            .map_err(|error| self.database.error(error))?;
+        <[u8; 32]>::try_from(Zeroizing::new(kept).as_slice())
+            .map(Zeroizing::new)
+            .map_err(|_| self.database.damaged("the server secret is cut short".to_owned()))
+    }
+}
+
+impl Store for SqliteStore {
+    fn insert_key(&self, key: StoredKey, now: u64) -> BoxFuture<'_, Result<Inserted, StoreError>> {
+        Box::pin(self.insert(key, now))
+    }
+
+    fn key(&self, id: AuthKeyId, now: u64) -> BoxFuture<'_, Result<Option<StoredKey>, StoreError>> {
+        Box::pin(async move {
+            match self.temporary.key(id, now) {
+                Some(key) => Ok(Some(key)),
+                None => self.permanent_key(id).await,
+            }
+        })
+    }
+
+    fn delete_key(&self, id: AuthKeyId) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            Ok(self.temporary.delete(id) || self.writer.write(Write::DeleteKey(id)).await?)
+        })
+    }
+
+    fn save_connection(
+        &self,
+        id: AuthKeyId,
+        info: ConnectionInfo,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            info.check_size()?;
+            if self.temporary.save_connection(id, &info)? {
+                return Ok(true);
+            }
+            // A client says the same each time it connects; only news is worth a write.
+            if self.permanent_connection(id).await?.as_ref() == Some(&info) {
+                return Ok(true);
+            }
+            self.writer.write(Write::SaveConnection { id, info }).await
+        })
+    }
+
+    fn connection(
+        &self,
+        id: AuthKeyId,
+    ) -> BoxFuture<'_, Result<Option<ConnectionInfo>, StoreError>> {
+        Box::pin(async move {
+            match self.temporary.connection(id) {
+                Some(info) => Ok(Some(info)),
+                None => self.permanent_connection(id).await,
+            }
+        })
+    }
+
+    fn server_secret(
+        &self,
+        fresh: Zeroizing<[u8; 32]>,
+    ) -> BoxFuture<'_, Result<Zeroizing<[u8; 32]>, StoreError>> {
+        Box::pin(self.secret(fresh))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.writer.finish().await;
+            self.temporary.clear();
+            self.database.close().await;
+        })
+    }
+}
+
+/// Key, aux_hash, created, first_salt, dc.
+type KeyRow = (Vec<u8>, Vec<u8>, i64, i64, i32);
+
+/// SQLite's numbers are signed: the same 64 bits, read so.
+fn row_id(id: AuthKeyId) -> i64 {
+    id.0.cast_signed()
+}
+
+const MIGRATIONS: Migrations = Migrations {
+    component: env!("CARGO_PKG_NAME"),
+    steps: &[include_str!("migrations/0001_keys.sql")],
+};

@@ -1,0 +1,106 @@
+//! Temporary keys, in the memory of whatever engine keeps the permanent ones elsewhere.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chappe_crypto::AuthKeyId;
+
+use crate::key_table::KeyTable;
+use crate::{ConnectionInfo, Inserted, StoreError, StoredKey};
+
+/// The temporary keys of one process: never on a disk, bounded, each dying at its time (PFS-03).
+///
+/// A part for engines. Permanent and temporary keys share their ids, and the engine alone can ask
+/// its disk for the permanent ones; so every insert, of either kind, first takes a [`Claim`] here
+/// and holds it until the key is kept. Clones share the keys.
+#[derive(Clone)]
+pub struct TemporaryKeys(Arc<Mutex<State>>);
+
+struct State {
+    keys: KeyTable,
+    claimed: HashSet<AuthKeyId>,
+}
+
+impl TemporaryKeys {
+    /// Room for `bytes_max` bytes, each key counted as 512 and what is saved with it.
+    pub fn new(bytes_max: usize) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            keys: KeyTable::new(bytes_max),
+            claimed: HashSet::new(),
+        })))
+    }
+
+    /// Claims an id for an insert; `None`, a collision, if it is 0, a living temporary key has it,
+    /// or another insert claims it.
+    pub fn claim(&self, id: AuthKeyId, now: u64) -> Option<Claim> {
+        let mut state = self.lock();
+        let free = id.0 != 0 && state.keys.get(id, now).is_none() && state.claimed.insert(id);
+        free.then(|| Claim { keys: self.clone(), id })
+    }
+
+    /// The living key with this id.
+    pub fn key(&self, id: AuthKeyId, now: u64) -> Option<StoredKey> {
+        self.lock().keys.get(id, now).cloned()
+    }
+
+    /// Wipes a key; `false` if it is not here.
+    pub fn delete(&self, id: AuthKeyId) -> bool {
+        self.lock().keys.remove(id)
+    }
+
+    /// Saves what the client of a key said of itself; `false` if the key is not here.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`].
+    pub fn save_connection(
+        &self,
+        id: AuthKeyId,
+        info: &ConnectionInfo,
+    ) -> Result<bool, StoreError> {
+        self.lock().keys.save_connection(id, info)
+    }
+
+    /// What was last saved with a key.
+    pub fn connection(&self, id: AuthKeyId) -> Option<ConnectionInfo> {
+        self.lock().keys.connection(id).cloned()
+    }
+
+    /// Wipes all keys.
+    pub fn clear(&self) {
+        self.lock().keys.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No step panics halfway through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An id that one insert is about to use, and no other may; given back on drop.
+pub struct Claim {
+    keys: TemporaryKeys,
+    id: AuthKeyId,
+}
+
+impl Claim {
+    /// Keeps the temporary key for which the id was claimed.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`].
+    ///
+    /// # Panics
+    ///
+    /// If the key has another id than the claim.
+    pub fn insert(self, key: StoredKey, now: u64) -> Result<Inserted, StoreError> {
+        assert_eq!(key.key.id(), self.id, "a claim is for one id");
+        self.keys.lock().keys.insert(key, now)
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.keys.lock().claimed.remove(&self.id);
+    }
+}

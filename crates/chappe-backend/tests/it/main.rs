@@ -1,0 +1,7 @@
+//! The engines against the suite, and what only an engine with a disk can break.
+
+mod durability;
+mod files;
+mod memory;
+mod sqlite;
+mod trouble;

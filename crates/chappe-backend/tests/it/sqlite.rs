@@ -1,0 +1,196 @@
+//! The SQLite engine: the suite, and what its files hold.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chappe_backend::{
+    Backend, ConnectionInfo, Database, Inserted, Migrations, SqliteConfig, SqliteStore, Store,
+    StoreError, StoredKey, conformance,
+};
+use chappe_crypto::{AuthKey, AuthKeyId};
+use tempfile::TempDir;
+use zeroize::Zeroizing;
+
+use crate::files::{NOW, auth_key, on_disk, permanent, temporary};
+
+/// KEY-21, SVC-37, SVC-48, SES-20, PFS-03, SEC-18, SEC-41.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passes_the_suite() {
+    let folders = std::sync::Mutex::new(Vec::new());
+    conformance::all(async || {
+        let folder = TempDir::new().expect("a folder");
+        let store = Backend::embedded(folder.path().join("db")).await.expect("the store opens");
+        folders.lock().expect("no check panicked").push(folder);
+        Arc::clone(store.store())
+    })
+    .await;
+}
+
+/// Rule: CRY-05, SEC-19: the 512 low-order bits of a key reach no file.
+#[tokio::test]
+async fn the_end_of_a_key_is_never_on_disk() {
+    let (folder, store) = open().await;
+    let bytes = auth_key(1);
+    let key = StoredKey { key: AuthKey::new(bytes), ..permanent(1) };
+    assert_eq!(store.insert_key(key, NOW).await, Ok(Inserted::Stored));
+    for closed in [false, true] {
+        assert!(on_disk(folder.path(), &bytes[..192]), "the key is kept; closed: {closed}");
+        assert!(!on_disk(folder.path(), &bytes[192..]), "its end is not; closed: {closed}");
+        store.close().await;
+    }
+}
+
+/// Rule: PFS-03: temporary keys, and what is saved with them, stay in memory.
+#[tokio::test]
+async fn a_temporary_key_is_never_on_disk() {
+    let (folder, store) = open().await;
+    let said = Bytes::from_static(b"a client under a temporary key");
+    let key = StoredKey { key: AuthKey::new(auth_key(1)), ..temporary(1, NOW + 100) };
+    let id = key.key.id();
+    assert_eq!(store.insert_key(key, NOW).await, Ok(Inserted::Stored));
+    let info = ConnectionInfo { layer: 230, data: said.clone() };
+    assert_eq!(store.save_connection(id, info).await, Ok(true));
+    // Something that is written, after and beside them.
+    assert_eq!(store.insert_key(permanent(2), NOW).await, Ok(Inserted::Stored));
+    for closed in [false, true] {
+        assert!(on_disk(folder.path(), &auth_key(2)[..192]));
+        assert!(!on_disk(folder.path(), &auth_key(1)), "closed: {closed}");
+        assert!(!on_disk(folder.path(), &said[..24]), "closed: {closed}");
+        store.close().await;
+    }
+    let store = reopen(&folder).await;
+    assert!(
+        store.key(AuthKeyId(1), NOW).await.expect("the store is asked").is_none(),
+        "it died with us"
+    );
+}
+
+/// Rule: SVC-37: a destroyed key can not be found in the file afterwards.
+#[tokio::test]
+async fn a_destroyed_key_is_wiped_from_disk() {
+    let (folder, store) = open().await;
+    for id in 1..=3 {
+        assert_eq!(store.insert_key(permanent(id), NOW).await, Ok(Inserted::Stored));
+    }
+    store.close().await;
+    assert!(on_disk(folder.path(), &auth_key(2)[..192]));
+    let store = reopen(&folder).await;
+    assert_eq!(store.delete_key(AuthKeyId(2)).await, Ok(true));
+    store.close().await;
+    assert!(!on_disk(folder.path(), &auth_key(2)[..192]));
+    assert!(on_disk(folder.path(), &auth_key(3)[..192]));
+}
+
+/// Rule: KEY-22, SVC-48, SES-20: keys, what is saved with them, and the secret outlive the process.
+#[tokio::test]
+async fn everything_durable_is_there_after_a_restart() {
+    let (folder, store) = open().await;
+    let info = ConnectionInfo { layer: 230, data: Bytes::from_static(b"a client") };
+    let secret = store.server_secret(Zeroizing::new([7; 32])).await.expect("a secret");
+    assert_eq!(store.insert_key(permanent(1), NOW).await, Ok(Inserted::Stored));
+    assert_eq!(store.save_connection(AuthKeyId(1), info.clone()).await, Ok(true));
+    store.close().await;
+
+    let store = reopen(&folder).await;
+    let key =
+        store.key(AuthKeyId(1), NOW).await.expect("the key is read").expect("the key is there");
+    assert_eq!(key.key.stored(), permanent(1).key.stored());
+    assert_eq!(store.connection(AuthKeyId(1)).await, Ok(Some(info)));
+    assert_eq!(store.server_secret(Zeroizing::new([8; 32])).await, Ok(secret));
+    assert_eq!(store.insert_key(permanent(1), NOW).await, Ok(Inserted::Collision));
+    assert_eq!(store.insert_key(temporary(1, NOW + 9), NOW).await, Ok(Inserted::Collision));
+}
+
+/// Rule: the memory for temporary keys is bounded, and permanent keys need none of it.
+#[tokio::test]
+async fn temporary_keys_over_the_bound_are_refused() {
+    let folder = TempDir::new().expect("a folder");
+    let mut config = SqliteConfig::default();
+    config.temporary_bytes_max = 512;
+    let store = SqliteStore::open(folder.path().join("db"), config).await.expect("it opens");
+    assert_eq!(store.insert_key(temporary(1, NOW + 5), NOW).await, Ok(Inserted::Stored));
+    let full = Err(StoreError::Full { bytes_max: 512 });
+    assert_eq!(store.insert_key(temporary(2, NOW + 9), NOW).await, full);
+    assert_eq!(store.insert_key(permanent(3), NOW).await, Ok(Inserted::Stored));
+    // The refused id was claimed for a moment only.
+    assert_eq!(store.insert_key(temporary(2, NOW + 9), NOW + 5).await, Ok(Inserted::Stored));
+}
+
+/// Rule: nobody but the owner reads the files.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_files_are_open_to_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (folder, store) = open().await;
+    assert_eq!(store.insert_key(permanent(1), NOW).await, Ok(Inserted::Stored));
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder.path()).expect("the folder is listed") {
+        let entry = entry.expect("the entry is read");
+        let mode = entry.metadata().expect("its mode is read").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.file_name());
+        names.push(entry.file_name());
+    }
+    names.sort();
+    assert_eq!(names, ["db", "db-shm", "db-wal"]);
+}
+
+/// Rule: KEY-22: an acknowledged commit is on the disk, not only with the operating system; and
+/// what is deleted is overwritten.
+#[tokio::test]
+async fn the_connection_is_set_to_wait_for_the_disk() {
+    let (_folder, store) = open().await;
+    let mut connection = store.database().writer().acquire().await.expect("a connection");
+    for (pragma, expected) in
+        [("PRAGMA synchronous", 2), ("PRAGMA secure_delete", 1), ("PRAGMA foreign_keys", 1)]
+    {
+        let value: i64 = chappe_backend::sqlx::query_scalar(pragma)
+            .fetch_one(&mut *connection)
+            .await
+            .expect("the setting is read");
+        assert_eq!(value, expected, "{pragma}");
+    }
+    let journal: String = chappe_backend::sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(&mut *connection)
+        .await
+        .expect("the setting is read");
+    assert_eq!(journal, "wal");
+}
+
+/// Rule: a service keeps tables of its own in the same file, and its steps are taken once.
+#[tokio::test]
+async fn a_service_brings_its_own_tables() {
+    const FIRST: Migrations =
+        Migrations { component: "weather", steps: &["CREATE TABLE city (name TEXT) STRICT"] };
+    const SECOND: Migrations = Migrations {
+        component: "weather",
+        steps: &[
+            FIRST.steps[0],
+            "INSERT INTO city VALUES ('Paris'); INSERT INTO city VALUES ('Lille')",
+        ],
+    };
+    let folder = TempDir::new().expect("a folder");
+    for migrations in [FIRST, SECOND, SECOND] {
+        let backend = Backend::embedded(folder.path().join("db")).await.expect("it opens");
+        let Some(Database::Sqlite(database)) = backend.database() else { panic!("a database") };
+        database.migrate(&migrations).await.expect("the steps are taken");
+        let cities: i64 = chappe_backend::sqlx::query_scalar("SELECT count(*) FROM city")
+            .fetch_one(database.reader())
+            .await
+            .expect("the table is there");
+        assert_eq!(cities, if migrations.steps.len() == 1 { 0 } else { 2 });
+        backend.store().close().await;
+    }
+}
+
+async fn open() -> (TempDir, SqliteStore) {
+    let folder = TempDir::new().expect("a folder");
+    let store = reopen(&folder).await;
+    (folder, store)
+}
+
+async fn reopen(folder: &TempDir) -> SqliteStore {
+    SqliteStore::open(folder.path().join("db"), SqliteConfig::default())
+        .await
+        .expect("the store opens")
+}
