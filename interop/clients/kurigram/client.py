@@ -1,6 +1,5 @@
 """Kurigram (package `pyrogram`): key creation and calls over every framing it has."""
 
-import asyncio
 import hashlib
 import pathlib
 import sys
@@ -101,6 +100,4 @@ def trust(pem):
     server_public_keys[int.from_bytes(digest[-8:], "little", signed=True)] = PublicKey(key.n, key.e)
 
 
-# Kurigram takes the loop of its thread when it is imported or built.
-asyncio.set_event_loop(None)
 contract.main("kurigram", version("kurigram"), raw.all.layer, TRANSPORTS, Client)
