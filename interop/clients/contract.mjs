@@ -1,0 +1,117 @@
+// What every JavaScript client script has in common: arguments, steps, deadline, the one line of JSON.
+//
+// A script declares its transports and a class with the methods `connect`, `config`, `nearestDc`, `cut` and
+// `close` and the field `layer` (the same as in contract.py), and hands both to `main`.
+
+import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+
+const TIMEOUT_S = 30
+
+/** Version of an installed package. */
+export function packageVersion(name) {
+  const url = new URL(`../node_modules/${name}/package.json`, import.meta.url)
+  return JSON.parse(readFileSync(url, 'utf8')).version
+}
+
+/** Parses the arguments, runs the steps, prints the outcome and exits. */
+export async function main({ name, version, transports, Client }) {
+  const { values: args } = parseArgs({
+    options: {
+      list: { type: 'boolean', default: false },
+      address: { type: 'string' },
+      dc: { type: 'string', default: '2' },
+      key: { type: 'string' },
+      transport: { type: 'string' },
+      calls: { type: 'string', default: '100' },
+      'no-reconnect': { type: 'boolean', default: false },
+    },
+  })
+  if (args.list) {
+    console.log(Object.keys(transports).join('\n'))
+    return
+  }
+  if (!args.address || !args.key || !(args.transport in transports)) {
+    throw new Error(`--address HOST:PORT, --key FILE and --transport (${Object.keys(transports).join(', ')}) are needed`)
+  }
+
+  const report = { client: name, version, transport: args.transport, ok: false }
+  const target = readTarget(args)
+  const client = new Client(target, transports[args.transport])
+  client.connections = 0
+  try {
+    await Promise.race([takeSteps(client, target, args, report), deadline(name, report)])
+    report.ok = true
+  } catch (error) {
+    console.error(error)
+  }
+  report.layer = client.layer
+  report.connections = client.connections
+  // The libraries leave timers and sockets behind that would keep the process alive.
+  process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(report.ok ? 0 : 1))
+}
+
+async function deadline(name, report) {
+  await sleep(TIMEOUT_S * 1000)
+  throw new Error(`${name}: step '${report.step}' did not end within ${TIMEOUT_S} s`)
+}
+
+function readTarget(args) {
+  const colon = args.address.lastIndexOf(':')
+  const host = args.address.slice(0, colon).replace(/^\[|\]$/g, '')
+  const loopback = (isIP(host) === 4 && host.startsWith('127.')) || host === '::1'
+  if (!loopback) throw new Error(`${host} is not a loopback address`)
+  return { host, port: Number(args.address.slice(colon + 1)), dc: Number(args.dc), keyPem: readFileSync(args.key, 'ascii') }
+}
+
+async function takeSteps(client, target, args, report) {
+  const seconds = (report.seconds = {})
+  const timed = async (step, work) => {
+    report.step = step
+    const started = performance.now()
+    await work()
+    seconds[step] = Math.round(performance.now() - started) / 1000
+  }
+
+  await timed('connect', async () => {
+    await client.connect()
+    report.step = 'config'
+    report.config = checkConfig(await client.config(), target)
+    // Some libraries make the key in `connect`, some at the first call.
+  })
+
+  const calls = Number(args.calls)
+  await timed('calls', async () => {
+    const alone = Math.floor(calls / 2)
+    for (let i = 0; i < alone; i++) await client.nearestDc()
+    // All at once, so that a library which packs messages into containers does it here.
+    await Promise.all(Array.from({ length: calls - alone }, () => client.nearestDc()))
+    report.calls = calls
+  })
+
+  if (!args['no-reconnect']) {
+    await timed('reconnect', async () => {
+      const before = client.connections
+      client.cut()
+      while (client.connections === before) await sleep(10)
+      await client.nearestDc()
+    })
+  }
+
+  report.step = 'close'
+  await client.close()
+  delete report.step
+}
+
+/** Requires that the configuration names this server as the data centre it is. */
+function checkConfig(config, target) {
+  if (config.thisDc !== target.dc) throw new Error(`help.getConfig: this_dc is ${config.thisDc}, not ${target.dc}`)
+  if (config.expires * 1000 <= Date.now()) throw new Error('help.getConfig: expires is in the past')
+  const here = (o) => o.id === target.dc && o.ipAddress === target.host && o.port === target.port
+  if (!config.dcOptions.some(here)) {
+    throw new Error(`help.getConfig: dc_options lacks this server: ${JSON.stringify(config.dcOptions)}`)
+  }
+  return { this_dc: config.thisDc, dc_options: config.dcOptions.length }
+}

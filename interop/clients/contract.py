@@ -1,0 +1,159 @@
+"""What every Python client script has in common: arguments, steps, deadline, the one line of JSON.
+
+A script declares its transports and a `Client` class, and hands both to `main`. The steps are the same for
+every library: connect (which makes the auth key), help.getConfig, many calls on one connection, and one
+call after the connection was cut.
+"""
+
+import argparse
+import asyncio
+import ipaddress
+import json
+import os
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from datetime import datetime
+
+TIMEOUT_S = 30
+
+
+class Failed(Exception):
+    """The server answered, but not with what the step asks for."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the server is, and the key it proves itself with."""
+
+    host: str
+    port: int
+    dc: int
+    key_pem: str
+
+
+class Client:
+    """One library, driven through the steps. `connections` counts the TCP connections it opened."""
+
+    def __init__(self, target: Target, transport):
+        self.target = target
+        self.transport = transport
+        self.connections = 0
+
+    async def connect(self):
+        """Creates an auth key and starts a session, as the library does by itself."""
+        raise NotImplementedError
+
+    async def config(self):
+        """Calls help.getConfig."""
+        raise NotImplementedError
+
+    async def nearest_dc(self):
+        """Calls help.getNearestDc."""
+        raise NotImplementedError
+
+    def cut(self):
+        """Breaks the TCP connection under the library, without telling it."""
+        raise NotImplementedError
+
+    async def close(self):
+        """Ends the session."""
+        raise NotImplementedError
+
+
+def main(name, version, layer, transports, client_class):
+    """Parses the arguments, runs the steps, prints the outcome and exits."""
+    parser = argparse.ArgumentParser(description=f"{name} {version} against an MTProto server on this machine")
+    parser.add_argument("--list", action="store_true", help="print the transports and exit")
+    parser.add_argument("--address", metavar="HOST:PORT", help="loopback address of the server")
+    parser.add_argument("--dc", type=int, default=2, help="data centre the server is (default: 2)")
+    parser.add_argument("--key", metavar="FILE", help="public key of the server, PKCS#1 PEM")
+    parser.add_argument("--transport", choices=transports)
+    parser.add_argument("--calls", type=int, default=100, help="calls on one connection (default: 100)")
+    parser.add_argument("--no-reconnect", action="store_true", help="do not cut the connection")
+    args = parser.parse_args()
+    if args.list:
+        print("\n".join(transports))
+        sys.exit(0)
+    if not (args.address and args.key and args.transport):
+        parser.error("--address, --key and --transport are needed")
+
+    report = {"client": name, "version": version, "layer": layer, "transport": args.transport, "ok": False}
+    client = client_class(read_target(args), transports[args.transport])
+    asyncio.run(finish(client, args, report))
+
+
+async def finish(client, args, report):
+    steps = asyncio.create_task(take_steps(client, args, report))
+    await asyncio.wait([steps], timeout=TIMEOUT_S)
+    if not steps.done():
+        print(f"{report['client']}: step '{report['step']}' did not end within {TIMEOUT_S} s", file=sys.stderr)
+    elif steps.exception():
+        traceback.print_exception(steps.exception())
+    else:
+        report["ok"] = True
+    report["connections"] = client.connections
+    print(json.dumps(report), flush=True)
+    sys.stderr.flush()
+    # The libraries leave threads and tasks behind that would delay an ordinary exit.
+    os._exit(0 if report["ok"] else 1)
+
+
+def read_target(args):
+    host, _, port = args.address.rpartition(":")
+    host = host.strip("[]")
+    if not ipaddress.ip_address(host).is_loopback:
+        sys.exit(f"{host} is not a loopback address")
+    with open(args.key, encoding="ascii") as file:
+        return Target(host, int(port), args.dc, file.read())
+
+
+async def take_steps(client, args, report):
+    seconds = report["seconds"] = {}
+
+    def begin(step):
+        report["step"] = step
+        return time.monotonic()
+
+    started = begin("connect")
+    await client.connect()
+    begin("config")
+    report["config"] = check_config(await client.config(), client.target)
+    # Some libraries make the key in `connect`, some at the first call.
+    seconds["connect"] = round(time.monotonic() - started, 3)
+
+    started = begin("calls")
+    alone = args.calls // 2
+    for _ in range(alone):
+        await client.nearest_dc()
+    # All at once, so that a library which packs messages into containers does it here.
+    await asyncio.gather(*(client.nearest_dc() for _ in range(args.calls - alone)))
+    report["calls"] = args.calls
+    seconds["calls"] = round(time.monotonic() - started, 3)
+
+    if not args.no_reconnect:
+        started = begin("reconnect")
+        before = client.connections
+        client.cut()
+        while client.connections == before:
+            await asyncio.sleep(0.01)
+        await client.nearest_dc()
+        seconds["reconnect"] = round(time.monotonic() - started, 3)
+
+    begin("close")
+    await client.close()
+    del report["step"]
+
+
+def check_config(config, target):
+    """Requires that the configuration names this server as the data centre it is."""
+    if config.this_dc != target.dc:
+        raise Failed(f"help.getConfig: this_dc is {config.this_dc}, not {target.dc}")
+    expires = config.expires
+    if (expires.timestamp() if isinstance(expires, datetime) else expires) <= time.time():
+        raise Failed("help.getConfig: expires is in the past")
+    addresses = [(option.id, option.ip_address, option.port) for option in config.dc_options]
+    if (target.dc, target.host, target.port) not in addresses:
+        raise Failed(f"help.getConfig: dc_options lacks this server: {addresses}")
+    return {"this_dc": config.this_dc, "dc_options": len(addresses)}
