@@ -65,7 +65,7 @@ impl From<&DecodeError> for RpcError {
                 Self::unknown_method(id)
             }
             DecodeErrorKind::UnknownConstructor { id, .. } => {
-                Self::bad_request(format!("INPUT_CONSTRUCTOR_INVALID_{id:08X}"))
+                Self::bad_request(format!("INPUT_CONSTRUCTOR_INVALID_{id}"))
             }
             DecodeErrorKind::TrailingBytes { .. } => Self::bad_request("INPUT_REQUEST_TOO_LONG"),
             _ => Self::bad_request("INPUT_FETCH_ERROR"),
@@ -76,7 +76,7 @@ impl From<&DecodeError> for RpcError {
 impl RpcError {
     /// 400 for a function that nobody knows.
     pub fn unknown_method(id: u32) -> Self {
-        Self::bad_request(format!("INPUT_METHOD_INVALID_{id:08X}"))
+        Self::bad_request(format!("INPUT_METHOD_INVALID_{id}"))
     }
 }
 
