@@ -1,0 +1,41 @@
+//! TL: its text, its bytes, its Rust.
+//!
+//! - [`Reader`] and [`Writer`] with the traits [`Encode`], [`Decode`], [`Constructor`] and
+//!   [`Function`]: values ⇄ bytes. Reading is bounded in depth and size and shares the input.
+//! - [`schema`]: the text of a schema → definitions, checked; usable at run time.
+//! - `codegen` (feature): definitions → Rust, for a `build.rs`:
+//!
+//! ```ignore
+//! // build.rs
+//! fn main() {
+//!     chappe_tl::codegen::build("schema/weather.tl");
+//! }
+//! // lib.rs
+//! pub mod weather {
+//!     chappe_tl::include_schema!("weather");
+//! }
+//! ```
+
+#[cfg(feature = "codegen")]
+pub mod codegen;
+#[doc(hidden)]
+pub mod generated;
+pub mod schema;
+mod wire;
+
+pub use bytes::Bytes;
+#[cfg(feature = "gzip")]
+pub use wire::gzip;
+pub use wire::{
+    BOOL_FALSE_ID, BOOL_TRUE_ID, Constructor, Decode, DecodeError, DecodeErrorKind, Encode,
+    EncodeError, Function, FunctionInfo, Limits, Raw, Read, Reader, Str, VECTOR_ID, Writer,
+    from_bytes, to_bytes,
+};
+
+/// Includes the Rust that [`codegen::build`] made of `<name>.tl`.
+#[macro_export]
+macro_rules! include_schema {
+    ($name:literal) => {
+        include!(concat!(env!("OUT_DIR"), "/", $name, ".rs"));
+    };
+}
