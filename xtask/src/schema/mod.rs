@@ -47,7 +47,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         }
     }
     if !stale.is_empty() {
-        bail!("{} differ from their source: run `cargo xtask schema`", stale.join(", "));
+        bail!("run `cargo xtask schema` to make {} again", stale.join(", "));
     }
     Ok(())
 }

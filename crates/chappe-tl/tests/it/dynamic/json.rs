@@ -190,6 +190,20 @@ fn example_of_every_function_is_accepted() {
 }
 
 #[test]
+fn example_of_a_wrapper_holds_a_call_that_only_asks() {
+    let schema = Schema::parse(
+        "ok = Ok;
+         ---functions---
+         destroyAll = Ok;
+         getAll = Ok;
+         wrap {X:Type} query:!X = X;",
+    )
+    .unwrap();
+    let json = example(&schema, schema.function("wrap").unwrap());
+    assert_eq!(json, json!({"_": "wrap", "query": {"_": "getAll"}}));
+}
+
+#[test]
 fn forgotten_namespace_is_found() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../chappe-api/schema/api.tl");
     let telegram = Schema::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
