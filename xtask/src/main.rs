@@ -1,5 +1,35 @@
 //! Repository chores. Each command is a module; `cargo xtask` lists them.
 
-fn main() {
-    println!("usage: cargo xtask <command>\n\nNo commands yet.");
+use std::process::ExitCode;
+
+mod schema;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match args.split_first() {
+        Some((command, rest)) if command == "schema" => schema::run(rest),
+        Some((command, _)) if command != "help" => {
+            Err(anyhow::anyhow!("unknown command `{command}`\n\n{USAGE}"))
+        }
+        _ => {
+            println!("{USAGE}");
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+commands:
+  schema    make the Telegram schema and the error table from published packages
+            --check          compare with the committed files, write nothing
+            --tl FILE        read this .tl file, not the one of the published crate
+            --errors FILE    read this JSON error table, not the one of the published package";

@@ -3,6 +3,7 @@
 //! - [`Reader`] and [`Writer`] with the traits [`Encode`], [`Decode`], [`Constructor`] and
 //!   [`Function`]: values ⇄ bytes. Reading is bounded in depth and size and shares the input.
 //! - [`schema`]: the text of a schema → definitions, checked; usable at run time.
+//! - [`dynamic`]: values by schema at run time; JSON with the feature `json`.
 //! - `codegen` (feature): definitions → Rust, for a `build.rs`:
 //!
 //! ```ignore
@@ -18,6 +19,7 @@
 
 #[cfg(feature = "codegen")]
 pub mod codegen;
+pub mod dynamic;
 #[doc(hidden)]
 pub mod generated;
 pub mod schema;

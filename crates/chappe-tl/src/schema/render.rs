@@ -11,7 +11,8 @@ impl Display for Definition {
         for generic in &self.generics {
             write!(f, " {{{}:{}}}", generic.name, if generic.is_number { "#" } else { "Type" })?;
         }
-        if self.builtin && self.params.is_empty() {
+        // `int ? = Int;`, where the two of `Bool` are plain constructors.
+        if self.builtin && self.params.is_empty() && self.result != Type::Bool {
             f.write_str(" ?")?;
         }
         params(f, &self.params)?;

@@ -1,0 +1,4 @@
+//! Tests of the public interface, in one binary.
+#![allow(clippy::unwrap_used, reason = "the helpers of a test may panic as the test does")]
+
+mod dynamic;
