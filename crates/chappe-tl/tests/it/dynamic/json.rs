@@ -158,7 +158,6 @@ fn nested_json_is_refused_beyond_the_limit() {
             |peer, _| json!({"_": "peerNested", "peer": peer, "list": []}),
         )
     };
-    // The innermost pair of object and vector counts as two.
     assert!(from_json(&schema(), &boxed("Peer"), &nested(64)).is_ok());
     let error = from_json(&schema(), &boxed("Peer"), &nested(65)).unwrap_err();
     assert_eq!(error.reason, Reason::TooDeep);
