@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use crate::schema::Schema;
 pub use crate::schema::print::fmt;
 pub use crate::wire::{
-    Constructor, Decode, Encode, Fields, Function, FunctionInfo, Raw, Read, Reader, Str, Writer,
-    blank, same,
+    About, Call, Constructor, Decode, Encode, Fields, Function, FunctionInfo, Raw, Read, Reader,
+    Str, Writer, blank, same,
 };
 pub use bytes::Bytes;
 
@@ -17,6 +17,50 @@ pub type Decoded<T> = Result<T, crate::DecodeError>;
 pub trait WriteFields {
     /// Appends the fields without the id.
     fn write_fields(&self, w: &mut Writer);
+}
+
+/// A constructor's id, name and the least number of bytes of its fields.
+pub const fn about(id: u32, name: &'static str, min: usize) -> About {
+    About { id, name, min }
+}
+
+/// The bits of a word of flags.
+#[derive(Debug, Clone, Copy)]
+pub struct Bits(pub u32);
+
+impl Bits {
+    /// Whether a bit is set.
+    #[inline]
+    pub fn has(self, bit: u32) -> bool {
+        self.0 >> bit & 1 == 1
+    }
+
+    /// With the value of a `true` field.
+    #[inline]
+    pub fn flag(self, bit: u32, value: bool) -> Self {
+        Self(self.0 | u32::from(value) << bit)
+    }
+
+    /// With the presence of a field.
+    #[inline]
+    pub fn some<T>(self, bit: u32, value: &Option<T>) -> Self {
+        Self(self.0 | u32::from(value.is_some()) << bit)
+    }
+}
+
+impl Read for Bits {
+    const MIN: usize = 4;
+    #[inline]
+    fn read(r: &mut Reader) -> Self {
+        Self(r.get())
+    }
+}
+
+impl Encode for Bits {
+    #[inline]
+    fn encode(&self, w: &mut Writer) {
+        w.u32(self.0);
+    }
 }
 
 /// A row of the table of functions.

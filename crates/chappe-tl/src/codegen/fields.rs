@@ -220,7 +220,7 @@ impl<'a> Fields<'a> {
         let mut literal = String::new();
         for (place, param) in self.definition.params.iter().enumerate() {
             if matches!(self.slots[place], Slot::Word) {
-                let _ = write!(lets, "let n{place}: u32 = r.get(); ");
+                let _ = write!(lets, "let n{place} = r.bits(); ");
             } else if cut.is_some_and(|cut| place <= cut) && !param.is_flag() {
                 let value = self.read_param(place)?;
                 let _ = write!(lets, "let v{place} = {value}; ");
@@ -312,7 +312,7 @@ impl<'a> Fields<'a> {
             Count::Fixed(_) => Ok(format!("::std::array::from_fn(|_| {value})")),
             Count::Param(word) => {
                 let min = self.context.layout.min_of(item);
-                Ok(format!("r.repeat(n{word}, {min}, |r| {value})"))
+                Ok(format!("r.repeat(n{word}.0, {min}, |r| {value})"))
             }
             Count::Generic(_) => Err(self.error("parameterised types have no Rust form")),
         }
@@ -333,8 +333,8 @@ impl<'a> Fields<'a> {
     fn presence(&self, place: usize) -> String {
         let word = self.word_of(place);
         match self.definition.params[place].condition.as_ref().and_then(|c| c.bit) {
-            Some(bit) => format!("n{word} >> {bit} & 1 == 1"),
-            None => format!("n{word} != 0"),
+            Some(bit) => format!("n{word}.has({bit})"),
+            None => format!("n{word}.0 != 0"),
         }
     }
 
@@ -394,7 +394,7 @@ impl<'a> Fields<'a> {
 
     /// Writes a word of flags or a count, computed from the fields it governs.
     fn write_word(&self, word: usize, out: &mut String) {
-        let mut bits = Vec::new();
+        let mut bits = String::new();
         let mut wholes = Vec::new();
         let mut counts = Vec::new();
         for stored in &self.stored {
@@ -407,32 +407,29 @@ impl<'a> Fields<'a> {
             if param.condition.is_none() || self.word_of(first) != word {
                 continue;
             }
-            let test = if stored.ty == "bool" { "" } else { ".is_some()" };
-            match param.condition.as_ref().and_then(|c| c.bit) {
-                Some(0) => bits.push(format!("self.{name}{test} as u32")),
-                Some(bit) => bits.push(format!("(self.{name}{test} as u32) << {bit}")),
-                None => wholes.push(format!("self.{name}{test}")),
-            }
+            let is_flag = stored.ty == "bool";
+            let _ = match param.condition.as_ref().and_then(|c| c.bit) {
+                Some(bit) if is_flag => write!(bits, ".flag({bit}, self.{name})"),
+                Some(bit) => write!(bits, ".some({bit}, &self.{name})"),
+                None => {
+                    wholes.push(format!("self.{name}.is_some()"));
+                    Ok(())
+                }
+            };
         }
-        if bits.is_empty()
-            && let Some(whole) = wholes.first()
-        {
-            bits.push(format!("{whole} as u32"));
-        }
-        if let Some(count) = counts.first() {
-            bits.push(format!("{count} as u32"));
-        }
-        if bits.is_empty() {
-            bits.push("0".into());
-        }
-        let _ = write!(out, "let n{word}: u32 = {}; w.u32(n{word}); ", bits.join(" | "));
+        let start = match (wholes.first(), counts.first()) {
+            (_, Some(count)) => format!("{count} as u32"),
+            (Some(whole), None) if bits.is_empty() => format!("{whole} as u32"),
+            _ => "0".into(),
+        };
+        let _ = write!(out, "let n{word} = _g::Bits({start}){bits}; w.put(&n{word}); ");
         // What is tied to the word in another way than by a bit of its own must agree with it.
         let tl_name = &self.definition.name;
-        for whole in wholes.iter().filter(|_| wholes.len() + bits.len() + counts.len() > 2) {
-            let _ = write!(out, "w.agree((n{word} != 0) == {whole}, {tl_name:?}); ");
+        for whole in &wholes {
+            let _ = write!(out, "w.agree((n{word}.0 != 0) == {whole}, {tl_name:?}); ");
         }
-        for count in counts.iter().filter(|_| counts.len() + bits.len() > 2) {
-            let _ = write!(out, "w.agree(n{word} as usize == {count}, {tl_name:?}); ");
+        for count in &counts {
+            let _ = write!(out, "w.agree(n{word}.0 as usize == {count}, {tl_name:?}); ");
         }
     }
 

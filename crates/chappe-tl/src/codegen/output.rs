@@ -31,7 +31,8 @@ impl<'a> Output<'a> {
                 [only] => self.structure(only)?,
                 _ => {
                     self.enumeration(ty, &constructors);
-                    for constructor in constructors {
+                    // One without fields is a variant and nothing more.
+                    for constructor in constructors.into_iter().filter(|c| !c.params.is_empty()) {
                         self.structure(constructor)?;
                     }
                 }
@@ -109,8 +110,7 @@ impl<'a> Output<'a> {
         let (name, read, write) = (&path.name, fields.read()?, fields.write()?);
         let _ = writeln!(
             out,
-            "impl _g::Fields for {name} {{ const TL_ID: u32 = {id:#010x}; \
-             const TL_NAME: &'static str = {tl:?}; const TL_MIN: usize = {min}; \
+            "impl _g::Fields for {name} {{ const ABOUT: _g::About = _g::about({id:#010x}, {tl:?}, {min}); \
              #[inline] fn read_fields(r: &mut _g::Reader) -> Self {{ {read} }} \
              #[inline] fn write_fields(&self, w: &mut _g::Writer) {{ {write}}} }}"
         );
@@ -197,8 +197,7 @@ impl<'a> Output<'a> {
         if function.generics.is_empty() {
             self.plain_struct(function, path)?;
             let answer = fields.rust_type(&function.result)?;
-            let line =
-                format!("impl _g::Function for {name} {{ {constants} type Return = {answer}; }}\n");
+            let line = format!("impl _g::Call for {name} {{ type Answer = {answer}; }}\n");
             self.module(path).push_str(&line);
             return Ok(());
         }

@@ -14,8 +14,8 @@ pub use raw::Raw;
 pub use reader::{Limits, Reader};
 pub use string::Str;
 pub use traits::{
-    Constructor, Decode, Encode, Fields, Function, FunctionInfo, Read, blank, from_bytes, same,
-    to_bytes,
+    About, Call, Constructor, Decode, Encode, Fields, Function, FunctionInfo, Read, blank,
+    from_bytes, same, to_bytes,
 };
 pub use writer::Writer;
 

@@ -7,6 +7,8 @@
 
 use bytes::Bytes;
 
+use crate::generated::Bits;
+
 use super::error::{DecodeError, DecodeErrorKind};
 use super::string::Str;
 use super::traits::{Fields, Read};
@@ -321,8 +323,13 @@ impl Reader {
     }
 
     #[inline]
-    pub fn opt<T: Read>(&mut self, flags: u32, bit: u32) -> Option<T> {
-        if flags >> bit & 1 == 1 { Some(T::read(self)) } else { None }
+    pub fn bits(&mut self) -> Bits {
+        Bits(self.get())
+    }
+
+    #[inline]
+    pub fn opt<T: Read>(&mut self, flags: Bits, bit: u32) -> Option<T> {
+        if flags.has(bit) { Some(T::read(self)) } else { None }
     }
 
     #[inline]
@@ -335,7 +342,7 @@ impl Reader {
     pub fn fields<C: Fields>(&mut self) -> C {
         let fields = C::read_fields(self);
         if self.has_failed() {
-            self.name_error(C::TL_NAME);
+            self.name_error(C::ABOUT.name);
         }
         fields
     }

@@ -73,22 +73,42 @@ pub trait Read: Sized {
     fn read(r: &mut Reader) -> Self;
 }
 
+/// What is known of a constructor or function without a value of it.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    pub id: u32,
+    pub name: &'static str,
+    /// Least number of bytes the fields take.
+    pub min: usize,
+}
+
 /// The fields of one constructor, as the code generator writes them down.
 ///
-/// [`Constructor`], [`Read`], [`Decode`] and [`Encode`] follow from it.
+/// [`Constructor`], [`Read`], [`Decode`] and [`Encode`] follow from it. One constant and two
+/// functions: each item of each type adds to what a schema costs to compile.
 #[doc(hidden)]
 pub trait Fields: Sized {
-    const TL_ID: u32;
-    const TL_NAME: &'static str;
-    /// Least number of bytes the fields take.
-    const TL_MIN: usize;
+    const ABOUT: About;
     fn read_fields(r: &mut Reader) -> Self;
     fn write_fields(&self, w: &mut Writer);
 }
 
+/// A function whose fields the code generator has written down; [`Function`] follows from it.
+#[doc(hidden)]
+pub trait Call: Fields {
+    type Answer: Encode + Decode;
+}
+
+impl<T: Call> Function for T {
+    const ID: u32 = T::ABOUT.id;
+    const NAME: &'static str = T::ABOUT.name;
+    type Return = T::Answer;
+}
+
 impl<T: Fields> Constructor for T {
-    const ID: u32 = T::TL_ID;
-    const NAME: &'static str = T::TL_NAME;
+    const ID: u32 = T::ABOUT.id;
+    const NAME: &'static str = T::ABOUT.name;
 
     fn encode_bare(&self, w: &mut Writer) {
         self.write_fields(w);
@@ -102,13 +122,13 @@ impl<T: Fields> Constructor for T {
 }
 
 impl<T: Fields> Read for T {
-    const MIN: usize = 4 + T::TL_MIN;
+    const MIN: usize = 4 + T::ABOUT.min;
 
     #[inline]
     fn read(r: &mut Reader) -> Self {
         let id = r.begin();
-        if id != T::TL_ID {
-            r.unknown(id, T::TL_NAME);
+        if id != T::ABOUT.id {
+            r.unknown(id, T::ABOUT.name);
         }
         let value = r.fields();
         r.end();
@@ -119,7 +139,7 @@ impl<T: Fields> Read for T {
 impl<T: Fields> Encode for T {
     #[inline]
     fn encode(&self, w: &mut Writer) {
-        w.u32(T::TL_ID);
+        w.u32(T::ABOUT.id);
         self.write_fields(w);
     }
 }
