@@ -1,9 +1,7 @@
 //! What generated code refers to; not for people.
 
-use std::sync::OnceLock;
-
-use crate::schema::Schema;
-pub use crate::schema::print::fmt;
+#[cfg(feature = "schema")]
+pub use crate::schema::print::{Parsed, fmt};
 pub use crate::wire::{
     About, Call, Constructor, Decode, Encode, Fields, Function, FunctionInfo, Raw, Read, Reader,
     Str, Writer, blank, same,
@@ -77,25 +75,4 @@ pub fn wrapper<T: Constructor>(r: &mut Reader) -> Decoded<T> {
     let value = T::decode_bare(r)?;
     r.end();
     Ok(value)
-}
-
-/// A schema text, parsed on first use.
-#[derive(Debug)]
-pub struct Parsed {
-    text: &'static str,
-    schema: OnceLock<Schema>,
-}
-
-impl Parsed {
-    /// Nothing is parsed yet.
-    pub const fn new(text: &'static str) -> Self {
-        Self { text, schema: OnceLock::new() }
-    }
-
-    /// The schema.
-    pub fn get(&self) -> &Schema {
-        self.schema.get_or_init(|| {
-            Schema::parse(self.text).expect("the build script has parsed the same text")
-        })
-    }
 }

@@ -2,7 +2,8 @@
 //!
 //! - [`Reader`] and [`Writer`] with the traits [`Encode`], [`Decode`], [`Constructor`] and
 //!   [`Function`]: values ⇄ bytes. Reading is bounded in depth and size and shares the input.
-//! - [`schema`]: the text of a schema → definitions, checked; usable at run time.
+//! - `schema` (feature, on by default): the text of a schema → definitions, checked; usable at run time; values by such
+//!   a schema, and as JSON, in `dynamic`.
 //! - [`dynamic`]: values by schema at run time; JSON with the feature `json`.
 //! - `codegen` (feature): definitions → Rust, for a `build.rs`:
 //!
@@ -19,9 +20,11 @@
 
 #[cfg(feature = "codegen")]
 pub mod codegen;
+#[cfg(feature = "dynamic")]
 pub mod dynamic;
 #[doc(hidden)]
 pub mod generated;
+#[cfg(feature = "schema")]
 pub mod schema;
 mod wire;
 
@@ -30,7 +33,7 @@ pub use bytes::Bytes;
 pub use wire::gzip;
 pub use wire::{
     BOOL_FALSE_ID, BOOL_TRUE_ID, Constructor, Decode, DecodeError, DecodeErrorKind, Encode,
-    EncodeError, Function, FunctionInfo, Limits, Raw, Read, Reader, Str, VECTOR_ID, Writer,
+    EncodeError, Function, FunctionInfo, Limits, Raw, Read, Reader, Str, VECTOR_ID, Writer, blank,
     from_bytes, to_bytes,
 };
 

@@ -297,8 +297,9 @@ impl<'a> Fields<'a> {
         match &param.condition {
             None => Ok(value),
             Some(condition) => match condition.bit {
-                Some(bit) if value == "r.get()" => {
-                    Ok(format!("r.opt(n{}, {bit})", self.word_of(place)))
+                Some(bit) if is_plain(&param.ty) => {
+                    let opt = if is_boxed { "opt_box" } else { "opt" };
+                    Ok(format!("r.{opt}(n{}, {bit})", self.word_of(place)))
                 }
                 _ => Ok(format!("r.opt_with({}, |r| {value})", self.presence(place))),
             },
@@ -382,8 +383,9 @@ impl<'a> Fields<'a> {
         let _ = if param.condition.is_none() {
             let value = if is_boxed { format!("&*self.{name}") } else { format!("&self.{name}") };
             write!(out, "{}; ", self.write_type(&param.ty, &value)?)
-        } else if is_plain(&param.ty) && !is_boxed {
-            write!(out, "w.opt(&self.{name}); ")
+        } else if is_plain(&param.ty) {
+            let opt = if is_boxed { "opt_box" } else { "opt" };
+            write!(out, "w.{opt}(&self.{name}); ")
         } else {
             let value = if is_boxed { "&**e" } else { "e" };
             let write = self.write_type(&param.ty, value)?;

@@ -38,17 +38,25 @@ pub fn build(path: impl AsRef<Path>) {
 pub struct Builder {
     path: PathBuf,
     hand_assigned: Vec<String>,
+    traits: bool,
 }
 
 impl Builder {
     /// Compiles the schema at `path`, relative to the package.
     pub fn new(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().to_owned(), hand_assigned: Vec::new() }
+        Self { path: path.as_ref().to_owned(), hand_assigned: Vec::new(), traits: true }
     }
 
     /// Names definitions whose id is known to differ from the CRC-32 of their text.
     pub fn hand_assigned<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.hand_assigned.extend(names.into_iter().map(str::to_owned));
+        self
+    }
+
+    /// Leaves out `Debug`, `PartialEq` and `Default`, and `Clone` of functions: together a third
+    /// of what a large schema costs to compile. [`blank`](crate::blank) stands in for `Default`.
+    pub fn without_traits(mut self) -> Self {
+        self.traits = false;
         self
     }
 
@@ -67,7 +75,7 @@ impl Builder {
         let hand_assigned: Vec<&str> = self.hand_assigned.iter().map(String::as_str).collect();
         let schema =
             Schema::parse_strict(&file, &text, &hand_assigned).map_err(|e| e.to_string())?;
-        let rust = generate(&schema, &text)
+        let rust = generate(&schema, &text, self.traits)
             .map_err(|e| SchemaError { file: file.clone(), ..e }.to_string())?;
         let name = self.path.file_stem().ok_or_else(|| format!("{file} has no name"))?;
         let folder =
@@ -77,13 +85,14 @@ impl Builder {
     }
 }
 
-/// The Rust of a schema; `text` is what it was parsed from.
+/// The Rust of a schema; `text` is what it was parsed from, `traits` whether the types have
+/// `Debug`, `PartialEq` and `Default`.
 ///
 /// # Errors
 /// A definition uses a part of TL that has no Rust form here: parameterised types other than
 /// vectors, a type without finite values.
-pub fn generate(schema: &Schema, text: &str) -> Result<String, SchemaError> {
+pub fn generate(schema: &Schema, text: &str, traits: bool) -> Result<String, SchemaError> {
     let names = names::Names::new(schema);
     let layout = layout::Layout::new(schema)?;
-    output::Output::new(schema, &names, &layout).generate(text)
+    output::Output::new(schema, &names, &layout, traits).generate(text)
 }

@@ -11,14 +11,20 @@ use crate::schema::{Definition, Schema, SchemaError, Section, Type};
 /// The code of a schema, by module.
 pub(super) struct Output<'a> {
     context: Context<'a>,
+    traits: bool,
     /// `types`, `ctors`, `functions` → namespace (empty for none) → items.
     modules: BTreeMap<&'static str, BTreeMap<String, String>>,
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(schema: &'a Schema, names: &'a Names, layout: &'a Layout<'a>) -> Self {
+    pub(super) fn new(
+        schema: &'a Schema,
+        names: &'a Names,
+        layout: &'a Layout<'a>,
+        traits: bool,
+    ) -> Self {
         let modules = ["types", "ctors", "functions"].map(|root| (root, BTreeMap::new()));
-        Self { context: Context { schema, names, layout }, modules: modules.into() }
+        Self { context: Context { schema, names, layout }, traits, modules: modules.into() }
     }
 
     pub(super) fn generate(mut self, text: &str) -> Result<String, SchemaError> {
@@ -55,11 +61,15 @@ impl<'a> Output<'a> {
             let _ = writeln!(out, "/// Layer of the schema.\npub const LAYER: i32 = {layer};");
         }
         let _ = writeln!(out, "/// Text of the schema.\npub const SCHEMA: &str = {text:?};");
+        if self.traits {
+            out.push_str(
+                "/// The schema itself; parsed on first use.\n\
+                 pub fn schema() -> &'static ::chappe_tl::schema::Schema {\n\
+                 static PARSED: _g::Parsed = _g::Parsed::new(SCHEMA); PARSED.get() }\n",
+            );
+        }
         out.push_str(
-            "/// The schema itself; parsed on first use.\n\
-             pub fn schema() -> &'static ::chappe_tl::schema::Schema {\n\
-             static PARSED: _g::Parsed = _g::Parsed::new(SCHEMA); PARSED.get() }\n\
-             /// Every function, in the order of the ids.\n\
+            "/// Every function, in the order of the ids.\n\
              pub const FUNCTIONS: &[::chappe_tl::FunctionInfo] = &[\n",
         );
         for Definition { id, name, .. } in functions {
@@ -104,7 +114,8 @@ impl<'a> Output<'a> {
         }
         let fields = Fields::new(definition, self.context)?;
         let mut out = String::new();
-        declare(&mut out, &path.name, "", &fields);
+        let clone = self.traits || definition.section == Section::Types;
+        declare(&mut out, &path.name, "", &fields, clone);
         let Definition { name: tl, id, .. } = definition;
         let min = self.context.layout.min_of_fields(definition);
         let (name, read, write) = (&path.name, fields.read()?, fields.write()?);
@@ -114,7 +125,9 @@ impl<'a> Output<'a> {
              #[inline] fn read_fields(r: &mut _g::Reader) -> Self {{ {read} }} \
              #[inline] fn write_fields(&self, w: &mut _g::Writer) {{ {write}}} }}"
         );
-        shared_impls(&mut out, name);
+        if self.traits {
+            traits(&mut out, name);
+        }
         self.module(path).push_str(&out);
         Ok(())
     }
@@ -167,7 +180,9 @@ impl<'a> Output<'a> {
              impl _g::Encode for {name} {{ \
              #[inline] fn encode(&self, w: &mut _g::Writer) {{ match self {{ {writes}}} }} }}"
         );
-        shared_impls(&mut out, name);
+        if self.traits {
+            traits(&mut out, name);
+        }
         self.module(path).push_str(&out);
     }
 
@@ -184,7 +199,9 @@ impl<'a> Output<'a> {
              impl _g::Encode for {name} {{ \
              fn encode(&self, w: &mut _g::Writer) {{ w.uninhabited(); }} }}"
         );
-        shared_impls(&mut out, name);
+        if self.traits {
+            traits(&mut out, name);
+        }
         self.module(path).push_str(&out);
     }
 
@@ -209,7 +226,7 @@ impl<'a> Output<'a> {
         };
         let x = wrapped;
         let mut out = String::new();
-        declare(&mut out, name, &format!("<{x}>"), &fields);
+        declare(&mut out, name, &format!("<{x}>"), &fields, true);
         let _ = writeln!(
             out,
             "impl<{x}: _g::Encode + _g::Decode> _g::Constructor for {name}<{x}> {{ {constants} \
@@ -223,13 +240,18 @@ impl<'a> Output<'a> {
              impl<{x}: _g::Encode + _g::Decode> _g::Decode for {name}<{x}> {{ \
              fn decode(r: &mut _g::Reader) -> _g::Decoded<Self> {{ _g::wrapper(r) }} }}\n\
              impl<{x}: _g::Function> _g::Function for {name}<{x}> {{ {constants} \
-             type Return = {answer}; }}\n\
-             impl<{x}: _g::Encode> PartialEq for {name}<{x}> {{ \
+             type Return = {answer}; }}",
+        );
+        if self.traits {
+            let _ = writeln!(
+                out,
+                "impl<{x}: _g::Encode> PartialEq for {name}<{x}> {{ \
              fn eq(&self, other: &Self) -> bool {{ _g::same(self, other) }} }}\n\
              impl<{x}: _g::Encode> ::std::fmt::Debug for {name}<{x}> {{ \
              fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {{ \
              _g::fmt(_r::schema(), self, f) }} }}",
-        );
+            );
+        }
         self.module(path).push_str(&out);
         Ok(())
     }
@@ -254,12 +276,15 @@ fn wrapped_variable(function: &Definition) -> Result<&str, SchemaError> {
     }
 }
 
-fn declare(out: &mut String, name: &str, generics: &str, fields: &Fields<'_>) {
+fn declare(out: &mut String, name: &str, generics: &str, fields: &Fields<'_>, clone: bool) {
+    if clone {
+        out.push_str("#[derive(Clone)] ");
+    }
     if fields.is_empty() {
-        let _ = writeln!(out, "#[derive(Clone)] pub struct {name}{generics};");
+        let _ = writeln!(out, "pub struct {name}{generics};");
         return;
     }
-    let _ = write!(out, "#[derive(Clone)] pub struct {name}{generics} {{ ");
+    let _ = write!(out, "pub struct {name}{generics} {{ ");
     fields.declare(out);
     out.push_str("}\n");
     let mut methods = String::new();
@@ -270,7 +295,7 @@ fn declare(out: &mut String, name: &str, generics: &str, fields: &Fields<'_>) {
 }
 
 /// What every type has and one routine does for all.
-fn shared_impls(out: &mut String, name: &str) {
+fn traits(out: &mut String, name: &str) {
     let _ = writeln!(
         out,
         "impl PartialEq for {name} {{ #[inline] fn eq(&self, other: &Self) -> bool {{ \

@@ -2,6 +2,7 @@
 //! types would be a large part of what it costs to compile them.
 
 use std::fmt::{self, Formatter};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
@@ -24,5 +25,27 @@ fn print(schema: &Schema, bytes: Bytes, f: &mut Formatter<'_>) -> fmt::Result {
         // What another schema made, inside an `Object` or a wrapped query.
         Err(Stop::Fault) => f.write_str("…"),
         Err(Stop::Sink) => Err(fmt::Error),
+    }
+}
+
+/// A schema text, parsed on first use.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Parsed {
+    text: &'static str,
+    schema: OnceLock<Schema>,
+}
+
+impl Parsed {
+    /// Nothing is parsed yet.
+    pub const fn new(text: &'static str) -> Self {
+        Self { text, schema: OnceLock::new() }
+    }
+
+    /// The schema.
+    pub fn get(&self) -> &Schema {
+        self.schema.get_or_init(|| {
+            Schema::parse(self.text).expect("the build script has parsed the same text")
+        })
     }
 }

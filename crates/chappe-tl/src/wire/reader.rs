@@ -333,6 +333,11 @@ impl Reader {
     }
 
     #[inline]
+    pub fn opt_box<T: Read>(&mut self, flags: Bits, bit: u32) -> Option<Box<T>> {
+        if flags.has(bit) { Some(Box::new(T::read(self))) } else { None }
+    }
+
+    #[inline]
     pub fn opt_with<T>(&mut self, present: bool, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
         if present { Some(read(self)) } else { None }
     }

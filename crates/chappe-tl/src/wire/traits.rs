@@ -174,8 +174,8 @@ pub fn from_bytes<T: Decode>(bytes: impl Into<Bytes>) -> Result<T, DecodeError> 
     Ok(value)
 }
 
-/// A value with every field zero, empty or absent, and the simplest constructor of each type.
-#[doc(hidden)]
+/// A value with every field zero, empty or absent, and the simplest constructor of each type;
+/// for `..blank()` in a struct with many fields.
 pub fn blank<T: Read>() -> T {
     T::read(&mut Reader::failed())
 }

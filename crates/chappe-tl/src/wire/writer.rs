@@ -185,9 +185,9 @@ impl Writer {
     }
 
     #[inline]
-    pub fn opt_with<T>(&mut self, value: Option<&T>, write: impl FnOnce(&T, &mut Self)) {
+    pub fn opt_box<T: Encode>(&mut self, value: &Option<Box<T>>) {
         if let Some(value) = value {
-            write(value, self);
+            value.as_ref().encode(self);
         }
     }
 
