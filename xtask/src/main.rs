@@ -3,11 +3,15 @@
 use std::process::ExitCode;
 
 mod schema;
+mod test;
+mod tidy;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.split_first() {
         Some((command, rest)) if command == "schema" => schema::run(rest),
+        Some((command, rest)) if command == "test" => test::run(rest),
+        Some((command, _)) if command == "tidy" => tidy::run(),
         Some((command, _)) if command != "help" => {
             Err(anyhow::anyhow!("unknown command `{command}`\n\n{USAGE}"))
         }
@@ -32,4 +36,6 @@ commands:
   schema    make the Telegram schema and the error table from published packages
             --check          compare with the committed files, write nothing
             --tl FILE        read this .tl file, not the one of the published crate
-            --errors FILE    read this JSON error table, not the one of the published package";
+            --errors FILE    read this JSON error table, not the one of the published package
+  test      run every check and test, and install what they need; with words, the steps so named
+  tidy      check the rules of the house: who imports whom, what the core must not name";

@@ -1,0 +1,124 @@
+//! `cargo xtask test`: everything that must hold before a change lands, from nothing but cargo.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+/// One step: what it shows, and the command.
+struct Step {
+    name: &'static str,
+    program: &'static str,
+    args: &'static [&'static str],
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "format", program: "cargo", args: &["fmt", "--all", "--check"] },
+    Step { name: "house rules", program: "cargo", args: &["xtask", "tidy"] },
+    Step {
+        name: "lints",
+        program: "cargo",
+        args: &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+    },
+    Step { name: "tests", program: "cargo", args: &["test", "--workspace", "--locked"] },
+    Step {
+        name: "tests with every feature of the schema tools",
+        program: "cargo",
+        args: &["test", "--package", "chappe-tl", "--all-features", "--locked"],
+    },
+    Step {
+        name: "arithmetic without C",
+        program: "cargo",
+        args: &["test", "--package", "chappe-crypto", "--no-default-features", "--locked"],
+    },
+    Step {
+        name: "documentation",
+        program: "cargo",
+        args: &["doc", "--workspace", "--no-deps", "--locked"],
+    },
+    Step {
+        name: "the binary",
+        program: "cargo",
+        args: &["build", "--package", "chappe", "--locked"],
+    },
+    Step { name: "other people's clients", program: "interop/run", args: &[] },
+];
+
+/// Programs that the steps need besides cargo, with their Debian packages.
+const NEEDED: &[(&str, &[&str], &[&str])] = &[
+    ("python3", &["-m", "venv", "--help"], &["python3", "python3-venv"]),
+    ("node", &["--version"], &["nodejs"]),
+    ("npm", &["--version"], &["npm"]),
+    ("cc", &["--version"], &["gcc", "libc6-dev"]),
+];
+
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let wanted =
+        |step: &Step| args.is_empty() || args.iter().any(|arg| step.name.contains(arg.as_str()));
+    let steps: Vec<&Step> = STEPS.iter().filter(|step| wanted(step)).collect();
+    if steps.is_empty() {
+        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        bail!("no step is called so; the steps are: {}", names.join(", "));
+    }
+    install()?;
+    let mut done = Vec::new();
+    for step in &steps {
+        println!("\n== {} ==", step.name);
+        let begun = Instant::now();
+        let program = if step.program.contains('/') {
+            root().join(step.program)
+        } else {
+            PathBuf::from(step.program)
+        };
+        let status = Command::new(&program)
+            .args(step.args)
+            .current_dir(root())
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .status()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        if !status.success() {
+            bail!("{} failed: {} {}", step.name, step.program, step.args.join(" "));
+        }
+        done.push((step.name, begun.elapsed()));
+    }
+    println!("\n== all steps passed ==");
+    for (name, took) in done {
+        println!("{:>6.1} s  {name}", took.as_secs_f64());
+    }
+    Ok(())
+}
+
+/// Installs what is missing, where that is possible, or says what to install.
+fn install() -> Result<()> {
+    let works = |(program, args): (&str, &[&str])| {
+        Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
+    };
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(program, args, _)| !works((program, args)))
+        .flat_map(|(_, _, packages)| packages.iter().copied())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    if !is_root || !works(("apt-get", &["--version"])) {
+        bail!("install these first: {}", missing.join(" "));
+    }
+    println!("installing {}", missing.join(" "));
+    for args in
+        [vec!["update"], [vec!["install", "--yes", "--no-install-recommends"], missing].concat()]
+    {
+        let status = Command::new("apt-get").args(&args).status()?;
+        if !status.success() {
+            bail!("apt-get {} failed", args.join(" "));
+        }
+    }
+    Ok(())
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}

@@ -1,0 +1,111 @@
+//! `cargo xtask tidy`: the rules of the house that no compiler knows.
+//!
+//! - who may import whom (ARCHITECTURE.md);
+//! - what the sans-IO core may not name;
+//! - no left-overs (`todo!`, `dbg!`, ignored tests).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::test::root;
+
+/// What each crate may import of ours, tests included.
+const IMPORTS: &[(&str, &[&str])] = &[
+    ("chappe-tl", &[]),
+    ("chappe-crypto", &[]),
+    ("chappe-proto", &["chappe-tl", "chappe-crypto"]),
+    ("chappe-api", &["chappe-tl"]),
+    ("chappe-net", &["chappe-proto", "chappe-crypto"]),
+    ("chappe-backend", &["chappe-proto", "chappe-crypto"]),
+    (
+        "chappe-server",
+        &["chappe-net", "chappe-backend", "chappe-proto", "chappe-tl", "chappe-crypto"],
+    ),
+    ("chappe-client", &["chappe-net", "chappe-proto", "chappe-tl", "chappe-crypto", "chappe-api"]),
+    (
+        "chappe-telegram",
+        &[
+            "chappe-server",
+            "chappe-backend",
+            "chappe-api",
+            "chappe-crypto",
+            "chappe-proto",
+            "chappe-tl",
+        ],
+    ),
+];
+
+/// What must not be named in a crate's sources, and why.
+const FORBIDDEN: &[(&str, &[&str], &str)] = &[
+    (
+        "chappe-proto/src",
+        &[
+            "tokio",
+            "Instant::now",
+            "SystemTime",
+            "std::thread",
+            "std::fs",
+            "TcpStream",
+            "getrandom",
+        ],
+        "the simulation is exact only if time and chance are arguments",
+    ),
+    (
+        "chappe-crypto/src",
+        &["tokio", "Instant::now", "SystemTime", "std::thread", "std::fs", "getrandom"],
+        "randomness is an argument",
+    ),
+    ("", &["todo!(", "unimplemented!(", "dbg!(", "#[ignore"], "nothing half done is kept"),
+];
+
+pub(crate) fn run() -> Result<()> {
+    let crates = root().join("crates");
+    let mut faults = Vec::new();
+    for (name, allowed) in IMPORTS {
+        let manifest = crates.join(name).join("Cargo.toml");
+        let text = fs::read_to_string(&manifest)
+            .with_context(|| format!("cannot read {}", manifest.display()))?;
+        let imported = text.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
+        for import in imported.filter(|import| import.starts_with("chappe-")) {
+            if !allowed.contains(&import) {
+                faults.push(format!("{name} imports {import}, which ARCHITECTURE.md forbids"));
+            }
+        }
+    }
+    for (folder, words, reason) in FORBIDDEN {
+        for file in sources(&crates.join(folder))? {
+            let text = fs::read_to_string(&file)?;
+            for (number, line) in text.lines().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                if let Some(word) = words.iter().find(|word| code.contains(**word)) {
+                    let file = file.strip_prefix(root()).unwrap_or(&file);
+                    faults.push(format!("{}:{}: `{word}`: {reason}", file.display(), number + 1));
+                }
+            }
+        }
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    bail!("{}", faults.join("\n"));
+}
+
+/// All Rust sources below a folder.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
