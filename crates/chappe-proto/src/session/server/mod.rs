@@ -16,7 +16,7 @@ use crate::session::container::{self, ContainerError};
 use crate::session::inbox::{Admission, Inbox, InboxLimits, SeqNoDisorder};
 use crate::session::kind::{self, Parity};
 use crate::session::msg_id::{MsgIds, Origin};
-use crate::session::outbox::{Outbox, OutboxLimits, Owed};
+use crate::session::outbox::{Outbox, OutboxLimits};
 use crate::session::salts::ServerSalts;
 use crate::session::seq_no::{SeqNo, is_content_related};
 
