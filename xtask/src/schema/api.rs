@@ -1,89 +1,57 @@
 //! Puts a schema in our order: namespaces by name, the root first; in each, types by result type
 //! and constructor, then functions by name. Comments go, `// LAYER n` stays.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use chappe_tl::schema::{Definition, Schema, Section};
 
-use super::declaration::Declaration;
+/// Definitions whose id is not the CRC-32 of their text and is right all the same.
+///
+/// Layer 230 has none.
+const HAND_ASSIGNED: &[&str] = &[];
 
-/// The whole schema in our order. Fails on an id that does not verify or that is used twice.
+/// The whole schema in our order. Fails on a line that is wrong or an id that does not verify.
 pub(crate) fn arrange(source: &str) -> Result<String> {
-    let mut namespaces: BTreeMap<String, Namespace> = BTreeMap::new();
-    for (kind, declaration) in declarations(source)? {
-        let namespace = namespaces.entry(declaration.namespace().to_owned()).or_default();
-        match kind {
-            Kind::Function => namespace.functions.push(declaration),
-            Kind::Type => {
-                namespace.types.entry(declaration.result.clone()).or_default().push(declaration);
+    let schema = parse(source)?;
+    let mut namespaces: BTreeMap<&str, Namespace<'_>> = BTreeMap::new();
+    for definition in schema.definitions() {
+        let namespace = namespaces.entry(definition.namespace().unwrap_or_default()).or_default();
+        match definition.section {
+            Section::Functions => namespace.functions.push(definition),
+            Section::Types => {
+                namespace.types.entry(definition.result.to_string()).or_default().push(definition);
             }
         }
     }
-    let mut out = format!("// LAYER {}\n", layer(source)?);
+    let mut out = format!("// LAYER {}\n", layer(&schema)?);
     for namespace in namespaces.into_values() {
         namespace.write(&mut out);
     }
     Ok(out)
 }
 
-/// Which section a declaration stands in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Type,
-    Function,
+/// The number in the `// LAYER n` line of a source, as a file of its own.
+pub(crate) fn layer_file(source: &str) -> Result<String> {
+    Ok(format!("{}\n", layer(&parse(source)?)?))
 }
 
-/// Every declaration of a schema, in the order of the source.
-fn declarations(source: &str) -> Result<Vec<(Kind, Declaration)>> {
-    let mut found = Vec::new();
-    let mut owners: HashMap<u32, String> = HashMap::new();
-    let mut kind = Kind::Type;
-    let code = without_comments(source);
-    let mut rest = code.as_str();
-    // A section mark has no `;` of its own, so it leads the declaration that follows it.
-    while let Some((declaration, after)) = rest.split_once(';') {
-        let mut text = declaration.trim();
-        while let Some(marked) = text.strip_prefix("---") {
-            let (section, next) = marked.split_once("---").context("unfinished section mark")?;
-            kind = match section {
-                "functions" => Kind::Function,
-                "types" => Kind::Type,
-                _ => bail!("unknown section `{section}`"),
-            };
-            text = next.trim();
-        }
-        let declaration = Declaration::parse(text)?;
-        if let Some(owner) = owners.insert(declaration.id, declaration.name.clone()) {
-            bail!("{owner} and {} share the id {:08x}", declaration.name, declaration.id);
-        }
-        found.push((kind, declaration));
-        rest = after;
-    }
-    if !rest.trim().is_empty() {
-        bail!("text after the last declaration: `{}`", rest.trim());
-    }
-    Ok(found)
+fn parse(source: &str) -> Result<Schema> {
+    Ok(Schema::parse_strict("api.tl", source, HAND_ASSIGNED)?)
 }
 
-/// The number in the `// LAYER n` line.
-pub(crate) fn layer(source: &str) -> Result<u32> {
-    source
-        .lines()
-        .find_map(|line| line.strip_prefix("// LAYER "))
-        .context("the schema has no `// LAYER n` line")?
-        .trim()
-        .parse()
-        .context("the layer is not a number")
+fn layer(schema: &Schema) -> Result<u32> {
+    schema.layer().context("the schema has no `// LAYER n` line")
 }
 
 #[derive(Debug, Default)]
-struct Namespace {
-    types: BTreeMap<String, Vec<Declaration>>,
-    functions: Vec<Declaration>,
+struct Namespace<'s> {
+    types: BTreeMap<String, Vec<&'s Definition>>,
+    functions: Vec<&'s Definition>,
 }
 
-impl Namespace {
+impl Namespace<'_> {
     fn write(mut self, out: &mut String) {
         if !self.types.is_empty() {
             out.push_str("\n---types---\n");
@@ -99,20 +67,11 @@ impl Namespace {
     }
 }
 
-fn lines(declarations: &mut [Declaration], out: &mut String) {
-    declarations.sort_by(|a, b| a.name.cmp(&b.name));
-    for declaration in declarations {
-        writeln!(out, "{declaration}").expect("a String takes everything");
+fn lines(definitions: &mut [&Definition], out: &mut String) {
+    definitions.sort_by(|a, b| a.name.cmp(&b.name));
+    for definition in definitions {
+        writeln!(out, "{definition}").expect("a String takes everything");
     }
-}
-
-fn without_comments(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    for line in source.lines() {
-        out.push_str(line.split_once("//").map_or(line, |(code, _)| code));
-        out.push('\n');
-    }
-    out
 }
 
 #[cfg(test)]
@@ -120,47 +79,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn declarations_are_grouped_by_namespace_type_and_kind() {
+    fn definitions_are_grouped_by_namespace_type_and_kind() {
         let source = "// LAYER 7\n\
             boolTrue#997275b5 = Bool; // yes\n\
             ---functions---\n\
             wallet.tonConnectGetSessions#a7ffb56e = wallet.TonConnectSessions;\n\
             ---types---\n\
+            wallet.tonConnectSessions = wallet.TonConnectSessions;\n\
             true#3fedd339 = True;\nboolFalse#bc799737 = Bool;\n";
         let arranged = "// LAYER 7\n\n---types---\n\n\
             boolFalse#bc799737 = Bool;\nboolTrue#997275b5 = Bool;\n\n\
-            true#3fedd339 = True;\n\n---functions---\n\n\
+            true#3fedd339 = True;\n\n---types---\n\n\
+            wallet.tonConnectSessions#a6f1fe36 = wallet.TonConnectSessions;\n\n\
+            ---functions---\n\n\
             wallet.tonConnectGetSessions#a7ffb56e = wallet.TonConnectSessions;\n";
         assert_eq!(arrange(source).unwrap(), arranged);
     }
 
+    /// Rule:   TL-03, TL-10: an id is the CRC-32 of its declaration or on a list.
+    /// Source: docs/spec/01-tl.md §2.
     #[test]
-    fn id_used_twice_is_refused() {
-        let error = arrange("// LAYER 7\ntrue#3fedd339 = True;\ntrue#3fedd339 = True;\n");
-        assert_eq!(error.unwrap_err().to_string(), "true and true share the id 3fedd339");
+    fn id_that_does_not_verify_is_refused() {
+        let error = arrange("// LAYER 7\ntrue#3fedd33a = True;\n").unwrap_err().to_string();
+        assert_eq!(error, "api.tl:2: true#3fedd33a should have the id 3fedd339");
     }
 
     /// Rule:   the service schema verifies, and says of what it shares with the API just the same.
     /// Source: docs/spec/01-tl.md §2, 05-service-messages.md §1.
     #[test]
     fn service_schema_verifies_and_agrees_with_the_api() {
-        let service = declarations(include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../crates/chappe-proto/schema/mtproto.tl"
-        )))
-        .unwrap();
-        let api = declarations(include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../crates/chappe-api/schema/api.tl"
-        )))
-        .unwrap();
+        let service = read("chappe-proto/schema/mtproto.tl");
+        let api = read("chappe-api/schema/api.tl");
         let mut shared = 0;
-        for (kind, ours) in &service {
-            if let Some(theirs) = api.iter().find(|(_, other)| other.id == ours.id) {
-                assert_eq!(&(*kind, ours.clone()), theirs);
+        for ours in service.definitions() {
+            if let Some(theirs) = api.by_id(ours.id) {
+                assert_eq!((theirs.to_string(), theirs.section), (ours.to_string(), ours.section));
                 shared += 1;
             }
         }
         assert_eq!(shared, 26, "4 primitives, 9 arguments of wrappers, 11 wrappers, 2 of auth");
+    }
+
+    fn read(path: &str) -> Schema {
+        let path = format!("{}/../crates/{path}", env!("CARGO_MANIFEST_DIR"));
+        Schema::parse_strict(&path, &std::fs::read_to_string(&path).unwrap(), &[]).unwrap()
     }
 }

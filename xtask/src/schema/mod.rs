@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 mod api;
-mod declaration;
 mod errors;
 mod sources;
 
@@ -48,7 +47,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         }
     }
     if !stale.is_empty() {
-        bail!("{} differ from their source: run `cargo xtask schema`", stale.join(", "));
+        bail!("run `cargo xtask schema` to make {} again", stale.join(", "));
     }
     Ok(())
 }
@@ -56,7 +55,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 fn make(name: &str, source: &str) -> Result<String> {
     match name {
         "api.tl" => api::arrange(source),
-        "LAYER" => Ok(format!("{}\n", api::layer(source)?)),
+        "LAYER" => api::layer_file(source),
         "errors.tsv" => errors::table(source),
         _ => unreachable!("`run` names three files"),
     }
@@ -114,7 +113,7 @@ mod tests {
         let committed = read(&folder().join("api.tl")).unwrap();
         assert_eq!(api::arrange(&committed).unwrap(), committed);
         let layer = read(&folder().join("LAYER")).unwrap();
-        assert_eq!(layer.trim(), api::layer(&committed).unwrap().to_string());
+        assert_eq!(layer, api::layer_file(&committed).unwrap());
     }
 
     #[test]

@@ -55,9 +55,10 @@ impl Object {
         Self { name, fields }
     }
 
-    /// The same object with one more field. An anonymous field is named by its place, from `"0"`.
+    /// The same object with that field. An anonymous field is named by its place, from `"0"`.
     #[must_use]
     pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.fields.retain(|(name, _)| **name != *field);
         self.fields.push((field.into(), value.into()));
         self
     }

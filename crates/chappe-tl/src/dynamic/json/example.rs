@@ -79,8 +79,12 @@ impl Skeleton<'_> {
         args: &[Type],
         depth: u32,
     ) -> Json {
-        let required = |d: &&Definition| d.params.iter().filter(|p| p.condition.is_none()).count();
-        match candidates.min_by_key(required) {
+        // Where any call will do, one that only asks is safer to send as it stands.
+        let cost = |d: &&Definition| {
+            let required = d.params.iter().filter(|param| param.condition.is_none()).count();
+            (required, !d.short_name().starts_with("get"))
+        };
+        match candidates.min_by_key(cost) {
             Some(definition) => {
                 let bindings = Bindings::of(definition, &bindings.close(args).unwrap_or_default());
                 self.object(definition, &bindings, depth)

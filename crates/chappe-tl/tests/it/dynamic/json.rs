@@ -158,7 +158,6 @@ fn nested_json_is_refused_beyond_the_limit() {
             |peer, _| json!({"_": "peerNested", "peer": peer, "list": []}),
         )
     };
-    // The innermost pair of object and vector counts as two.
     assert!(from_json(&schema(), &boxed("Peer"), &nested(64)).is_ok());
     let error = from_json(&schema(), &boxed("Peer"), &nested(65)).unwrap_err();
     assert_eq!(error.reason, Reason::TooDeep);
@@ -187,6 +186,20 @@ fn example_of_every_function_is_accepted() {
             assert_eq!(decode(schema, &ty, bytes).unwrap(), value);
         }
     }
+}
+
+#[test]
+fn example_of_a_wrapper_holds_a_call_that_only_asks() {
+    let schema = Schema::parse(
+        "ok = Ok;
+         ---functions---
+         destroyAll = Ok;
+         getAll = Ok;
+         wrap {X:Type} query:!X = X;",
+    )
+    .unwrap();
+    let json = example(&schema, schema.function("wrap").unwrap());
+    assert_eq!(json, json!({"_": "wrap", "query": {"_": "getAll"}}));
 }
 
 #[test]
