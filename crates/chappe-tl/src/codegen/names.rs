@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::schema::{Definition, Schema, Section};
+use crate::schema::{Definition, Schema, Section, Type};
 
 /// Where each definition and type lives in the generated code.
 pub(super) struct Names {
@@ -68,6 +68,10 @@ impl Names {
             }
         }
         for definition in schema.definitions() {
+            if is_loose(definition) {
+                let path = place("ctors", &definition.name);
+                names.constructors.insert(definition.name.clone(), path);
+            }
             if definition.section == Section::Functions {
                 let path = place("functions", &definition.name);
                 names.functions.insert(definition.name.clone(), path);
@@ -87,6 +91,11 @@ impl Names {
     pub(super) fn function(&self, name: &str) -> &Path {
         &self.functions[name]
     }
+}
+
+/// Whether a constructor belongs to no type but `Object`: `gzip_packed`.
+pub(super) fn is_loose(definition: &Definition) -> bool {
+    definition.section == Section::Types && definition.result == Type::Object
 }
 
 /// `inputMediaURL` → `InputMediaUrl`, `P_Q_inner_data` → `PQInnerData`.

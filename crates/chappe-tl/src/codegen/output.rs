@@ -1,11 +1,11 @@
 //! Puts the generated modules together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::fields::{Context, Fields};
 use super::layout::Layout;
-use super::names::{Names, Path, pascal};
+use super::names::{Names, Path, is_loose, pascal};
 use crate::schema::{Definition, Schema, SchemaError, Section, Type};
 
 /// The code of a schema, by module.
@@ -29,6 +29,7 @@ impl<'a> Output<'a> {
 
     pub(super) fn generate(mut self, text: &str) -> Result<String, SchemaError> {
         let schema = self.context.schema;
+        let bare = bare_constructors(schema);
         for ty in schema.types() {
             let constructors: Vec<&Definition> = schema.constructors_of(ty).collect();
             match constructors[..] {
@@ -37,15 +38,20 @@ impl<'a> Output<'a> {
                 [only] => self.structure(only)?,
                 _ => {
                     self.enumeration(ty, &constructors);
-                    // One without fields is a variant and nothing more.
-                    for constructor in constructors.into_iter().filter(|c| !c.params.is_empty()) {
-                        self.structure(constructor)?;
+                    // One without fields is a variant and nothing more, unless it stands bare.
+                    for constructor in constructors {
+                        if !constructor.params.is_empty() || bare.contains(&constructor.name) {
+                            self.structure(constructor)?;
+                        }
                     }
                 }
             }
         }
         let mut functions: Vec<&Definition> = Vec::new();
         for definition in schema.definitions() {
+            if is_loose(definition) {
+                self.structure(definition)?;
+            }
             if definition.section == Section::Functions {
                 self.function(definition)?;
                 functions.push(definition);
@@ -255,6 +261,25 @@ impl<'a> Output<'a> {
         self.module(path).push_str(&out);
         Ok(())
     }
+}
+
+/// The constructors that are written without their id somewhere.
+fn bare_constructors(schema: &Schema) -> BTreeSet<String> {
+    fn collect(ty: &Type, found: &mut BTreeSet<String>) {
+        match ty {
+            Type::Bare { name, .. } => {
+                found.insert(name.clone());
+            }
+            Type::Vector { item, .. } => collect(item, found),
+            Type::Repeat { params, .. } => params.iter().for_each(|p| collect(&p.ty, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    for param in schema.definitions().iter().flat_map(|definition| &definition.params) {
+        collect(&param.ty, &mut found);
+    }
+    found
 }
 
 /// The variable of the wrapped query; a function open in anything else has no Rust form.

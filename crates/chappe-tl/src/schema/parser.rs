@@ -59,7 +59,7 @@ pub(super) struct Program {
 }
 
 pub(super) fn parse(text: &str, tokens: &[Token<'_>]) -> Result<Program, SchemaError> {
-    let mut parser = Parser { text, tokens, at: 0 };
+    let mut parser = Parser { text, tokens, at: 0, depth: 0 };
     let mut program = Program::default();
     let mut section = Section::Types;
     while let Some(token) = parser.peek() {
@@ -80,6 +80,8 @@ struct Parser<'a> {
     text: &'a str,
     tokens: &'a [Token<'a>],
     at: usize,
+    /// How many types and repetitions are open.
+    depth: u32,
 }
 
 impl<'a> Parser<'a> {
@@ -104,7 +106,6 @@ impl<'a> Parser<'a> {
         let source = &self.text[self.tokens[first].start..end];
         let section = if bang { Section::Functions } else { section };
         let computed_id = crc32(normalise(source).as_bytes());
-        let (line, written_id) = (line, written_id);
         Ok(Declaration {
             name,
             written_id,
@@ -204,7 +205,7 @@ impl<'a> Parser<'a> {
         self.expect("[")?;
         let mut fields = Vec::new();
         while !self.accept("]") {
-            self.field(&mut fields)?;
+            self.nested(|parser| parser.field(&mut fields))?;
         }
         Ok(FieldType::Repeat { mult, fields })
     }
@@ -246,7 +247,10 @@ impl<'a> Parser<'a> {
     }
 
     fn term(&mut self) -> Result<Term, SchemaError> {
-        self.depth_check()?;
+        self.nested(Self::term_inside)
+    }
+
+    fn term_inside(&mut self) -> Result<Term, SchemaError> {
         if self.accept("(") {
             let inner = self.type_expression()?;
             self.expect(")")?;
@@ -279,15 +283,18 @@ impl<'a> Parser<'a> {
         Ok(Term::Name(name, arguments))
     }
 
-    /// Keeps a hostile schema from using up the stack.
-    fn depth_check(&self) -> Result<(), SchemaError> {
-        let opening = |token: &&Token<'_>| ["(", "<", "%", "["].iter().any(|m| token.is(m));
-        let from = self.at.saturating_sub(NESTING_MAX);
-        let recent = &self.tokens[from..self.at];
-        if recent.len() == NESTING_MAX && recent.iter().filter(opening).count() > NESTING_MAX / 3 {
+    /// Runs `parse` one level deeper; a hostile schema must not use up the stack.
+    fn nested<T>(
+        &mut self,
+        parse: impl FnOnce(&mut Self) -> Result<T, SchemaError>,
+    ) -> Result<T, SchemaError> {
+        if self.depth == NESTING_MAX {
             return Err(self.error("types are nested too deep".into()));
         }
-        Ok(())
+        self.depth += 1;
+        let parsed = parse(self);
+        self.depth -= 1;
+        parsed
     }
 
     /// `name` or `namespace.name`.
@@ -381,5 +388,5 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// How far types may be nested in a schema text, roughly.
-const NESTING_MAX: usize = 256;
+/// How far types and repetitions may be nested in a schema text.
+const NESTING_MAX: u32 = 64;

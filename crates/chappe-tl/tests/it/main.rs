@@ -2,3 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of a test may panic as the test does")]
 
 mod dynamic;
+mod flags;
+mod functions;
+#[cfg(feature = "gzip")]
+mod gzip;
+mod hostile;
+mod roundtrip;
+mod schema;
+mod vectors;
