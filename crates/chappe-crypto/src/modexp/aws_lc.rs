@@ -1,4 +1,4 @@
-//! Powers by AWS-LC, through its C interface: one function that matters and the conversions
+//! Powers by AWS-LC, through its C interface: two functions that matter and the conversions
 //! around it.
 //!
 //! AWS-LC wipes every number it frees, and its `BN_mod_exp_mont_consttime` works through all bits
@@ -6,14 +6,15 @@
 
 #![allow(unsafe_code)]
 
+use std::ffi::c_int;
 use std::ptr::{self, NonNull};
 
 use aws_lc_sys::{
     BIGNUM, BN_CTX, BN_CTX_free, BN_CTX_new, BN_MONT_CTX, BN_MONT_CTX_free,
-    BN_MONT_CTX_new_consttime, BN_bn2le_padded, BN_clear_free, BN_le2bn, BN_mod_exp_mont_consttime,
-    BN_new,
+    BN_MONT_CTX_new_consttime, BN_bn2le_padded, BN_clear_free, BN_le2bn, BN_mod_exp_mont,
+    BN_mod_exp_mont_consttime, BN_new,
 };
-use crypto_bigint::{Odd, Uint, Word};
+use crypto_bigint::{Odd, U64, Uint, Word};
 use zeroize::Zeroizing;
 
 /// A modulus as AWS-LC wants it.
@@ -40,19 +41,37 @@ impl Context {
         Self { modulus, montgomery }
     }
 
-    /// `base` to the power `exponent`; `base` is below the modulus.
+    /// `base` to the power `exponent`, in constant time; `base` is below the modulus.
     pub(super) fn power<const LIMBS: usize, const E: usize>(
         &self,
         base: &Uint<LIMBS>,
         exponent: &Uint<E>,
     ) -> Uint<LIMBS> {
+        self.run(BN_mod_exp_mont_consttime, base, exponent)
+    }
+
+    /// `base` to a power that is no secret; `base` is below the modulus.
+    pub(super) fn power_public<const LIMBS: usize>(
+        &self,
+        base: &Uint<LIMBS>,
+        exponent: u64,
+    ) -> Uint<LIMBS> {
+        self.run(BN_mod_exp_mont, base, &U64::from(exponent))
+    }
+
+    fn run<const LIMBS: usize, const E: usize>(
+        &self,
+        function: PowerFunction,
+        base: &Uint<LIMBS>,
+        exponent: &Uint<E>,
+    ) -> Uint<LIMBS> {
         let (base, exponent) = (Number::new(base), Number::new(exponent));
         let (result, scratch) = (Number::zero(), Scratch::new());
-        // SAFETY: every pointer is to a live object. `result` is written and none of the others
-        // is the same object; the rest is only read. The modulus is odd and `base` is below it, as
-        // the function asks.
+        // SAFETY: `function` is one of the two of AWS-LC named above. Every pointer is to a live
+        // object; `result` is written and is none of the others, which are only read. The modulus
+        // is odd and `base` is below it, as both functions ask.
         let done = unsafe {
-            BN_mod_exp_mont_consttime(
+            function(
                 result.0.as_ptr(),
                 base.0.as_ptr(),
                 exponent.0.as_ptr(),
@@ -65,6 +84,16 @@ impl Context {
         result.to_uint()
     }
 }
+
+/// The common form of AWS-LC's powers: result, base, exponent, modulus, scratch, Montgomery form.
+type PowerFunction = unsafe extern "C" fn(
+    *mut BIGNUM,
+    *const BIGNUM,
+    *const BIGNUM,
+    *const BIGNUM,
+    *mut BN_CTX,
+    *const BN_MONT_CTX,
+) -> c_int;
 
 impl Drop for Context {
     fn drop(&mut self) {

@@ -7,6 +7,8 @@
 #[cfg(feature = "aws-lc")]
 mod aws_lc;
 
+#[cfg(any(test, not(feature = "aws-lc")))]
+use crypto_bigint::U64;
 use crypto_bigint::modular::{FixedMontyForm, FixedMontyParams};
 use crypto_bigint::{Odd, Uint};
 use zeroize::Zeroize;
@@ -47,6 +49,22 @@ impl<const LIMBS: usize> Modulus<LIMBS> {
         return self.fast.power(&base, exponent);
         #[cfg(not(feature = "aws-lc"))]
         self.power_portable(&base, exponent)
+    }
+
+    /// `base` to a power that everybody knows; takes as long as that power is large.
+    pub(crate) fn power_public(&self, base: &Uint<LIMBS>, exponent: u64) -> Uint<LIMBS> {
+        let base = self.reduce(base);
+        #[cfg(feature = "aws-lc")]
+        return self.fast.power_public(&base, exponent);
+        #[cfg(not(feature = "aws-lc"))]
+        self.power_public_portable(&base, exponent)
+    }
+
+    #[cfg(any(test, not(feature = "aws-lc")))]
+    fn power_public_portable(&self, base: &Uint<LIMBS>, exponent: u64) -> Uint<LIMBS> {
+        let bits = 64 - exponent.leading_zeros();
+        let base = FixedMontyForm::new(base, &self.params);
+        base.pow_bounded_exp(&U64::from(exponent), bits).retrieve()
     }
 
     #[cfg(any(test, not(feature = "aws-lc")))]
@@ -109,6 +127,11 @@ mod tests {
                 assert_eq!(modulus.power(&base, &long), modulus.power_portable(&base, &long));
                 let short = U256::from_be_slice(&rng.bytes::<32>());
                 assert_eq!(modulus.power(&base, &short), modulus.power_portable(&base, &short));
+                for exponent in [1, 3, 65537, u64::MAX, rng.u64()] {
+                    let power = modulus.power(&base, &U256::from(exponent));
+                    assert_eq!(modulus.power_public(&base, exponent), power);
+                    assert_eq!(modulus.power_public_portable(&base, exponent), power);
+                }
                 assert_eq!(modulus.power(&base, &U256::ONE), base);
                 assert_eq!(modulus.power(&base, &U256::ZERO), U2048::ONE);
             }

@@ -64,8 +64,9 @@ pub fn parse(bytes: &[u8]) -> Result<u64, PqError> {
 /// Errors: [`PqError::NotTwoPrimes`] for 0, 1, even numbers, primes, squares and products of more
 /// primes than two.
 pub fn factor(pq: u64, rng: &mut Rng) -> Result<(u64, u64), PqError> {
+    // One fork, so that the luck of the search does not show in what the caller draws next.
     let mut rng = rng.fork();
-    if pq < 15 || pq % 2 == 0 || pq.isqrt().pow(2) == pq || montgomery::is_prime(pq) {
+    if pq < 15 || pq.is_multiple_of(2) || pq.isqrt().pow(2) == pq || montgomery::is_prime(pq) {
         return Err(PqError::NotTwoPrimes);
     }
     let factor = small_factor(pq).or_else(|| {
@@ -81,7 +82,7 @@ pub fn factor(pq: u64, rng: &mut Rng) -> Result<(u64, u64), PqError> {
 /// The smallest factor below 1000. Curves over small primes have orders so smooth that they would
 /// show both factors at once.
 fn small_factor(n: u64) -> Option<u64> {
-    (3..1000).step_by(2).find(|d| n % d == 0 && *d < n)
+    (3..1000).step_by(2).find(|d| n.is_multiple_of(*d) && *d < n)
 }
 
 /// Curves tried before a number is given up. The chance that a product of two primes needs more is

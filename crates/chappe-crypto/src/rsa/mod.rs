@@ -91,7 +91,7 @@ impl PublicKey {
 
     /// `number` to the power of the exponent; `number` is below the modulus.
     fn apply(&self, number: &U2048) -> U2048 {
-        self.modulus.power(number, &U64::from(self.exponent))
+        self.modulus.power_public(number, self.exponent)
     }
 }
 
