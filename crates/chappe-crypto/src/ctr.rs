@@ -14,6 +14,7 @@ use zeroize::ZeroizeOnDrop;
 /// Source: MTProto, "Transport obfuscation".
 ///
 /// Wiped on drop. `Debug` shows nothing of the key or the position.
+#[derive(ZeroizeOnDrop)]
 pub struct Ctr(Ctr128BE<Aes256Enc>);
 
 impl Ctr {
@@ -28,9 +29,6 @@ impl Ctr {
         self.0.apply_keystream(buf);
     }
 }
-
-// The cipher and its counter wipe themselves.
-impl ZeroizeOnDrop for Ctr {}
 
 impl fmt::Debug for Ctr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
