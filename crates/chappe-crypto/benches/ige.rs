@@ -1,14 +1,15 @@
-//! AES-256-IGE, one stream, key schedule included, against the crates that others use.
+//! AES-256-IGE, one stream, key schedule included, and AES-256-CTR, against the crates that others
+//! use.
 
 use std::hint::black_box;
 
 use aes::Aes256;
 use aes::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
-use chappe_crypto::ige;
+use chappe_crypto::{Ctr, ige};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 criterion_main!(benches);
-criterion_group!(benches, encrypt, decrypt);
+criterion_group!(benches, encrypt, decrypt, ctr);
 
 const SIZES: [usize; 4] = [128, 1024, 16 * 1024, 512 * 1024];
 const KEY: [u8; 32] = [1; 32];
@@ -52,6 +53,22 @@ fn decrypt(c: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("grammers", size), |b| {
             b.iter(|| grammers_crypto::aes::ige_decrypt(black_box(&mut buf), black_box(&KEY), &IV));
+        });
+    }
+}
+
+fn ctr(c: &mut Criterion) {
+    let mut group = c.benchmark_group("ctr");
+    for size in SIZES {
+        let mut buf = vec![3; size];
+        group.throughput(Throughput::Bytes(size as u64));
+        let mut ours = Ctr::new(&KEY, &[2; 16]);
+        group.bench_function(BenchmarkId::new("chappe", size), |b| {
+            b.iter(|| ours.apply(black_box(&mut buf)));
+        });
+        let mut theirs = grammers_crypto::ObfuscatedCipher::new(&[4; 64]);
+        group.bench_function(BenchmarkId::new("grammers", size), |b| {
+            b.iter(|| theirs.encrypt(black_box(&mut buf)));
         });
     }
 }

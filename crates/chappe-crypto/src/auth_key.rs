@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::hash::{equal, part, sha1};
 
-/// Bytes of an auth key that take part in the encryption of messages, 1.0 included, rounded up to
-/// what a server may keep.
+/// Bytes of an auth key that a server may keep. Messages need fewer: the first 128, and 136 in 1.0.
 const STORED_LEN: usize = 192;
 
 /// Identifier of an auth key: the last 8 bytes of its SHA-1, read as a little-endian number.
@@ -126,11 +125,21 @@ impl PartialEq for AuthKey {
 
 impl Eq for AuthKey {}
 
-impl Drop for AuthKey {
-    fn drop(&mut self) {
+impl Zeroize for AuthKey {
+    /// Wipes the key; the identifiers, which are no secret, stay.
+    fn zeroize(&mut self) {
         self.bytes.zeroize();
+        self.complete = false;
     }
 }
+
+impl Drop for AuthKey {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for AuthKey {}
 
 impl fmt::Debug for AuthKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

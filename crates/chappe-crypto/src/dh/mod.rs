@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crypto_bigint::{Odd, U2048};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::modexp::Modulus;
 use crate::prime::{is_prime, remainder};
@@ -167,6 +167,8 @@ impl Exponent {
         Zeroizing::new(U2048::from_be_slice(&*self.0))
     }
 }
+
+impl ZeroizeOnDrop for Exponent {}
 
 impl fmt::Debug for Exponent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

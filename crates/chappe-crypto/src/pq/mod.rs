@@ -59,7 +59,7 @@ pub fn parse(bytes: &[u8]) -> Result<u64, PqError> {
 /// The two primes p < q whose product is `pq`.
 ///
 /// Takes a tenth of a millisecond for products near 2^63, and a bounded time for any number: the
-/// work is given up after [`CURVES_MAX`] curves, of which honest products need about a dozen.
+/// work is given up after a thousand curves.
 ///
 /// Errors: [`PqError::NotTwoPrimes`] for 0, 1, even numbers, primes, squares and products of more
 /// primes than two.

@@ -109,6 +109,14 @@ impl fmt::Debug for PublicKey {
     }
 }
 
+/// The key a client uses: of the fingerprints a server offers, the first that is known.
+///
+/// `None`: the server is not one we know, and nothing secret may be sent to it.
+#[must_use]
+pub fn first_known<'a>(offered: &[i64], known: &'a [PublicKey]) -> Option<&'a PublicKey> {
+    offered.iter().find_map(|offer| known.iter().find(|key| key.fingerprint == *offer))
+}
+
 /// The private half: a server's identity. Wiped on drop; `Debug` shows the fingerprint only.
 pub struct PrivateKey {
     public: PublicKey,

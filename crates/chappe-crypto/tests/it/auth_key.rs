@@ -1,6 +1,9 @@
 //! Auth keys: identifiers, what a server keeps, what shows.
 
-use chappe_crypto::{AuthKey, AuthKeyId, equal};
+use chappe_crypto::dh::Exponent;
+use chappe_crypto::msg_key::AesKeys;
+use chappe_crypto::{AuthKey, AuthKeyId, Ctr, Direction, equal};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::vectors::{array, bytes, list, load};
 
@@ -41,6 +44,23 @@ fn server_form_lacks_the_client_part() {
 fn client_form_keeps_all_bytes() {
     let bytes = std::array::from_fn(|i| i as u8);
     assert_eq!(AuthKey::from(bytes).full(), Some(&bytes));
+}
+
+/// CRY-03, SEC-20: secrets are wiped on drop, and wiping leaves no byte of a key.
+#[test]
+fn secrets_are_wiped() {
+    fn wiped_on_drop<T: ZeroizeOnDrop>() {}
+    wiped_on_drop::<AuthKey>();
+    wiped_on_drop::<AesKeys>();
+    wiped_on_drop::<Ctr>();
+    wiped_on_drop::<Exponent>();
+
+    let mut key = AuthKey::new([0xee; 256]);
+    key.zeroize();
+    assert_eq!((key.stored(), key.full()), (&[0; 192], None));
+    let mut keys = AesKeys::v2(&AuthKey::new([0xee; 256]), &[1; 16], Direction::ClientToServer);
+    keys.zeroize();
+    assert_eq!((keys.key, keys.iv), ([0; 32], [0; 32]));
 }
 
 /// SEC-53: a key prints its identifier and nothing else.

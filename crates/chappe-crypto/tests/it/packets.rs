@@ -70,7 +70,7 @@ fn stored_keys_seal_like_full_ones() {
     }
 }
 
-/// SEC-21, SEC-44: the cryptographic part of `messages_negative.json`. What is wrong inside a packet
+/// SEC-21, SEC-44, V1-10: the cryptographic part of `messages_negative.json`. What is wrong inside a packet
 /// that opens (MSG-R06) is for the envelope to see.
 #[test]
 fn damaged_packets_do_not_open() {

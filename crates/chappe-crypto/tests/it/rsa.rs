@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use chappe_crypto::Rng;
 use chappe_crypto::rsa::{
-    DecryptError, KeyError, PemError, PrivateKey, PublicKey, Scheme, TooLong,
+    DecryptError, KeyError, PemError, PrivateKey, PublicKey, Scheme, TooLong, first_known,
 };
 use pkcs1::RsaPrivateKeyRef;
 use pkcs1::der::{Decode, SecretDocument};
@@ -173,6 +173,23 @@ fn only_odd_2048_bit_keys_are_accepted() {
     for e in [&[][..], &[0], &[1], &[2], &[1, 0, 0], &[1; 9]] {
         assert_eq!(refused(&n, e), KeyError::Exponent);
     }
+}
+
+/// CRY-09, SEC-12: the server's order decides among the keys we know; without one of them there is
+/// no key.
+#[test]
+fn first_known_fingerprint_is_chosen() {
+    let vectors = load("rsa");
+    let keys: Vec<PublicKey> = list(&vectors, "public_keys")
+        .iter()
+        .map(|case| PublicKey::new(&bytes(case, "n"), &bytes(case, "e")).unwrap())
+        .collect();
+    let (first, second) = (keys[0].fingerprint(), keys[1].fingerprint());
+    assert_eq!(first_known(&[7, second, first], &keys), Some(&keys[1]));
+    assert_eq!(first_known(&[first, second], &keys), Some(&keys[0]));
+    assert_eq!(first_known(&[7, 8], &keys), None);
+    assert_eq!(first_known(&[second], &keys[..1]), None);
+    assert_eq!(first_known(&[], &keys), None);
 }
 
 /// RSA_PAD carries 144 bytes, the older form 235.
