@@ -247,6 +247,21 @@ impl Codec {
         out: &mut BytesMut,
         rng: &mut Rng,
     ) -> Result<(), PacketSize> {
+        let mut padding = [0; PADDING_MAX];
+        let padding = match self.framing {
+            Framing::Padded => &mut padding[..self.padding_len(rng)],
+            _ => &mut [],
+        };
+        rng.fill(padding);
+        self.close_frame(frame, padding, out)
+    }
+
+    fn close_frame(
+        &mut self,
+        frame: OpenFrame,
+        padding: &[u8],
+        out: &mut BytesMut,
+    ) -> Result<(), PacketSize> {
         let OpenFrame { start, quick_ack } = frame;
         let packet = start + self.header_len();
         let len = out.len() - packet;
@@ -269,9 +284,6 @@ impl Codec {
                 out[start..packet].copy_from_slice(&header);
             }
             Framing::Padded => {
-                let mut padding = [0; PADDING_MAX];
-                let padding = &mut padding[..self.padding_len(rng)];
-                rng.fill(padding);
                 out.put_slice(padding);
                 let header = intermediate::encode((len + padding.len()) as u32, quick_ack);
                 out[start..packet].copy_from_slice(&header);
@@ -289,8 +301,13 @@ impl Codec {
     }
 
     /// Appends a transport error, 404 for instance, as a server.
-    pub fn put_error(&mut self, code: i32, out: &mut BytesMut, rng: &mut Rng) {
-        self.put_control(&control::error(code), out, rng);
+    ///
+    /// In the padded framing it goes without padding: several clients know an error only by the
+    /// 4 bytes that are left after they cut the packet, and some of them cut nothing.
+    pub fn put_error(&mut self, code: i32, out: &mut BytesMut) {
+        let frame = self.begin(out);
+        out.put_slice(&control::error(code));
+        self.close_frame(frame, &[], out).expect("an error is one word");
     }
 
     /// Appends a quick acknowledgement, as a server; nothing in the full framing, where no client
@@ -304,15 +321,12 @@ impl Codec {
             Framing::Abridged => out.put_u32(token),
             Framing::Intermediate => out.put_u32_le(token),
             Framing::Padded => {
-                return self.put_control(&control::quick_ack(token), out, rng);
+                let content = control::quick_ack(token);
+                return self.put(&[&content], out, rng).expect("a token frame holds two words");
             }
             Framing::Full => return,
         }
         self.hide(start, out);
-    }
-
-    fn put_control(&mut self, content: &[u8], out: &mut BytesMut, rng: &mut Rng) {
-        self.put(&[content], out, rng).expect("control frames hold one word or two");
     }
 
     /// Obfuscates what stands in `out` from `start` on.
@@ -326,8 +340,7 @@ impl Codec {
         if self.framing == Framing::Full { full::HEADER } else { WORD }
     }
 
-    /// A server pads by at most 3 bytes: some clients cut no more than `len mod 4` off a packet,
-    /// and take an error frame of 16 bytes for a message.
+    /// A server pads by at most 3 bytes: some clients cut no more than `len mod 4` off a packet.
     fn padding_len(&self, rng: &mut Rng) -> usize {
         let lengths = match self.end {
             End::Client => PADDING_MAX + 1,

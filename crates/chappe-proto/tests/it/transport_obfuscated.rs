@@ -144,7 +144,7 @@ fn server_sends_no_header() {
     for transport in OBFUSCATED {
         let (mut client, mut server) = pair(transport);
         let mut out = BytesMut::new();
-        server.put_error(404, &mut out, &mut rng(8));
+        server.put_error(404, &mut out);
         assert!(out.len() <= 4 + 7);
         assert_eq!(frames(&mut client, &out), Ok(vec![Frame::Error(404)]));
     }
@@ -158,7 +158,7 @@ fn streams_run_on_and_cannot_be_resumed() {
     let mut wire = BytesMut::new();
     server.put(&[&[1; 24]], &mut wire, &mut rng(9)).unwrap();
     server.put_quick_ack(5, &mut wire, &mut rng(9));
-    server.put_error(429, &mut wire, &mut rng(9));
+    server.put_error(429, &mut wire);
     server.put(&[&[2; 20]], &mut wire, &mut rng(9)).unwrap();
     let expected =
         vec![packet(&[1; 24]), Frame::QuickAck(5 | 1 << 31), Frame::Error(429), packet(&[2; 20])];
