@@ -11,10 +11,9 @@
 //! [`Exchanges`] is a value: feed it with `handle_*`, then drain [`Exchanges::poll_output`].
 //! The two steps that cost milliseconds leave it as [`Work`], to be run on any thread.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_crypto::{Rng, equal, pq, rsa, sha256};
@@ -24,77 +23,14 @@ use crate::ids::LinkId;
 use crate::now::Now;
 use crate::schema::{functions, types};
 
+mod config;
+mod register;
 mod work;
+
+pub use config::{DcPolicy, HandshakeConfig};
+use register::Register;
 use work::{Agreement, DhDone, DhWork, RsaWork};
 pub use work::{Done, Work};
-
-/// What a server accepts in an exchange, and how much of it at once.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct HandshakeConfig {
-    /// Which data centres a client may name.
-    pub dc: DcPolicy,
-    /// Accept the RSA form and inner data of old clients (CRY-13, KEY-14). Default: true. About
-    /// half of the clients in use need it (QRK-01).
-    pub old_clients: bool,
-    /// Longest life of a temporary key, in seconds. Default: 604 800 (KEY-15).
-    pub temporary_key_life_max: i32,
-    /// Exchanges under way at once. Default: 10 000. Each costs about 1.5 KiB.
-    pub exchanges_max: usize,
-    /// Exchanges of one link. Default: 16 (KEY-32).
-    pub exchanges_per_link_max: usize,
-    /// Exchanges of one address. Default: 1000 (KEY-32).
-    pub exchanges_per_address_max: usize,
-    /// Life of an exchange from its first message. Default: 10 minutes (KEY-31).
-    pub life: Duration,
-    /// `dh_gen_retry` answers before `dh_gen_fail`. Default: 5 (KEY-21).
-    pub retries_max: u32,
-}
-
-impl Default for HandshakeConfig {
-    fn default() -> Self {
-        Self {
-            dc: DcPolicy::default(),
-            old_clients: true,
-            temporary_key_life_max: 604_800,
-            exchanges_max: 10_000,
-            exchanges_per_link_max: 16,
-            exchanges_per_address_max: 1000,
-            life: Duration::from_secs(600),
-            retries_max: 5,
-        }
-    }
-}
-
-/// Which `dc` an inner data may name (KEY-14).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DcPolicy {
-    /// Any: one process is every data centre, test and media forms included.
-    #[default]
-    Any,
-    /// Only this one, as production (`n`), test (`10000 + n`) or media (`-n`) form; -444 otherwise.
-    Only {
-        /// Number of the data centre.
-        dc: i32,
-        /// Whether it is a test server.
-        test: bool,
-        /// Whether media forms are served, too.
-        media: bool,
-    },
-}
-
-impl DcPolicy {
-    /// Whether a client that names `dc` is in the right place.
-    pub fn admits(self, dc: i32) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Only { dc: own, test, media } => {
-                let size = i64::from(dc).abs();
-                size == i64::from(own) + if test { 10_000 } else { 0 } && (dc > 0 || media)
-            }
-        }
-    }
-}
 
 /// Who sent a message of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,19 +75,12 @@ pub struct Exchanges {
     config: HandshakeConfig,
     identities: Arc<[rsa::PrivateKey]>,
     rng: Rng,
-    exchanges: HashMap<Nonce, Exchange>,
-    /// Client nonces by age, for the end of life and for the bound on their number.
-    by_age: BTreeMap<(Duration, u64), Nonce>,
-    started: u64,
-    by_link: HashMap<LinkId, usize>,
-    by_address: HashMap<IpAddr, usize>,
+    register: Register,
     outputs: VecDeque<Output>,
 }
 
 #[derive(Debug)]
 struct Exchange {
-    age: (Duration, u64),
-    origin: Origin,
     server_nonce: Nonce,
     state: State,
 }
@@ -167,10 +96,12 @@ struct Answered {
 enum State {
     /// `resPQ` is out.
     Offered { p: u32, q: u32, offer: Bytes },
-    /// Work is under way for the request of this hash; the answer goes to the last who asked.
-    Busy { request: [u8; 32], reply_to: LinkId, agreement: Option<Box<Agreement>> },
+    /// `req_DH_params` of this hash is being worked on; the answer goes to the last who asked.
+    Opening { request: [u8; 32], reply_to: LinkId },
     /// `server_DH_params_ok` or `dh_gen_retry` is out.
     Agreed { last: Answered, agreement: Box<Agreement> },
+    /// `set_client_DH_params` of this hash is being worked on.
+    Raising { request: [u8; 32], reply_to: LinkId, agreement: Box<Agreement> },
     /// The key waits to be stored.
     Storing { request: [u8; 32], reply_to: LinkId, agreement: Box<Agreement>, aux_hash: [u8; 8] },
     /// `dh_gen_ok` or `dh_gen_fail` is out.
@@ -189,22 +120,12 @@ const WRONG_DC: i32 = -444;
 impl Exchanges {
     /// No exchanges yet; `identities` are offered in their order.
     pub fn new(config: HandshakeConfig, identities: Arc<[rsa::PrivateKey]>, rng: Rng) -> Self {
-        Self {
-            config,
-            identities,
-            rng,
-            exchanges: HashMap::new(),
-            by_age: BTreeMap::new(),
-            started: 0,
-            by_link: HashMap::new(),
-            by_address: HashMap::new(),
-            outputs: VecDeque::new(),
-        }
+        Self { config, identities, rng, register: Register::default(), outputs: VecDeque::new() }
     }
 
     /// Takes the body of an unencrypted message.
     pub fn handle_plain(&mut self, now: Now, origin: Origin, body: &Bytes) {
-        self.expire(now.mono);
+        self.register.expire(now.mono, self.config.life);
         if let Some((request, _)) = read_front::<functions::ReqPqMulti>(body) {
             self.offer(now, origin, request.nonce);
         } else if let Some((request, _)) = read_front::<functions::ReqPq>(body) {
@@ -220,7 +141,7 @@ impl Exchanges {
 
     /// Takes the result of [`Work`].
     pub fn handle_done(&mut self, now: Now, done: Done) {
-        self.expire(now.mono);
+        self.register.expire(now.mono, self.config.life);
         match done {
             Done::Rsa { ticket, outcome } => self.rsa_done(ticket, outcome),
             Done::Dh { ticket, outcome } => self.dh_done(ticket, outcome),
@@ -229,27 +150,24 @@ impl Exchanges {
 
     /// Takes the store's verdict on a key.
     pub fn handle_stored(&mut self, now: Now, ticket: Ticket, stored: Stored) {
-        self.expire(now.mono);
+        self.register.expire(now.mono, self.config.life);
         let Some(exchange) = self.exchange(ticket) else { return };
-        let State::Storing { request, reply_to, mut agreement, aux_hash } =
-            std::mem::replace(&mut exchange.state, State::Dead)
-        else {
+        let State::Storing { request, reply_to, agreement, aux_hash } = &exchange.state else {
             return;
         };
-        let answer = match stored {
-            Stored::Kept => agreement.dh_gen(1, &aux_hash),
+        let (request, reply_to) = (*request, *reply_to);
+        match stored {
+            Stored::Kept => {
+                let answer = agreement.dh_gen_ok(aux_hash);
+                exchange.state = State::Done { last: Answered { request, answer: answer.clone() } };
+                self.outputs.push_back(Output::Reply(reply_to, answer));
+            }
             Stored::Collision => {
+                let (agreement, aux_hash) = (agreement.clone(), *aux_hash);
                 self.retry(ticket, request, reply_to, agreement, aux_hash);
-                return;
             }
-            Stored::Failed => {
-                self.outputs.push_back(Output::Error(reply_to, NOT_FOUND));
-                return;
-            }
-        };
-        agreement.forget();
-        exchange.state = State::Done { last: Answered { request, answer: answer.clone() } };
-        self.outputs.push_back(Output::Reply(reply_to, answer));
+            Stored::Failed => self.fail(ticket, reply_to, NOT_FOUND),
+        }
     }
 
     /// What to do next; `None` when there is nothing.
@@ -259,17 +177,17 @@ impl Exchanges {
 
     /// Exchanges remembered.
     pub fn len(&self) -> usize {
-        self.exchanges.len()
+        self.register.len()
     }
 
     /// Whether none is remembered.
     pub fn is_empty(&self) -> bool {
-        self.exchanges.is_empty()
+        self.register.len() == 0
     }
 
     /// `req_pq` or `req_pq_multi` (KEY-08): a known nonce repeats, a new one begins.
     fn offer(&mut self, now: Now, origin: Origin, nonce: Nonce) {
-        if let Some(exchange) = self.exchanges.get(&nonce) {
+        if let Some(exchange) = self.register.get(&nonce) {
             let output = match &exchange.state {
                 State::Offered { offer, .. } => Output::Reply(origin.link, offer.clone()),
                 // Its answer may be forgotten once the next step has come (KEY-31).
@@ -278,17 +196,9 @@ impl Exchanges {
             self.outputs.push_back(output);
             return;
         }
-        let of_link = self.by_link.get(&origin.link).copied().unwrap_or(0);
-        let of_address = self.by_address.get(&origin.address).copied().unwrap_or(0);
-        if of_link >= self.config.exchanges_per_link_max
-            || of_address >= self.config.exchanges_per_address_max
-        {
+        if !self.register.admits(origin, &self.config) {
             self.outputs.push_back(Output::Error(origin.link, FLOOD));
             return;
-        }
-        while self.exchanges.len() >= self.config.exchanges_max {
-            let Some((_, oldest)) = self.by_age.first_key_value() else { break };
-            self.remove(*oldest);
         }
         let server_nonce = self.rng.bytes();
         let (p, q) = pq::generate(&mut self.rng);
@@ -299,13 +209,9 @@ impl Exchanges {
             pq: minimal(u64::from(p) * u64::from(q)),
             server_public_key_fingerprints: fingerprints,
         }));
-        self.started += 1;
-        let age = (now.mono, self.started);
-        self.by_age.insert(age, nonce);
-        *self.by_link.entry(origin.link).or_default() += 1;
-        *self.by_address.entry(origin.address).or_default() += 1;
         let state = State::Offered { p, q, offer: offer.clone() };
-        self.exchanges.insert(nonce, Exchange { age, origin, server_nonce, state });
+        let exchange = Exchange { server_nonce, state };
+        self.register.insert(now.mono, origin, nonce, exchange, self.config.exchanges_max);
         self.outputs.push_back(Output::Reply(origin.link, offer));
     }
 
@@ -321,7 +227,7 @@ impl Exchanges {
         };
         let (p, q) = match &mut exchange.state {
             State::Offered { p, q, .. } => (*p, *q),
-            State::Busy { request, reply_to, agreement: None } if *request == hash => {
+            State::Opening { request, reply_to } if *request == hash => {
                 *reply_to = origin.link;
                 return;
             }
@@ -339,7 +245,7 @@ impl Exchanges {
         let (Some(identity), true) = (identity, are_ours) else {
             return self.fail(ticket, origin.link, NOT_FOUND);
         };
-        exchange.state = State::Busy { request: hash, reply_to: origin.link, agreement: None };
+        exchange.state = State::Opening { request: hash, reply_to: origin.link };
         self.outputs.push_back(Output::Work(Work::Rsa(Box::new(RsaWork {
             ticket,
             identities,
@@ -356,7 +262,7 @@ impl Exchanges {
 
     fn rsa_done(&mut self, ticket: Ticket, outcome: Result<(Box<Agreement>, Bytes), i32>) {
         let Some(exchange) = self.exchange(ticket) else { return };
-        let State::Busy { request, reply_to, agreement: None } = exchange.state else { return };
+        let State::Opening { request, reply_to } = exchange.state else { return };
         match outcome {
             Ok((agreement, answer)) => {
                 let last = Answered { request, answer: answer.clone() };
@@ -373,39 +279,29 @@ impl Exchanges {
         let Some(exchange) = self.exchange(ticket) else {
             return self.outputs.push_back(Output::Error(origin.link, NOT_FOUND));
         };
-        match &mut exchange.state {
+        let agreement = match &mut exchange.state {
             State::Agreed { last, .. } | State::Done { last } if last.request == hash => {
                 let answer = last.answer.clone();
                 return self.outputs.push_back(Output::Reply(origin.link, answer));
             }
-            State::Busy { request, reply_to, agreement: Some(_) }
-            | State::Storing { request, reply_to, .. }
+            State::Raising { request, reply_to, .. } | State::Storing { request, reply_to, .. }
                 if *request == hash =>
             {
                 *reply_to = origin.link;
                 return;
             }
-            State::Agreed { .. } => {}
+            State::Agreed { agreement, .. } => agreement.clone(),
             _ => return self.fail(ticket, origin.link, NOT_FOUND),
-        }
-        let State::Agreed { agreement, .. } = std::mem::replace(&mut exchange.state, State::Dead)
-        else {
-            return;
         };
         let work = DhWork { ticket, agreement: agreement.clone(), sealed: request.encrypted_data };
-        exchange.state =
-            State::Busy { request: hash, reply_to: origin.link, agreement: Some(agreement) };
+        exchange.state = State::Raising { request: hash, reply_to: origin.link, agreement };
         self.outputs.push_back(Output::Work(Work::Dh(Box::new(work))));
     }
 
     fn dh_done(&mut self, ticket: Ticket, outcome: Result<DhDone, i32>) {
         let Some(exchange) = self.exchange(ticket) else { return };
-        let State::Busy { agreement: Some(_), .. } = &exchange.state else { return };
-        let State::Busy { request, reply_to, agreement: Some(agreement) } =
-            std::mem::replace(&mut exchange.state, State::Dead)
-        else {
-            return;
-        };
+        let State::Raising { request, reply_to, agreement } = &exchange.state else { return };
+        let (request, reply_to, agreement) = (*request, *reply_to, agreement.clone());
         let DhDone { key } = match outcome {
             Ok(done) => done,
             Err(code) => return self.fail(ticket, reply_to, code),
@@ -414,11 +310,8 @@ impl Exchanges {
         if key.id().0 == 0 {
             return self.retry(ticket, request, reply_to, agreement, aux_hash);
         }
-        let new_key = Box::new(NewKey {
-            key,
-            first_salt: agreement.first_salt(),
-            expires_in: agreement.expires_in,
-        });
+        let first_salt = agreement.first_salt();
+        let new_key = Box::new(NewKey { key, first_salt, expires_in: agreement.expires_in });
         let dc = agreement.dc;
         exchange.state = State::Storing { request, reply_to, agreement, aux_hash };
         self.outputs.push_back(Output::Store(ticket, new_key, dc));
@@ -437,19 +330,22 @@ impl Exchanges {
         let Some(exchange) = self.exchange(ticket) else { return };
         agreement.retries += 1;
         let is_over = agreement.retries > retries_max;
-        let answer = agreement.dh_gen(if is_over { 3 } else { 2 }, &aux_hash);
+        let answer = match is_over {
+            true => agreement.dh_gen_fail(&aux_hash),
+            false => agreement.dh_gen_retry(&aux_hash),
+        };
         let last = Answered { request, answer: answer.clone() };
         exchange.state = if is_over {
             State::Done { last }
         } else {
-            agreement.retry_id = Some(i64::from_le_bytes(aux_hash));
+            agreement.retry_id = i64::from_le_bytes(aux_hash);
             State::Agreed { last, agreement }
         };
         self.outputs.push_back(Output::Reply(reply_to, answer));
     }
 
     fn exchange(&mut self, ticket: Ticket) -> Option<&mut Exchange> {
-        let exchange = self.exchanges.get_mut(&ticket.0)?;
+        let exchange = self.register.get(&ticket.0)?;
         equal(&exchange.server_nonce, &ticket.1).then_some(exchange)
     }
 
@@ -459,31 +355,6 @@ impl Exchanges {
             exchange.state = State::Dead;
         }
         self.outputs.push_back(Output::Error(link, code));
-    }
-
-    fn expire(&mut self, now: Duration) {
-        while let Some((age, nonce)) = self.by_age.first_key_value() {
-            if now.saturating_sub(age.0) < self.config.life {
-                break;
-            }
-            self.remove(*nonce);
-        }
-    }
-
-    fn remove(&mut self, nonce: Nonce) {
-        let Some(exchange) = self.exchanges.remove(&nonce) else { return };
-        self.by_age.remove(&exchange.age);
-        uncount(&mut self.by_link, &exchange.origin.link);
-        uncount(&mut self.by_address, &exchange.origin.address);
-    }
-}
-
-fn uncount<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
-    if let Some(count) = counts.get_mut(key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(key);
-        }
     }
 }
 

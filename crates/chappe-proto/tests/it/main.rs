@@ -3,6 +3,8 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod handshake_ends;
+mod handshake_server;
 mod transport_control;
 mod transport_detect;
 mod transport_ends;

@@ -64,13 +64,13 @@ pub struct Agreement {
     nonce: Nonce,
     server_nonce: Nonce,
     new_nonce: Zeroizing<[u8; 32]>,
-    exponent: Option<Exponent>,
+    exponent: Exponent,
     temporary: Arc<AesKeys>,
     pub(super) dc: i32,
     pub(super) expires_in: Option<i32>,
     pub(super) retries: u32,
-    /// `retry_id` that the next attempt must state; `None` stands for 0.
-    pub(super) retry_id: Option<i64>,
+    /// `retry_id` that the next attempt must state (KEY-20).
+    pub(super) retry_id: i64,
 }
 
 impl fmt::Debug for Agreement {
@@ -138,12 +138,12 @@ impl RsaWork {
             nonce,
             server_nonce,
             new_nonce: Zeroizing::new(inner.new_nonce),
-            exponent: Some(exponent),
+            exponent,
             temporary: Arc::new(temporary),
             dc: inner.dc.unwrap_or(0),
             expires_in: inner.expires_in.map(|life| life.min(self.life_max)),
             retries: 0,
-            retry_id: None,
+            retry_id: 0,
         };
         Ok((Box::new(agreement), answer.into()))
     }
@@ -194,46 +194,37 @@ impl DhWork {
         let Agreement { nonce, server_nonce, exponent, temporary, retry_id, .. } = &*self.agreement;
         let inner = open_inner::<types::ClientDhInnerData>(&self.sealed, temporary)
             .filter(|inner| inner.nonce == *nonce && inner.server_nonce == *server_nonce)
-            .filter(|inner| inner.retry_id == retry_id.unwrap_or(0))
+            .filter(|inner| inner.retry_id == *retry_id)
             .ok_or(NOT_FOUND)?;
-        let exponent = exponent.as_ref().ok_or(NOT_FOUND)?;
         let key = Group::known().shared(exponent, &inner.g_b).map_err(|_| NOT_FOUND)?;
         Ok(DhDone { key })
     }
 }
 
 impl Agreement {
-    /// `dh_gen_ok` (1), `dh_gen_retry` (2) or `dh_gen_fail` (3) for the key of that aux hash.
-    pub(super) fn dh_gen(&self, kind: u8, aux_hash: &[u8; 8]) -> Bytes {
-        let new_nonce = &self.new_nonce;
-        let (nonce, server_nonce) = (self.nonce, self.server_nonce);
-        Bytes::from(match kind {
-            1 => boxed(&ctors::DhGenOk {
-                nonce,
-                server_nonce,
-                new_nonce_hash1: exchange::new_nonce_hash1(new_nonce, aux_hash),
-            }),
-            2 => boxed(&ctors::DhGenRetry {
-                nonce,
-                server_nonce,
-                new_nonce_hash2: exchange::new_nonce_hash2(new_nonce, aux_hash),
-            }),
-            _ => boxed(&ctors::DhGenFail {
-                nonce,
-                server_nonce,
-                new_nonce_hash3: exchange::new_nonce_hash3(new_nonce, aux_hash),
-            }),
-        })
+    /// The answer when the key of that aux hash is stored.
+    pub(super) fn dh_gen_ok(&self, aux_hash: &[u8; 8]) -> Bytes {
+        let &Self { nonce, server_nonce, .. } = self;
+        let new_nonce_hash1 = exchange::new_nonce_hash1(&self.new_nonce, aux_hash);
+        boxed(&ctors::DhGenOk { nonce, server_nonce, new_nonce_hash1 }).into()
+    }
+
+    /// The answer when the key of that aux hash cannot be, but another may.
+    pub(super) fn dh_gen_retry(&self, aux_hash: &[u8; 8]) -> Bytes {
+        let &Self { nonce, server_nonce, .. } = self;
+        let new_nonce_hash2 = exchange::new_nonce_hash2(&self.new_nonce, aux_hash);
+        boxed(&ctors::DhGenRetry { nonce, server_nonce, new_nonce_hash2 }).into()
+    }
+
+    /// The answer when no further key is tried.
+    pub(super) fn dh_gen_fail(&self, aux_hash: &[u8; 8]) -> Bytes {
+        let &Self { nonce, server_nonce, .. } = self;
+        let new_nonce_hash3 = exchange::new_nonce_hash3(&self.new_nonce, aux_hash);
+        boxed(&ctors::DhGenFail { nonce, server_nonce, new_nonce_hash3 }).into()
     }
 
     /// First salt of the key (KEY-26).
     pub(super) fn first_salt(&self) -> i64 {
         exchange::first_salt(&self.new_nonce, &self.server_nonce)
-    }
-
-    /// Lets go of the secrets as soon as the key is stored (KEY-22).
-    pub(super) fn forget(&mut self) {
-        self.exponent = None;
-        *self.new_nonce = [0; 32];
     }
 }
