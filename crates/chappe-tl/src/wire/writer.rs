@@ -118,20 +118,35 @@ impl Writer {
     #[inline]
     pub fn bytes(&mut self, value: &[u8]) {
         let length = value.len();
-        if length <= 253 {
-            self.buf.reserve(length + 4);
+        let start = self.buf.len();
+        let header = if length <= 253 {
+            self.buf.reserve(length + 8);
             self.buf.push(length as u8);
+            1
         } else if length < 1 << 24 {
             let [l0, l1, l2, _] = (length as u32).to_le_bytes();
             self.buf.reserve(length + 8);
             self.buf.extend_from_slice(&[254, l0, l1, l2]);
+            4
         } else {
             return self.fail(EncodeError::StringTooLong { length });
-        }
+        };
         self.buf.extend_from_slice(value);
-        let header = if length <= 253 { 1 } else { 4 };
-        let padding = (header + length).wrapping_neg() & 3;
-        self.buf.extend_from_slice(&[0; 3][..padding]);
+        // Four bytes and a cut are a single store; as many bytes as needed would be a call.
+        self.buf.extend_from_slice(&[0; 4]);
+        self.buf.truncate(start + (header + length).next_multiple_of(4));
+    }
+
+    /// A short string that lies in a block of its own, with anything behind its end.
+    #[inline]
+    pub(crate) fn short_bytes<const N: usize>(&mut self, length: u8, block: &[u8; N]) {
+        let start = self.buf.len();
+        self.buf.reserve(N + 8);
+        self.buf.push(length);
+        self.buf.extend_from_slice(block);
+        self.buf.truncate(start + 1 + usize::from(length));
+        self.buf.extend_from_slice(&[0; 4]);
+        self.buf.truncate(start + (1 + usize::from(length)).next_multiple_of(4));
     }
 
     /// Bytes as they are: an encoding made elsewhere.
