@@ -137,16 +137,18 @@ impl Writer {
         self.buf.truncate(start + (header + length).next_multiple_of(4));
     }
 
-    /// A short string that lies in a block of its own, with anything behind its end.
+    /// A string of up to 23 bytes that lies in a block of its own, with anything behind its end.
     #[inline]
-    pub(crate) fn short_bytes<const N: usize>(&mut self, length: u8, block: &[u8; N]) {
+    pub(crate) fn short_bytes(&mut self, length: u8, value: &[u8; 23]) {
+        let length = usize::from(length).min(value.len());
+        let mut block = [0; 28];
+        block[0] = length as u8;
+        block[1..24].copy_from_slice(value);
+        block[1 + length..5 + length].copy_from_slice(&[0; 4]);
+        // One append of fixed size and a cut, where several would each look at the capacity.
         let start = self.buf.len();
-        self.buf.reserve(N + 8);
-        self.buf.push(length);
-        self.buf.extend_from_slice(block);
-        self.buf.truncate(start + 1 + usize::from(length));
-        self.buf.extend_from_slice(&[0; 4]);
-        self.buf.truncate(start + (1 + usize::from(length)).next_multiple_of(4));
+        self.buf.extend_from_slice(&block);
+        self.buf.truncate(start + (1 + length).next_multiple_of(4));
     }
 
     /// Bytes as they are: an encoding made elsewhere.
