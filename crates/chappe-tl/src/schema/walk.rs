@@ -111,9 +111,10 @@ impl<'a> Walk<'a> {
                     };
                     write!(out, "{separator}{name}: [")?;
                     for _ in 0..count {
+                        let before = self.reader.position();
                         self.params(repeated, out)?;
                         // Elements without bytes would make this a loop of the peer's length.
-                        if self.reader.remaining() == 0 {
+                        if self.reader.position() == before {
                             break;
                         }
                     }
@@ -167,14 +168,15 @@ impl<'a> Walk<'a> {
             if place > 0 {
                 out.write_str(", ")?;
             }
-            if self.reader.remaining() == 0 && place > 0 {
-                // Only elements without bytes can follow: one of them says it all.
-                out.write_str("…")?;
-                break;
-            }
+            let before = self.reader.position();
             self.path.push(place.to_string());
             self.value(item, out)?;
             self.path.pop();
+            if self.reader.position() == before && place + 1 < count {
+                // The others have no bytes either: one of them says it all.
+                out.write_str(", …")?;
+                break;
+            }
         }
         out.write_str("]")?;
         Ok(())

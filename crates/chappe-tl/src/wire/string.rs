@@ -9,6 +9,8 @@ use std::str::Utf8Error;
 
 use bytes::Bytes;
 
+use super::writer::Writer;
+
 /// A TL `string`. Keeps whatever bytes came; whoever needs text asks for it.
 ///
 /// Up to 23 bytes live in the value itself; longer ones share the buffer they were read from.
@@ -42,6 +44,14 @@ impl Str {
         match &self.0 {
             Repr::Inline { .. } => Bytes::copy_from_slice(self),
             Repr::Shared(bytes) => bytes.clone(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, w: &mut Writer) {
+        match &self.0 {
+            Repr::Inline { length, bytes } => w.short_bytes(*length, bytes),
+            Repr::Shared(bytes) => w.bytes(bytes),
         }
     }
 

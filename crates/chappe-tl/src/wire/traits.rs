@@ -158,10 +158,13 @@ impl<T: Read> Decode for T {
 /// # Errors
 /// A part of the value has no encoding.
 pub fn to_bytes<T: Encode + ?Sized>(value: &T) -> Result<Bytes, EncodeError> {
-    let mut writer = Writer::new();
+    let mut writer = Writer::with_capacity(ENCODING_GUESS);
     value.encode(&mut writer);
     writer.finish()
 }
+
+/// Room that most values need no more than; more comes in doublings.
+const ENCODING_GUESS: usize = 512;
 
 /// Decodes one value that takes up all of `bytes`.
 ///
@@ -272,7 +275,7 @@ impl Read for Str {
 impl Encode for Str {
     #[inline]
     fn encode(&self, w: &mut Writer) {
-        w.bytes(self);
+        self.write(w);
     }
 }
 

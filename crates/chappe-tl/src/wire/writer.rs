@@ -118,20 +118,37 @@ impl Writer {
     #[inline]
     pub fn bytes(&mut self, value: &[u8]) {
         let length = value.len();
-        if length <= 253 {
-            self.buf.reserve(length + 4);
+        let start = self.buf.len();
+        let header = if length <= 253 {
+            self.buf.reserve(length + 8);
             self.buf.push(length as u8);
+            1
         } else if length < 1 << 24 {
             let [l0, l1, l2, _] = (length as u32).to_le_bytes();
             self.buf.reserve(length + 8);
             self.buf.extend_from_slice(&[254, l0, l1, l2]);
+            4
         } else {
             return self.fail(EncodeError::StringTooLong { length });
-        }
+        };
         self.buf.extend_from_slice(value);
-        let header = if length <= 253 { 1 } else { 4 };
-        let padding = (header + length).wrapping_neg() & 3;
-        self.buf.extend_from_slice(&[0; 3][..padding]);
+        // Four bytes and a cut are a single store; as many bytes as needed would be a call.
+        self.buf.extend_from_slice(&[0; 4]);
+        self.buf.truncate(start + (header + length).next_multiple_of(4));
+    }
+
+    /// A string of up to 23 bytes that lies in a block of its own, with anything behind its end.
+    #[inline]
+    pub(crate) fn short_bytes(&mut self, length: u8, value: &[u8; 23]) {
+        let length = usize::from(length).min(value.len());
+        let mut block = [0; 28];
+        block[0] = length as u8;
+        block[1..24].copy_from_slice(value);
+        block[1 + length..5 + length].copy_from_slice(&[0; 4]);
+        // One append of fixed size and a cut, where several would each look at the capacity.
+        let start = self.buf.len();
+        self.buf.extend_from_slice(&block);
+        self.buf.truncate(start + (1 + length).next_multiple_of(4));
     }
 
     /// Bytes as they are: an encoding made elsewhere.

@@ -3,8 +3,9 @@
 use std::io::Write;
 
 use chappe_tl::gzip::{GzipError, deflate, inflate};
-use chappe_tl::{Bytes, from_bytes};
+use chappe_tl::{Bytes, Constructor, Raw, from_bytes, to_bytes};
 use chappe_tl_fixture::ctors;
+use chappe_tl_fixture::functions::{GetUsers, InvokeWithLayer};
 
 use crate::vectors::{bytes, example, file};
 
@@ -19,6 +20,20 @@ fn the_packed_vector_unpacks() {
     let inner = inflate(&packed.packed_data, LIMIT).unwrap();
     assert_eq!(inner, bytes(&case["inner"]));
     assert_eq!(from_bytes::<Vec<i32>>(inner).unwrap(), [7; 64]);
+}
+
+/// TL-32: wrappers outside, the packed query inside.
+#[test]
+fn a_packed_query_is_read_inside_its_wrapper() {
+    let users = GetUsers { field_1: (0..100).collect() };
+    let packed_data = deflate(&to_bytes(&users).unwrap()).unwrap();
+    let call = InvokeWithLayer { layer: 214, query: ctors::GzipPacked { packed_data } };
+    let bytes = to_bytes(&call).unwrap();
+    let outer: InvokeWithLayer<Raw> = from_bytes(bytes).unwrap();
+    assert_eq!(outer.query.id(), Some(<ctors::GzipPacked as Constructor>::ID));
+    let packed: ctors::GzipPacked = from_bytes(outer.query.0).unwrap();
+    let inner = inflate(&packed.packed_data, LIMIT).unwrap();
+    assert_eq!(from_bytes::<GetUsers>(inner).unwrap(), users);
 }
 
 /// TL-30: output stops at the limit, on both sides of it; a small member of a large zero block

@@ -90,6 +90,9 @@ fn an_error_names_definition_and_field() {
     let schema = Schema::parse(SCHEMA).unwrap();
     assert_eq!(schema.locate(cut).as_deref(), Some("0.user.last_name"));
     assert_eq!(schema.locate(bytes), None);
+    // A count that stands for no bytes costs no time.
+    let truths = crc("truths list:vector true = Truths");
+    assert_eq!(schema.locate(words(&[truths, u32::MAX, 0]).into()), None);
 }
 
 /// TL-14: a constructor of another type is as unknown as none. TL-38: the error says which id was
