@@ -3,7 +3,9 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod handshake_client;
 mod handshake_ends;
+mod handshake_pair;
 mod handshake_server;
 mod transport_control;
 mod transport_detect;
