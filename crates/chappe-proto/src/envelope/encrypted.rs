@@ -9,6 +9,7 @@ use chappe_crypto::{AuthKey, AuthKeyId, Direction, Rng};
 
 use crate::envelope::plain::field;
 use crate::ids::{MsgId, SessionId, Side};
+use crate::transport::SERVER_LIMIT;
 
 /// What the envelope says about a message besides its body.
 ///
@@ -137,9 +138,8 @@ fn has_valid_size(len: usize) -> bool {
 /// Writes the plaintext of a packet: room for the external header, internal header, body, padding.
 fn lay_out(message: &Message, rng: &mut Rng) -> BytesMut {
     let Header { salt, session_id, msg_id, seq_no } = message.header;
-    let unpadded = INTERNAL_HEADER + message.body.len();
-    let encrypted = (unpadded + PADDING_MIN).next_multiple_of(16)
-        + 16 * rng.below(EXTRA_BLOCKS_MAX + 1) as usize;
+    let least = (INTERNAL_HEADER + message.body.len() + PADDING_MIN).next_multiple_of(16);
+    let encrypted = least + 16 * extra_blocks(EXTERNAL_HEADER + least, rng);
     let mut packet = BytesMut::with_capacity(EXTERNAL_HEADER + encrypted);
     packet.put_bytes(0, EXTERNAL_HEADER);
     packet.put_i64_le(salt);
@@ -152,6 +152,13 @@ fn lay_out(message: &Message, rng: &mut Rng) -> BytesMut {
     packet.resize(EXTERNAL_HEADER + encrypted, 0);
     rng.fill(&mut packet[padding_at..]);
     packet
+}
+
+/// How many blocks are added to a packet that has `len` bytes with the least padding: any number
+/// that leaves it within what a server accepts (MSG-03).
+fn extra_blocks(len: usize, rng: &mut Rng) -> usize {
+    let room = SERVER_LIMIT.saturating_sub(len) / 16;
+    rng.below(EXTRA_BLOCKS_MAX.min(room as u32) + 1) as usize
 }
 
 /// Reads the message out of a decrypted packet whose `msg_key` held.

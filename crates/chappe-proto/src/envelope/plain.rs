@@ -27,7 +27,7 @@ pub enum PlainError {
         /// Bytes present.
         got: usize,
     },
-    /// The stated length is negative, no multiple of 4, or more than is there (KEY-04).
+    /// The stated length is below [`BODY_MIN`], no multiple of 4, or more than is there (KEY-04).
     #[error("unencrypted message states {stated} bytes, {present} are present")]
     Length {
         /// The length field.
@@ -43,6 +43,9 @@ pub enum PlainError {
 /// Bytes before the body: `auth_key_id`, `msg_id`, `length`.
 pub const HEADER: usize = 20;
 
+/// Smallest body: a constructor's id and a nonce (KEY-04).
+pub const BODY_MIN: usize = 20;
+
 /// Takes an unencrypted packet, whose first 8 bytes are 0, apart.
 pub fn open(packet: Bytes, from: Side) -> Result<PlainMessage, PlainError> {
     let Some((header, rest)) = packet.split_first_chunk::<HEADER>() else {
@@ -52,7 +55,7 @@ pub fn open(packet: Bytes, from: Side) -> Result<PlainMessage, PlainError> {
     let stated = i32::from_le_bytes(field(header, 16));
     let length = usize::try_from(stated)
         .ok()
-        .filter(|length| *length <= rest.len() && length % 4 == 0 && *length > 0)
+        .filter(|length| (BODY_MIN..=rest.len()).contains(length) && length % 4 == 0)
         .ok_or(PlainError::Length { stated, present: rest.len() })?;
     let msg_id = MsgId(raw);
     if raw == 0 || !msg_id.may_come_from(from) {

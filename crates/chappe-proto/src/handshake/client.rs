@@ -9,6 +9,7 @@
 //! Each step checks everything that the specification lets a client check; after an error
 //! nothing of the run remains (KEY-24) and the caller begins anew on a fresh connection.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use chappe_crypto::dh::{self, Group};
 use chappe_crypto::msg_key::AesKeys;
 use chappe_crypto::{AuthKey, Rng, equal, exchange, pq, rsa};
 use chappe_tl::Bytes as TlBytes;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{Nonce, boxed, open_inner, read_front};
 use crate::now::Now;
@@ -101,7 +103,7 @@ impl AwaitResPq {
 
         let new_nonce: [u8; 32] = rng.bytes();
         let server_nonce = answer.server_nonce;
-        let inner = self.inner_data(answer.pq, &p, &q, server_nonce, new_nonce);
+        let inner = Zeroizing::new(self.inner_data(answer.pq, &p, &q, server_nonce, new_nonce));
         let encrypted = key.encrypt_padded(&inner, rng).expect("inner data is short enough");
         let body = boxed(&functions::ReqDhParams {
             nonce: self.nonce,
@@ -155,7 +157,6 @@ fn factors(pq: &[u8], rng: &mut Rng) -> Result<(TlBytes, TlBytes), HandshakeErro
 }
 
 /// The three nonces of a run; [`AwaitResPq::handle`] has checked the first two.
-#[derive(Debug)]
 struct Nonces {
     client: Nonce,
     server: Nonce,
@@ -176,8 +177,18 @@ impl Nonces {
 
 impl Drop for Nonces {
     fn drop(&mut self) {
-        use zeroize::Zeroize;
         self.new.zeroize();
+    }
+}
+
+impl fmt::Debug for Nonces {
+    /// Leaves out the new nonce, from which everything secret follows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client, server, .. } = self;
+        f.debug_struct("Nonces")
+            .field("client", client)
+            .field("server", server)
+            .finish_non_exhaustive()
     }
 }
 

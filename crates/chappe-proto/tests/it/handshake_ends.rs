@@ -68,14 +68,6 @@ impl Said {
             Self::Error(code) => panic!("{code} came, no {}", T::NAME),
         }
     }
-
-    #[track_caller]
-    pub(crate) fn body(&self) -> Bytes {
-        match self {
-            Self::Body(body) => body.clone(),
-            Self::Error(code) => panic!("{code} came"),
-        }
-    }
 }
 
 /// [`Exchanges`] with someone who runs the work and keeps the keys.

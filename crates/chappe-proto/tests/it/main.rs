@@ -3,8 +3,12 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod envelope;
+mod handshake_client;
 mod handshake_ends;
+mod handshake_pair;
 mod handshake_server;
+mod msg_id;
 mod transport_control;
 mod transport_detect;
 mod transport_ends;
