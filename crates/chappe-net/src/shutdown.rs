@@ -47,12 +47,18 @@ impl Shutdown {
         Some(Watcher { stage: self.stage.subscribe(), _alive: alive })
     }
 
-    /// Asks for the stop, waits until all tasks left, tells them to leave at once after
+    /// Asks for the stop. Whoever asks for a [`watcher`](Self::watcher) from here on gets none.
+    pub fn begin(&mut self) {
+        self.template = None;
+        self.stage.send_replace(Stage::Draining);
+    }
+
+    /// Asks for the stop if that was not done, waits until all tasks left, tells them to leave at once after
     /// `drain_max`, and stops waiting after another `end_max`.
     ///
     /// Whether all left.
     pub async fn stop(&mut self, drain_max: Duration, end_max: Duration) -> bool {
-        self.template = None;
+        self.begin();
         for (stage, wait_max) in [(Stage::Draining, drain_max), (Stage::Ending, end_max)] {
             self.stage.send_replace(stage);
             // Nobody sends: this ends when the last watcher is gone.

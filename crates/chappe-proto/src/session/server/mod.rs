@@ -1,6 +1,6 @@
 //! A session as the server sees it: messages in, calls out; answers in, messages out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -136,6 +136,8 @@ pub struct ServerSession {
     seq_no: SeqNo,
     /// Open links of this session, the one heard from last at the end.
     links: Vec<LinkId>,
+    /// Ids heard before the session was forgotten: they must not run again (MSG-39).
+    retired: BTreeSet<MsgId>,
     /// Calls handed out and not answered yet.
     running: BTreeMap<MsgId, Running>,
     /// Calls that wait for others (SVC-44).
@@ -183,12 +185,27 @@ impl ServerSession {
             ids: MsgIds::default(),
             seq_no: SeqNo::default(),
             links: Vec::new(),
+            retired: BTreeSet::new(),
             running: BTreeMap::new(),
             held: Vec::new(),
             ready: VecDeque::new(),
             events: VecDeque::new(),
             dropped_pushes: 0,
         }
+    }
+
+    /// Forgets everything but the ids that a recording of the last minutes could bring back: the
+    /// next message creates the session anew, and what ran before does not run again (MSG-39).
+    ///
+    /// Calls that are running go on; their answers are nobody's any more.
+    pub fn forget(&mut self, now: Now) {
+        let fresh = Self::new(self.id, self.salts.clone(), self.config.clone(), self.rng.fork());
+        let old = std::mem::replace(self, fresh);
+        let span = old.config.inbox.span;
+        let is_recent = |id: &MsgId| id.time() + span >= now.unix;
+        self.retired = old.retired.into_iter().chain(old.inbox.ids()).filter(is_recent).collect();
+        // Time and numbers go on, so that no id of ours means two messages.
+        self.ids = old.ids;
     }
 
     /// The session's id.
@@ -298,7 +315,7 @@ impl ServerSession {
 
     fn handle_container(&mut self, now: Now, link: LinkId, header: Header, body: &Bytes) {
         let Header { msg_id, seq_no, .. } = header;
-        match self.inbox.judge(msg_id) {
+        match self.judge(msg_id) {
             Admission::Fresh => {}
             Admission::Duplicate => return self.refuse(now, link, msg_id, seq_no, 19),
             Admission::TooOld => return self.refuse(now, link, msg_id, seq_no, 20),
@@ -333,7 +350,7 @@ impl ServerSession {
 
     /// Judges one message, alone or out of a container, and acts on it (MSG-25).
     fn admit(&mut self, now: Now, link: LinkId, msg_id: MsgId, seq_no: i32, body: Bytes) {
-        match self.inbox.judge(msg_id) {
+        match self.judge(msg_id) {
             Admission::Fresh => {}
             Admission::Duplicate => return self.repeat(now, link, msg_id, seq_no),
             Admission::TooOld => return self.refuse(now, link, msg_id, seq_no, 20),
@@ -353,6 +370,13 @@ impl ServerSession {
             self.acks.owe(msg_id, now.mono + self.config.ack_delay_max);
         }
         self.dispatch(now, link, msg_id, body);
+    }
+
+    fn judge(&self, msg_id: MsgId) -> Admission {
+        if self.retired.contains(&msg_id) {
+            return Admission::Duplicate;
+        }
+        self.inbox.judge(msg_id)
     }
 
     /// A message heard before: acknowledged again, never run again (04-messages §7).

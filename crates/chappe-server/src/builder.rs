@@ -1,0 +1,97 @@
+//! Putting a server together.
+
+use std::sync::Arc;
+
+use chappe_backend::Backend;
+use chappe_net::{Clock, entropy};
+
+use crate::config::ServerConfig;
+use crate::error::BuildError;
+use crate::events::{Events, Silence};
+use crate::exchange::KeyExchange;
+use crate::keys::RsaIdentity;
+use crate::layer::Calls;
+use crate::router::Router;
+use crate::server::Server;
+use crate::shared::Shared;
+
+/// Collects the parts of a [`Server`].
+#[must_use]
+pub struct Builder {
+    identities: Vec<RsaIdentity>,
+    backend: Option<Backend>,
+    calls: Option<Calls>,
+    config: ServerConfig,
+    events: Arc<dyn Events>,
+    clock: Option<Clock>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            identities: Vec::new(),
+            backend: None,
+            calls: None,
+            config: ServerConfig::default(),
+            events: Arc::new(Silence),
+            clock: None,
+        }
+    }
+
+    /// Adds an RSA key by which clients know this server; they are offered in this order.
+    pub fn identity(mut self, identity: RsaIdentity) -> Self {
+        self.identities.push(identity);
+        self
+    }
+
+    /// Where keys are kept.
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
+    /// What is answered.
+    pub fn router<S: Clone + Send + Sync + 'static>(mut self, router: Router<S>) -> Self {
+        self.calls = Some(router.into_calls());
+        self
+    }
+
+    /// Limits and timers other than the defaults.
+    pub fn config(mut self, config: ServerConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Who hears what becomes of keys and sessions.
+    pub fn events(mut self, events: Arc<dyn Events>) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// A clock other than the system's, for tests.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The server.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, or which setting cannot work.
+    pub fn build(self) -> Result<Server, BuildError> {
+        let Self { identities, backend, calls, config, events, clock } = self;
+        if identities.is_empty() {
+            return Err(BuildError::NoIdentity);
+        }
+        let backend = backend.ok_or(BuildError::NoBackend)?;
+        let calls = calls.ok_or(BuildError::NoRouter)?;
+        config.check()?;
+        let mut rng = entropy::rng()?;
+        let identities = identities.into_iter().map(|identity| identity.0).collect();
+        let exchange = KeyExchange::new(config.handshake.clone(), identities, rng.fork());
+        let clock = clock.unwrap_or_else(Clock::system);
+        let shared = Shared::new(config, clock, backend, calls, events, exchange, rng);
+        Ok(Server::new(Arc::new(shared)))
+    }
+}

@@ -1,0 +1,131 @@
+//! Limits and timers of a server.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use chappe_net::DriveConfig;
+use chappe_net::limits::ConnectionLimits;
+use chappe_proto::handshake::server::HandshakeConfig;
+use chappe_proto::link::LinkConfig;
+use chappe_proto::session::server::SessionConfig;
+use chappe_proto::transport::DetectConfig;
+
+use crate::error::BuildError;
+
+/// Everything that can be set; the defaults are those of the specification.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// What may be spoken on the listeners.
+    pub detect: DetectConfig,
+    /// Packets and timers of a connection.
+    pub link: LinkConfig,
+    /// How much may wait for a slow connection.
+    pub drive: DriveConfig,
+    /// Connections in all and of one address.
+    pub connections: ConnectionLimits,
+    /// Key exchanges: which data centre this is, old clients, how many at once.
+    pub handshake: HandshakeConfig,
+    /// Windows, queues and timers of one session.
+    pub session: SessionConfig,
+    /// How many sessions there may be, and for how long.
+    pub sessions: SessionLimits,
+    /// Keys remembered while nobody uses them. Default: 10 000. Each costs about 1 KiB and saves
+    /// a query when its client comes back.
+    pub keys_unused_max: usize,
+    /// Layers that `initConnection` may name. Default: any from 1.
+    pub layers: RangeInclusive<i32>,
+    /// Largest result of a call. Default: 4 MiB, as much as clients accept (MSG-05). Larger ones
+    /// are a fault of the handler and answered with 500.
+    pub result_max_bytes: usize,
+    /// At a graceful shutdown, longest wait for running calls and their answers. Default: 10 s.
+    pub drain_max: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            detect: DetectConfig::default(),
+            link: LinkConfig::server(),
+            drive: DriveConfig::default(),
+            connections: ConnectionLimits::default(),
+            handshake: HandshakeConfig::default(),
+            session: SessionConfig::default(),
+            sessions: SessionLimits::default(),
+            keys_unused_max: 10_000,
+            layers: 1..=i32::MAX,
+            result_max_bytes: 4 << 20,
+            drain_max: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How many sessions there may be, and for how long.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionLimits {
+    /// Sessions of one key; the least recently used without a connection is forgotten for a new
+    /// one. Default: 64 (SES-07).
+    pub per_key_max: usize,
+    /// Connections of one key; more get -429. Default: 16 (SES-07).
+    pub links_per_key_max: usize,
+    /// Sessions in all. Default: 200 000. One costs some 4 KiB, and what its client does not
+    /// acknowledge.
+    pub total_max: usize,
+    /// A session without a connection is forgotten after this. Default: 15 min (SES-06).
+    pub idle_max: Duration,
+    /// Ids of forgotten sessions are remembered for this long, against replays. Default: 330 s
+    /// (MSG-39); less than the 300 s that a message may be old would allow some.
+    pub ids_kept: Duration,
+    /// Messages that wait for a session before its links wait, too. Default: 64.
+    pub inputs_max: usize,
+}
+
+impl Default for SessionLimits {
+    fn default() -> Self {
+        Self {
+            per_key_max: 64,
+            links_per_key_max: 16,
+            total_max: 200_000,
+            idle_max: Duration::from_secs(15 * 60),
+            ids_kept: Duration::from_secs(330),
+            inputs_max: 64,
+        }
+    }
+}
+
+impl ServerConfig {
+    /// Refuses what cannot work.
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        let at_least_one = [
+            ("sessions.per_key_max", self.sessions.per_key_max),
+            ("sessions.links_per_key_max", self.sessions.links_per_key_max),
+            ("sessions.total_max", self.sessions.total_max),
+            ("sessions.inputs_max", self.sessions.inputs_max),
+            ("connections.total_max", self.connections.total_max),
+            ("connections.per_address_max", self.connections.per_address_max),
+            ("detect.transports", self.detect.transports.len()),
+        ];
+        for (setting, value) in at_least_one {
+            if value == 0 {
+                let value = value.to_string();
+                return Err(BuildError::Setting { setting, value, need: "has to be at least 1" });
+            }
+        }
+        if self.drive.outbound_soft_max_bytes > self.drive.outbound_max_bytes {
+            return Err(BuildError::Setting {
+                setting: "drive.outbound_soft_max_bytes",
+                value: self.drive.outbound_soft_max_bytes.to_string(),
+                need: "may not exceed drive.outbound_max_bytes",
+            });
+        }
+        if self.layers.is_empty() {
+            return Err(BuildError::Setting {
+                setting: "layers",
+                value: format!("{:?}", self.layers),
+                need: "has to hold at least one layer",
+            });
+        }
+        Ok(())
+    }
+}

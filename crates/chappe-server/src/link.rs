@@ -1,0 +1,280 @@
+//! The owner of a link: keys in, messages to their session, answers back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chappe_backend::StoreError;
+use chappe_crypto::AuthKeyId;
+use chappe_net::limits::Permit;
+use chappe_net::shutdown::{Stage, Watcher};
+use chappe_net::{Owner, drive};
+use chappe_proto::envelope::encrypted::Message;
+use chappe_proto::handshake::server::Origin;
+use chappe_proto::link::{CloseReason, Link, LinkEvent};
+use chappe_proto::{LinkId, Now, SessionId};
+use tokio::net::TcpStream;
+use tracing::{debug, warn};
+
+use crate::directory::Refusal;
+use crate::exchange;
+use crate::keys::{Connection, KeyRecord};
+use crate::registry::{LinkCommand, LinkQueue, LinkSender, link_queue};
+use crate::session::{self, AttachedLink, Input, SessionHandle};
+use crate::shared::Shared;
+
+/// Serves one connection to its end.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: Permit,
+    watcher: Watcher,
+) {
+    let (sender, queue) = link_queue();
+    let id = shared.registry.insert(sender.clone());
+    let config = shared.config.link.clone();
+    let detect = Arc::clone(&shared.detect);
+    let link = Link::server(shared.clock.now(), config, detect, shared.rng());
+    let mut owner = ServerLink {
+        shared: Arc::clone(&shared),
+        id,
+        peer,
+        sender,
+        queue,
+        records: Vec::new(),
+        bound: None,
+        is_draining: false,
+        watcher,
+        _permit: permit,
+    };
+    if owner.watcher.stage() > Stage::Running {
+        return;
+    }
+    debug!(link = id.0, %peer, "link opened");
+    let end = drive(stream, link, &mut owner, shared.clock, &shared.config.drive).await;
+    debug!(link = id.0, %end, "link closed");
+}
+
+struct ServerLink {
+    shared: Arc<Shared>,
+    id: LinkId,
+    peer: SocketAddr,
+    sender: LinkSender,
+    queue: LinkQueue,
+    /// The keys that the link holds, newest first.
+    records: Vec<Arc<KeyRecord>>,
+    /// The session whose messages may be sent here (TRN-41).
+    bound: Option<Bound>,
+    is_draining: bool,
+    watcher: Watcher,
+    _permit: Permit,
+}
+
+struct Bound {
+    record: Arc<KeyRecord>,
+    handle: Arc<SessionHandle>,
+}
+
+/// Keys that a link holds at once; as many as [`Link`] does.
+const RECORDS_MAX: usize = 2;
+/// Transport errors.
+const NOT_FOUND: i32 = 404;
+const FLOOD: i32 = 429;
+
+impl Owner for ServerLink {
+    type Command = LinkCommand;
+
+    async fn handle_event(&mut self, now: Now, link: &mut Link, event: LinkEvent) {
+        match event {
+            _ if self.is_draining => {}
+            LinkEvent::Plain(message) => {
+                let origin = Origin { link: self.id, address: self.peer.ip() };
+                exchange::handle_plain(&self.shared, origin, &message.body);
+            }
+            LinkEvent::KeyWanted(id) => self.provide_key(now, link, id).await,
+            LinkEvent::Message(key, opened) => {
+                self.handle_message(now, link, key, opened.message).await;
+            }
+            // The rest comes to clients, or is the end and for the driver.
+            _ => {}
+        }
+    }
+
+    async fn next_command(&mut self) -> Option<LinkCommand> {
+        self.queue.next().await
+    }
+
+    fn handle_command(&mut self, now: Now, link: &mut Link, command: LinkCommand) {
+        match command {
+            LinkCommand::Message(sealing) => {
+                // What a session sent before the link was bound elsewhere must not leave here.
+                if self.is_bound_to(sealing.session()) {
+                    link.send(sealing.key, sealing.message);
+                }
+            }
+            LinkCommand::Reply(body) => self.reply(now, link, &body),
+            LinkCommand::LastReply(body) => {
+                link.lift_limits();
+                self.reply(now, link, &body);
+            }
+            LinkCommand::Fail(code) => link.fail(now, code),
+            LinkCommand::DisconnectAfter(delay) => link.disconnect_after(now, delay),
+            LinkCommand::ForgetKey(id) => self.forget_key(link, id),
+            LinkCommand::Drain => {
+                self.is_draining = true;
+                if self.bound.is_none() {
+                    link.close(CloseReason::Owner);
+                }
+            }
+            LinkCommand::Close => link.close(CloseReason::Owner),
+        }
+    }
+}
+
+impl ServerLink {
+    fn reply(&self, now: Now, link: &mut Link, body: &Bytes) {
+        link.send_plain(now.unix, body);
+    }
+
+    async fn provide_key(&mut self, now: Now, link: &mut Link, id: AuthKeyId) {
+        match find_key(&self.shared, id, now).await {
+            Ok(Some(record)) => {
+                let key = Arc::clone(&record.key);
+                self.records.retain(|known| known.id() != id);
+                self.records.insert(0, record);
+                self.records.truncate(RECORDS_MAX);
+                link.provide_key(now, id, Some(key));
+            }
+            Ok(None) => link.provide_key(now, id, None),
+            // To say -404 would make the client throw its key away.
+            Err(error) => {
+                warn!(auth_key = %id, %error, "a key cannot be looked up");
+                link.close(CloseReason::Owner);
+            }
+        }
+    }
+
+    async fn handle_message(
+        &mut self,
+        now: Now,
+        link: &mut Link,
+        key: AuthKeyId,
+        message: Message,
+    ) {
+        let Some(record) = self.records.iter().find(|record| record.id() == key).cloned() else {
+            return self.refuse(now, link, key);
+        };
+        if !record.is_alive(now.unix_seconds()) {
+            return self.refuse(now, link, key);
+        }
+        let session = message.header.session_id;
+        if session.0 == 0 {
+            return link.close(CloseReason::Owner);
+        }
+        let mut input = Input::Message(self.id, Box::new(message));
+        loop {
+            // Sessions end as soon as they are done then.
+            if self.watcher.stage() > Stage::Running {
+                return link.close(CloseReason::Owner);
+            }
+            let handle = match self.bind(now, &record, session) {
+                Ok(handle) => handle,
+                Err(Refusal::NoKey) => return self.refuse(now, link, key),
+                Err(Refusal::TooMany) => {
+                    debug!(link = self.id.0, auth_key = %key, "too many links or sessions");
+                    return link.fail(now, FLOOD);
+                }
+            };
+            // A session that ended meanwhile gives the message back, and a new one is opened.
+            match handle.tell_in_turn(input).await {
+                Ok(()) => return,
+                Err(returned) => input = returned,
+            }
+            self.unbind(now, true);
+        }
+    }
+
+    /// The session, with this link bound to it.
+    fn bind(
+        &mut self,
+        now: Now,
+        record: &Arc<KeyRecord>,
+        session: SessionId,
+    ) -> Result<Arc<SessionHandle>, Refusal> {
+        if let Some(bound) = &self.bound {
+            if self.is_bound_to((record.id(), session)) && bound.handle.is_alive() {
+                return Ok(Arc::clone(&bound.handle));
+            }
+            let stays = bound.record.id() == record.id();
+            self.unbind(now, stays);
+        }
+        let open = || session::open(&self.shared, record, session, self.watcher.clone());
+        let link = (self.id, &self.sender);
+        let handle = self.shared.directory.attach(record, session, link, now.mono, open)?;
+        handle.tell(Input::Attach(Box::new(AttachedLink {
+            id: self.id,
+            sender: self.sender.clone(),
+            peer: self.peer,
+        })));
+        self.bound = Some(Bound { record: Arc::clone(record), handle: Arc::clone(&handle) });
+        Ok(handle)
+    }
+
+    fn unbind(&mut self, now: Now, stays: bool) {
+        let Some(Bound { record, handle }) = self.bound.take() else { return };
+        handle.tell(Input::Detach(self.id));
+        self.shared.directory.detach(record.id(), &handle, self.id, stays, now.mono);
+    }
+
+    fn is_bound_to(&self, session: (AuthKeyId, SessionId)) -> bool {
+        self.bound.as_ref().is_some_and(|bound| (bound.record.id(), bound.handle.id()) == session)
+    }
+
+    /// A message under a key that is no more: as if it had never been (MSG-R02).
+    fn refuse(&mut self, now: Now, link: &mut Link, key: AuthKeyId) {
+        self.forget_key(link, key);
+        link.fail(now, NOT_FOUND);
+    }
+
+    fn forget_key(&mut self, link: &mut Link, key: AuthKeyId) {
+        link.forget_key(key);
+        self.records.retain(|record| record.id() != key);
+        if self.bound.as_ref().is_some_and(|bound| bound.record.id() == key) {
+            self.unbind(self.shared.clock.now(), false);
+        }
+    }
+}
+
+impl Drop for ServerLink {
+    fn drop(&mut self) {
+        self.unbind(self.shared.clock.now(), false);
+        self.shared.registry.remove(self.id);
+    }
+}
+
+/// The living key of this id, from memory or the store.
+async fn find_key(
+    shared: &Shared,
+    id: AuthKeyId,
+    now: Now,
+) -> Result<Option<Arc<KeyRecord>>, StoreError> {
+    let store = shared.backend.store();
+    loop {
+        if let Some(record) = shared.directory.key(id) {
+            return Ok(record.is_alive(now.unix_seconds()).then_some(record));
+        }
+        let destroyed = shared.directory.destroyed();
+        let Some(stored) = store.key(id, now.unix.as_secs()).await? else { return Ok(None) };
+        let connection = store.connection(id).await?;
+        let connection = connection.and_then(|info| {
+            Connection::from_stored(&info)
+                .map_err(|error| warn!(auth_key = %id, %error, "connection data unreadable"))
+                .ok()
+        });
+        let record = Arc::new(KeyRecord::new(stored, connection));
+        if let Some(record) = shared.directory.insert_read_key(record, destroyed) {
+            return Ok(Some(record));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Messages nobody asked for.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use chappe_crypto::AuthKeyId;
+use chappe_proto::SessionId;
+
+use crate::session::Input;
+use crate::shared::Shared;
+
+/// Sends updates to sessions. Clones send to the same server.
+///
+/// A push is kept until the client acknowledges it, also while the session has no connection; a
+/// session that acknowledges nothing loses the oldest ones (SES-07).
+#[derive(Clone, Debug)]
+pub struct Pusher(Weak<Shared>);
+
+/// Why a push went nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no such session")]
+pub struct PushError;
+
+impl Pusher {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self(Arc::downgrade(shared))
+    }
+
+    /// Sends a boxed object to one session; waits while that session has much to do.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError`] if the session is not open.
+    pub async fn to_session(
+        &self,
+        key: AuthKeyId,
+        session: SessionId,
+        body: Bytes,
+    ) -> Result<(), PushError> {
+        let shared = self.0.upgrade().ok_or(PushError)?;
+        let handle = shared.directory.session(key, session).ok_or(PushError)?;
+        handle.tell_in_turn(Input::Push(body)).await.map_err(|_| PushError)
+    }
+
+    /// Sends a boxed object to every session of a key but those that want no updates (SVC-50).
+    /// Gives how many that were.
+    pub async fn to_key(&self, key: AuthKeyId, body: Bytes) -> usize {
+        let Some(shared) = self.0.upgrade() else { return 0 };
+        let mut sent = 0;
+        for handle in shared.directory.sessions(key) {
+            if !handle.is_muted() && handle.tell_in_turn(Input::Push(body.clone())).await.is_ok() {
+                sent += 1;
+            }
+        }
+        sent
+    }
+}

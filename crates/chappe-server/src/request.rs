@@ -1,0 +1,55 @@
+//! A call on its way to a handler.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chappe_crypto::AuthKeyId;
+use chappe_proto::rpc::ClientInfo;
+use chappe_proto::session::kind;
+use chappe_proto::{MsgId, SessionId};
+
+use crate::push::Pusher;
+
+/// Who calls, and how.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Caller {
+    /// The auth key: one installation of a client.
+    pub auth_key_id: AuthKeyId,
+    /// The session within that key.
+    pub session_id: SessionId,
+    /// Names the call within its session.
+    pub msg_id: MsgId,
+    /// The other end of the connection that the call came on.
+    pub peer: SocketAddr,
+    /// The layer to answer in: of this call's `invokeWithLayer`, else the one saved with the key.
+    pub layer: Option<i32>,
+    /// What the client said of itself, now or when it last called `initConnection`.
+    pub client: Option<Arc<ClientInfo>>,
+    /// The call came in `invokeWithoutUpdates`.
+    pub without_updates: bool,
+}
+
+/// A call with everything around it: what layers and extractors see.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// Who calls.
+    pub caller: Caller,
+    /// The function: its id, then its arguments; wrappers are off.
+    pub call: Bytes,
+    /// Sends what nobody asked for.
+    pub pusher: Pusher,
+}
+
+impl Request {
+    pub(crate) fn new(caller: Caller, call: Bytes, pusher: Pusher) -> Self {
+        Self { caller, call, pusher }
+    }
+
+    /// Constructor id of the function.
+    pub fn id(&self) -> u32 {
+        kind::id_of(&self.call)
+    }
+}

@@ -1,0 +1,131 @@
+//! Function id → handler.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chappe_proto::rpc::RpcError;
+use chappe_tl::{Function, FunctionInfo};
+use futures_util::future::BoxFuture;
+use tower::{Layer, Service};
+
+use crate::handler::Handler;
+use crate::layer::{Calls, Dispatch};
+use crate::request::Request;
+
+/// The functions a server answers.
+///
+/// A call without a handler gets what [`known`](Self::known) says of its function, else what the
+/// [`fallback`](Self::fallback) says, by default 400 `INPUT_METHOD_INVALID_<ID>`.
+pub struct Router<S> {
+    state: S,
+    routes: HashMap<u32, Route<S>>,
+    known: Vec<Known>,
+    fallback: Fallback,
+    layers: Vec<Box<dyn FnOnce(Calls) -> Calls + Send>>,
+}
+
+type Route<S> =
+    Box<dyn Fn(Request, S) -> BoxFuture<'static, Result<Bytes, RpcError>> + Send + Sync>;
+type Fallback = Box<dyn Fn(Request) -> BoxFuture<'static, Result<Bytes, RpcError>> + Send + Sync>;
+
+struct Known {
+    functions: HashMap<u32, &'static FunctionInfo>,
+    answer: Box<dyn Fn(&FunctionInfo) -> RpcError + Send + Sync>,
+}
+
+impl<S: Clone + Send + Sync + 'static> Router<S> {
+    /// No functions yet; handlers get clones of `state`.
+    pub fn new(state: S) -> Self {
+        Self {
+            state,
+            routes: HashMap::new(),
+            known: Vec::new(),
+            fallback: Box::new(|request| {
+                Box::pin(std::future::ready(Err(RpcError::unknown_method(request.id()))))
+            }),
+            layers: Vec::new(),
+        }
+    }
+
+    /// Answers the function that is the last argument of `handler`.
+    ///
+    /// # Panics
+    ///
+    /// If that function has a handler: one of the two would never run.
+    #[must_use]
+    pub fn function<A, H: Handler<A, S>>(mut self, handler: H) -> Self {
+        let route: Route<S> =
+            Box::new(move |request, state| handler.clone().handle(request, state));
+        let old = self.routes.insert(<H::Call as Function>::ID, route);
+        assert!(old.is_none(), "two handlers for {}", <H::Call as Function>::NAME);
+        self
+    }
+
+    /// Answers those of `functions` that have no handler with an error of `answer`.
+    #[must_use]
+    pub fn known(
+        mut self,
+        functions: &'static [FunctionInfo],
+        answer: impl Fn(&FunctionInfo) -> RpcError + Send + Sync + 'static,
+    ) -> Self {
+        let functions = functions.iter().map(|function| (function.id, function)).collect();
+        self.known.push(Known { functions, answer: Box::new(answer) });
+        self
+    }
+
+    /// Answers everything else.
+    #[must_use]
+    pub fn fallback<F, Fut>(mut self, fallback: F) -> Self
+    where
+        F: Fn(Request) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Bytes, RpcError>> + Send + 'static,
+    {
+        self.fallback = Box::new(move |request| Box::pin(fallback(request)));
+        self
+    }
+
+    /// Wraps everything: all handlers, those added later too, and the fallback. The layer added
+    /// last is the outermost.
+    #[must_use]
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Calls> + Send + 'static,
+        L::Service: Service<Request, Response = Bytes> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Error: Into<RpcError> + 'static,
+        <L::Service as Service<Request>>::Future: Send + 'static,
+    {
+        self.layers.push(Box::new(move |calls| calls.layered(&layer)));
+        self
+    }
+
+    pub(crate) fn into_calls(mut self) -> Calls {
+        let layers = std::mem::take(&mut self.layers);
+        let Self { state, routes, known, fallback, .. } = self;
+        let routes = Routes { state, routes, known, fallback };
+        layers.into_iter().fold(Calls::new(Arc::new(routes)), |calls, layer| layer(calls))
+    }
+}
+
+/// The router without its layers.
+struct Routes<S> {
+    state: S,
+    routes: HashMap<u32, Route<S>>,
+    known: Vec<Known>,
+    fallback: Fallback,
+}
+
+impl<S: Clone + Send + Sync + 'static> Dispatch for Routes<S> {
+    fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Bytes, RpcError>> {
+        let id = request.id();
+        if let Some(route) = self.routes.get(&id) {
+            return route(request, self.state.clone());
+        }
+        for Known { functions, answer } in &self.known {
+            if let Some(function) = functions.get(&id) {
+                return Box::pin(std::future::ready(Err(answer(function))));
+            }
+        }
+        (self.fallback)(request)
+    }
+}

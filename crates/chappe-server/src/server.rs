@@ -1,0 +1,146 @@
+//! Accepting connections until told to stop.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chappe_net::shutdown::{Shutdown, Watcher};
+use chappe_net::{entropy, listen};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tracing::{debug, info, warn};
+use zeroize::Zeroizing;
+
+use crate::builder::Builder;
+use crate::error::ServeError;
+use crate::link;
+use crate::push::Pusher;
+use crate::registry::LinkCommand;
+use crate::session::Input;
+use crate::shared::Shared;
+
+/// An MTProto server, ready to serve.
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+impl Server {
+    /// Collects the parts of a server.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Sends what nobody asked for; works as long as the server does.
+    pub fn pusher(&self) -> Pusher {
+        Pusher::new(&self.shared)
+    }
+
+    /// Serves a listener, for ever unless told otherwise. Nothing happens until awaited.
+    pub fn serve(self, listener: TcpListener) -> Serve {
+        self.serve_all([listener])
+    }
+
+    /// Serves several listeners.
+    pub fn serve_all(self, listeners: impl IntoIterator<Item = TcpListener>) -> Serve {
+        Serve {
+            shared: self.shared,
+            listeners: listeners.into_iter().collect(),
+            stop: Box::pin(std::future::pending()),
+        }
+    }
+}
+
+/// A server about to serve: await it.
+#[must_use = "a server serves while it is awaited"]
+pub struct Serve {
+    shared: Arc<Shared>,
+    listeners: Vec<TcpListener>,
+    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Serve {
+    /// Stops when `stop` is ready: accepts nobody, begins no call, lets those that run finish for
+    /// as long as the settings allow, sends what is left to send, and closes.
+    pub fn with_graceful_shutdown(
+        mut self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        self.stop = Box::pin(stop);
+        self
+    }
+
+    async fn run(self) -> Result<(), ServeError> {
+        let Self { shared, listeners, stop } = self;
+        let fresh = Zeroizing::new(entropy::seed()?);
+        let secret = shared.backend.store().server_secret(fresh).await?;
+        shared.secret.get_or_init(|| secret);
+        // However serving ends, so do the tasks it began.
+        let _guard = Guard(Arc::clone(&shared));
+        let mut shutdown = Shutdown::default();
+        let mut tasks = JoinSet::new();
+        if let Some(watcher) = shutdown.watcher() {
+            for listener in listeners {
+                tasks.spawn(accept(Arc::clone(&shared), listener, watcher.clone()));
+            }
+        }
+        tasks.spawn(reap(Arc::clone(&shared)));
+        stop.await;
+        info!(connections = shared.connections.len(), "stopping");
+        tasks.shutdown().await;
+        // Before anyone is told: who begins later sees the stage, who began earlier is told.
+        shutdown.begin();
+        shared.directory.broadcast(|| Input::Drain);
+        shared.registry.broadcast(|| LinkCommand::Drain);
+        if !shutdown.stop(shared.config.drain_max, Duration::ZERO).await {
+            warn!("calls are still running; stopping without their answers");
+        }
+        Ok(())
+    }
+}
+
+impl IntoFuture for Serve {
+    type Output = Result<(), ServeError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.directory.broadcast(|| Input::End);
+        self.0.registry.broadcast(|| LinkCommand::Close);
+    }
+}
+
+async fn accept(shared: Arc<Shared>, listener: TcpListener, watcher: Watcher) {
+    loop {
+        let (stream, peer) = listen::accept(&listener).await;
+        // Nothing is known of what it speaks: there is no way to tell it why.
+        let Some(permit) = shared.connections.admit(peer.ip()) else {
+            debug!(%peer, "too many connections");
+            continue;
+        };
+        tokio::spawn(link::serve(Arc::clone(&shared), stream, peer, permit, watcher.clone()));
+    }
+}
+
+/// Forgets idle sessions.
+async fn reap(shared: Arc<Shared>) {
+    let interval = (shared.config.sessions.idle_max / 4).clamp(REAP_MIN, REAP_MAX);
+    loop {
+        tokio::time::sleep(interval).await;
+        shared.directory.reap(shared.clock.now().mono);
+    }
+}
+
+/// Bounds of the time between two looks at idle sessions.
+const REAP_MIN: Duration = Duration::from_millis(50);
+const REAP_MAX: Duration = Duration::from_secs(30);

@@ -1,0 +1,73 @@
+//! What all tasks of a server share.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use chappe_backend::Backend;
+use chappe_crypto::{AuthKeyId, Rng};
+use chappe_net::Clock;
+use chappe_net::limits::Connections;
+use chappe_proto::session::salts::{FirstSalt, ServerSalts};
+use chappe_proto::transport::Detect;
+use zeroize::Zeroizing;
+
+use crate::config::ServerConfig;
+use crate::directory::Directory;
+use crate::events::Events;
+use crate::exchange::KeyExchange;
+use crate::layer::Calls;
+use crate::registry::Registry;
+
+pub(crate) struct Shared {
+    pub(crate) config: ServerConfig,
+    pub(crate) clock: Clock,
+    pub(crate) backend: Backend,
+    pub(crate) calls: Calls,
+    pub(crate) events: Arc<dyn Events>,
+    pub(crate) detect: Arc<Detect>,
+    pub(crate) connections: Connections,
+    pub(crate) registry: Registry,
+    pub(crate) directory: Directory,
+    pub(crate) exchange: KeyExchange,
+    /// Secret of the installation, from which salts follow; set before the first connection.
+    pub(crate) secret: OnceLock<Zeroizing<[u8; 32]>>,
+    rng: Mutex<Rng>,
+}
+
+impl Shared {
+    #[allow(clippy::too_many_arguments, reason = "called once, by the builder")]
+    pub(crate) fn new(
+        config: ServerConfig,
+        clock: Clock,
+        backend: Backend,
+        calls: Calls,
+        events: Arc<dyn Events>,
+        exchange: KeyExchange,
+        rng: Rng,
+    ) -> Self {
+        Self {
+            detect: Arc::new(Detect::new(config.detect.clone())),
+            connections: Connections::new(config.connections.clone()),
+            registry: Registry::default(),
+            directory: Directory::new(config.sessions.clone(), config.keys_unused_max),
+            config,
+            clock,
+            backend,
+            calls,
+            events,
+            exchange,
+            secret: OnceLock::new(),
+            rng: Mutex::new(rng),
+        }
+    }
+
+    /// A generator for one more link or session.
+    pub(crate) fn rng(&self) -> Rng {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).fork()
+    }
+
+    /// The salts of a key.
+    pub(crate) fn salts(&self, key: AuthKeyId, first: FirstSalt) -> ServerSalts {
+        let secret = self.secret.get().expect("it is set before the first connection");
+        ServerSalts::new(secret, key, first)
+    }
+}
