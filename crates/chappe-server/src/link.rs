@@ -31,6 +31,7 @@ pub(crate) async fn serve(
     permit: Permit,
     watcher: Watcher,
 ) {
+    let Ok(local) = stream.local_addr() else { return };
     let (sender, queue) = link_queue();
     let id = shared.registry.insert(sender.clone());
     let config = shared.config.link.clone();
@@ -40,6 +41,7 @@ pub(crate) async fn serve(
         shared: Arc::clone(&shared),
         id,
         peer,
+        local,
         sender,
         queue,
         records: Vec::new(),
@@ -60,6 +62,7 @@ struct ServerLink {
     shared: Arc<Shared>,
     id: LinkId,
     peer: SocketAddr,
+    local: SocketAddr,
     sender: LinkSender,
     queue: LinkQueue,
     /// The keys that the link holds, newest first.
@@ -216,6 +219,7 @@ impl ServerLink {
             id: self.id,
             sender: self.sender.clone(),
             peer: self.peer,
+            local: self.local,
         })));
         self.bound = Some(Bound { record: Arc::clone(record), handle: Arc::clone(&handle) });
         Ok(handle)

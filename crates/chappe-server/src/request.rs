@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chappe_crypto::AuthKeyId;
 use chappe_proto::rpc::ClientInfo;
 use chappe_proto::session::kind;
-use chappe_proto::{MsgId, SessionId};
+use chappe_proto::{MsgId, Now, SessionId};
 
 use crate::push::Pusher;
 
@@ -23,6 +23,10 @@ pub struct Caller {
     pub msg_id: MsgId,
     /// The other end of the connection that the call came on.
     pub peer: SocketAddr,
+    /// Our end of it: the address that the client reached us by.
+    pub local: SocketAddr,
+    /// When the call arrived.
+    pub now: Now,
     /// The layer to answer in: of this call's `invokeWithLayer`, else the one saved with the key.
     pub layer: Option<i32>,
     /// What the client said of itself, now or when it last called `initConnection`.

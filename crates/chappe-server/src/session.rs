@@ -62,6 +62,7 @@ pub(crate) struct AttachedLink {
     pub(crate) id: LinkId,
     pub(crate) sender: LinkSender,
     pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
 }
 
 impl SessionHandle {
@@ -338,7 +339,7 @@ impl SessionTask {
             Ok(save) => save,
             Err(error) => return self.session.answer(now, msg_id, Err(error)),
         };
-        let Some(peer) = self.peer_of(link) else {
+        let Some(&AttachedLink { peer, local, .. }) = self.link_of(link) else {
             // Its link is gone, and the one before, too: nobody can tell where it came from.
             return self.session.answer(now, msg_id, Err(RpcError::internal()));
         };
@@ -348,6 +349,8 @@ impl SessionTask {
             session_id: self.handle.id,
             msg_id,
             peer,
+            local,
+            now,
             layer: call.layer.or(saved.as_ref().map(|saved| saved.layer)),
             client: saved.map(|saved| saved.client),
             without_updates: call.without_updates,
@@ -395,9 +398,8 @@ impl SessionTask {
     }
 
     /// Where a call came from: its link, or the last one if that is gone already.
-    fn peer_of(&self, link: LinkId) -> Option<SocketAddr> {
-        let attached = self.links.iter().find(|attached| attached.id == link);
-        attached.or(self.links.last()).map(|attached| attached.peer)
+    fn link_of(&self, link: LinkId) -> Option<&AttachedLink> {
+        self.links.iter().find(|attached| attached.id == link).or(self.links.last())
     }
 
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {

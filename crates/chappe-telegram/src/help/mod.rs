@@ -1,0 +1,9 @@
+//! `help.*`: what a client asks before it knows anything else.
+
+mod app_config;
+mod config;
+mod nearest_dc;
+
+pub(crate) use app_config::get_app_config;
+pub(crate) use config::get_config;
+pub(crate) use nearest_dc::get_nearest_dc;
