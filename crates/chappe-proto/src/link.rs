@@ -83,6 +83,9 @@ pub enum CloseReason {
     /// To a client: a packet under a key that is not ours.
     #[error("packet under auth key {0}, which is not ours")]
     ForeignKey(AuthKeyId),
+    /// To a client that has a key: an unencrypted message, which nobody has to say any more.
+    #[error("unencrypted message while a key is in use")]
+    Unencrypted,
     /// Nothing, or nothing known, was said in time.
     #[error("no complete packet came in time")]
     Silent,
@@ -400,14 +403,19 @@ impl Link {
     }
 
     fn handle_frame(&mut self, now: Now, frame: Frame, batch: &mut Vec<(AuthKeyId, BytesMut)>) {
-        let packet = match frame {
-            Frame::Packet { bytes, .. } => bytes,
-            Frame::QuickAck(token) => return self.events.push_back(LinkEvent::QuickAck(token)),
-            Frame::Error(code) => return self.events.push_back(LinkEvent::TransportError(code)),
+        let event = match frame {
+            Frame::Packet { bytes, .. } => {
+                self.note_heard(now);
+                return self.handle_packet(now, bytes, batch);
+            }
+            Frame::QuickAck(token) => LinkEvent::QuickAck(token),
+            Frame::Error(code) => LinkEvent::TransportError(code),
             Frame::Noop => return,
         };
-        self.note_heard(now);
-        self.handle_packet(now, packet, batch);
+        self.open_batch(batch);
+        if !self.closed {
+            self.events.push_back(event);
+        }
     }
 
     fn note_heard(&mut self, now: Now) {
@@ -416,31 +424,50 @@ impl Link {
         }
     }
 
+    /// Packets under known keys gather in `batch`; whatever else comes waits until they are opened.
     fn handle_packet(
         &mut self,
         now: Now,
         mut packet: BytesMut,
         batch: &mut Vec<(AuthKeyId, BytesMut)>,
     ) {
-        let Ok(len) = payload_len(&packet) else {
-            return match self.side {
-                Side::Server => self.fail(now, NOT_FOUND),
-                Side::Client => self.close(CloseReason::Packet(PacketError::Size(packet.len()))),
-            };
-        };
-        packet.truncate(len);
-        let Some(id) = encrypted::key_id(&packet) else { return };
-        if id.0 == 0 {
-            self.open_batch(batch);
-            return match plain::open(packet.freeze(), self.peer()) {
-                Ok(message) => self.events.push_back(LinkEvent::Plain(message)),
-                Err(error) => self.close(CloseReason::Plain(error)),
-            };
-        }
-        if self.keys.iter().any(|key| key.id() == id) {
+        let len = payload_len(&packet);
+        let id = encrypted::key_id(&packet);
+        if let (Ok(len), Some(id)) = (&len, id)
+            && self.keys.iter().any(|key| key.id() == id)
+        {
+            packet.truncate(*len);
             return batch.push((id, packet));
         }
         self.open_batch(batch);
+        if self.closed {
+            return;
+        }
+        match (len, id) {
+            (Ok(len), Some(id)) => {
+                packet.truncate(len);
+                if id.0 == 0 { self.handle_plain(packet) } else { self.want_key(id, packet) }
+            }
+            (Err(_), Some(id)) if self.side == Side::Server => {
+                self.fail(now, NOT_FOUND);
+                if id.0 != 0 {
+                    self.close(CloseReason::Packet(PacketError::Size(packet.len())));
+                }
+            }
+            _ => self.close(CloseReason::Packet(PacketError::Size(packet.len()))),
+        }
+    }
+
+    fn handle_plain(&mut self, packet: BytesMut) {
+        match plain::open(packet.freeze(), self.peer()) {
+            Ok(message) => self.events.push_back(LinkEvent::Plain(message)),
+            Err(error) => self.close(CloseReason::Plain(error)),
+        }
+    }
+
+    /// A packet names a key that this link has not used: a server asks for it, a client knows
+    /// all that may come.
+    fn want_key(&mut self, id: AuthKeyId, packet: BytesMut) {
         match self.side {
             Side::Client => self.close(CloseReason::ForeignKey(id)),
             Side::Server => {
