@@ -274,7 +274,8 @@ impl Link {
         }
     }
 
-    /// The key that packets are expected under; a client says it before it sends.
+    /// The key that packets are expected under; a client says it before it sends. From then on it
+    /// takes nothing unencrypted (SEC-45).
     pub fn use_key(&mut self, key: Arc<AuthKey>) {
         self.forget_key(key.id());
         self.keys.insert(0, key);
@@ -459,6 +460,9 @@ impl Link {
     }
 
     fn handle_plain(&mut self, packet: BytesMut) {
+        if self.side == Side::Client && !self.keys.is_empty() {
+            return self.close(CloseReason::Unencrypted);
+        }
         match plain::open(packet.freeze(), self.peer()) {
             Ok(message) => self.events.push_back(LinkEvent::Plain(message)),
             Err(error) => self.close(CloseReason::Plain(error)),
