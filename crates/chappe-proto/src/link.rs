@@ -237,15 +237,14 @@ impl Link {
                     match codec.next(input) {
                         Ok(Some(frame)) => self.handle_frame(now, frame, &mut batch),
                         Ok(None) => break,
+                        // What waits to be opened may prove the peer, and end these limits.
+                        Err(_) if !batch.is_empty() => self.open_batch(&mut batch),
                         Err(FrameError::TooLong { .. }) if !self.proved => {
                             if !self.hold_announced(input) {
                                 break;
                             }
                         }
-                        Err(error) => {
-                            self.open_batch(&mut batch);
-                            self.close(CloseReason::Frame(error));
-                        }
+                        Err(error) => self.close(CloseReason::Frame(error)),
                     }
                 }
             }
