@@ -29,8 +29,8 @@ pub struct LinkConfig {
     /// A server closes a link that has sent no complete packet for this long. Default: 10 min
     /// (TRN-42).
     pub idle_max: Duration,
-    /// Transport errors sent in one second before the link is closed. Default: 10 (TRN-33).
-    pub errors_per_second_max: u32,
+    /// Transport errors sent in any one second before the link is closed. Default: 10 (TRN-33).
+    pub errors_per_second_max: usize,
 }
 
 impl LinkConfig {
@@ -159,12 +159,9 @@ enum Outgoing {
     Error(i32),
 }
 
-/// Transport errors sent within the current second.
+/// When transport errors were sent, as far back as a second.
 #[derive(Debug, Default)]
-struct ErrorRate {
-    second: u64,
-    count: u32,
-}
+struct ErrorRate(VecDeque<Duration>);
 
 /// Keys remembered per link.
 const KEYS_MAX: usize = 2;
@@ -534,12 +531,15 @@ impl Link {
 }
 
 impl ErrorRate {
-    fn admit(&mut self, now: Now, per_second_max: u32) -> bool {
-        let second = now.mono.as_secs();
-        if self.second != second {
-            *self = Self { second, count: 0 };
+    /// Whether another may be sent, which then counts.
+    fn admit(&mut self, now: Now, per_second_max: usize) -> bool {
+        while self.0.front().is_some_and(|sent| now.mono.saturating_sub(*sent) >= Duration::from_secs(1)) {
+            self.0.pop_front();
         }
-        self.count += 1;
-        self.count <= per_second_max
+        let is_admitted = self.0.len() < per_second_max;
+        if is_admitted {
+            self.0.push_back(now.mono);
+        }
+        is_admitted
     }
 }
