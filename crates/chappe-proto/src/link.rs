@@ -292,13 +292,20 @@ impl Link {
         }
     }
 
-    /// Sends a message of a session under its key.
+    /// Sends a message of a session under its key; a link that is over drops it.
     pub fn send(&mut self, key: Arc<AuthKey>, message: Message) {
+        if self.closed {
+            return;
+        }
         self.outgoing.push_back(Outgoing::Message(key, message));
     }
 
-    /// Sends a message of the key exchange. `server_time` is the clock that ids go by.
+    /// Sends a message of the key exchange; a link that is over drops it. `server_time` is the
+    /// clock that ids go by.
     pub fn send_plain(&mut self, server_time: Duration, body: &[u8]) {
+        if self.closed {
+            return;
+        }
         let origin = match self.side {
             Side::Client => Origin::Client,
             Side::Server => Origin::Answer,
@@ -309,8 +316,13 @@ impl Link {
         self.outgoing.push_back(Outgoing::Plain(packet.freeze()));
     }
 
-    /// Sends a transport error, as a positive code; all but 404 end the link (TRN-32).
+    /// Sends a transport error; all but 404 end the link (TRN-32). A positive and a negative `code`
+    /// mean the same.
     pub fn fail(&mut self, now: Now, code: i32) {
+        if self.closed {
+            return;
+        }
+        let code = code.saturating_abs();
         if self.errors.admit(now, self.config.errors_per_second_max) {
             self.outgoing.push_back(Outgoing::Error(code));
             if code == NOT_FOUND {
@@ -325,7 +337,7 @@ impl Link {
         self.disconnect_at = Some(now.mono + delay);
     }
 
-    /// Ends the link. What was to be sent still is.
+    /// Ends the link. What was to be sent still is; nothing is added to it.
     pub fn close(&mut self, reason: CloseReason) {
         if self.closed {
             return;
