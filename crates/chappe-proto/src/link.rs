@@ -1,5 +1,9 @@
 //! One connection: bytes to messages, messages to bytes.
 
+mod config;
+mod error_rate;
+mod event;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,98 +11,19 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use chappe_crypto::{AuthKey, AuthKeyId, Rng};
 
-use crate::envelope::encrypted::{self, Message, Opened, PacketError};
-use crate::envelope::plain::{self, PlainError, PlainMessage};
+use self::error_rate::ErrorRate;
+use crate::envelope::encrypted::{self, Message, PacketError};
+use crate::envelope::plain;
 use crate::ids::Side;
 use crate::now::Now;
 use crate::session::msg_id::{MsgIds, Origin};
 use crate::transport::{
-    CLIENT_LIMIT, ClientOptions, Codec, Detect, Detected, Frame, FrameError, HANDSHAKE_LIMIT,
-    PacketSize, SERVER_LIMIT, Transport, payload_len,
+    ClientOptions, Codec, Detect, Detected, Frame, FrameError, HANDSHAKE_LIMIT, PacketSize,
+    Transport, payload_len,
 };
 
-/// Limits and timers of a link.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LinkConfig {
-    /// Largest packet accepted from a peer that has proved a key. Default: 1 MiB − 4 KiB on a
-    /// server (MSG-04), 4 MiB + 1 KiB on a client (MSG-05). A peer can make us hold this much.
-    pub packet_max_bytes: usize,
-    /// A server closes a link that has sent no complete packet after this. Default: 10 s (TRN-22).
-    pub first_packet_wait_max: Duration,
-    /// A server closes a link that has sent no complete packet for this long. Default: 10 min
-    /// (TRN-42).
-    pub idle_max: Duration,
-    /// Transport errors sent in any one second before the link is closed. Default: 10 (TRN-33).
-    pub errors_per_second_max: usize,
-}
-
-impl LinkConfig {
-    /// Defaults of a server.
-    pub fn server() -> Self {
-        Self {
-            packet_max_bytes: SERVER_LIMIT,
-            first_packet_wait_max: Duration::from_secs(10),
-            idle_max: Duration::from_secs(600),
-            errors_per_second_max: 10,
-        }
-    }
-
-    /// Defaults of a client.
-    pub fn client() -> Self {
-        Self { packet_max_bytes: CLIENT_LIMIT, ..Self::server() }
-    }
-}
-
-/// What came over a link, or became of it.
-#[derive(Debug)]
-pub enum LinkEvent {
-    /// A message of the key exchange.
-    Plain(PlainMessage),
-    /// A packet names this key: answer with [`Link::provide_key`]. Nothing more is read until then.
-    KeyWanted(AuthKeyId),
-    /// An encrypted message that is what its sender wrote.
-    Message(AuthKeyId, Opened),
-    /// To a client: a transport error, as a positive code. Nothing proves who sent it (SEC-50).
-    TransportError(i32),
-    /// To a client: the packet of this token arrived. No proof either.
-    QuickAck(u32),
-    /// The link is over: close the socket once everything is written.
-    Closed(CloseReason),
-}
-
-/// Why a link is over.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// The stream is not in frames any more.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// A packet could not be what a peer of ours sends (MSG-R03 to MSG-R06).
-    #[error(transparent)]
-    Packet(#[from] PacketError),
-    /// An unencrypted message broke its form.
-    #[error(transparent)]
-    Plain(#[from] PlainError),
-    /// To a client: a packet under a key that is not ours.
-    #[error("packet under auth key {0}, which is not ours")]
-    ForeignKey(AuthKeyId),
-    /// To a client that has a key: an unencrypted message, which nobody has to say any more.
-    #[error("unencrypted message while a key is in use")]
-    Unencrypted,
-    /// Nothing, or nothing known, was said in time.
-    #[error("no complete packet came in time")]
-    Silent,
-    /// The client asked to be disconnected unless it pings.
-    #[error("no ping came in the time the client had set")]
-    NoPing,
-    /// A transport error was sent that ends the link.
-    #[error("transport error -{0}")]
-    Error(i32),
-    /// The owner wanted it so.
-    #[error("closed by its owner")]
-    Owner,
-}
+pub use self::config::LinkConfig;
+pub use self::event::{CloseReason, LinkEvent};
 
 /// One connection, seen from one side.
 ///
@@ -158,10 +83,6 @@ enum Outgoing {
     Plain(Bytes),
     Error(i32),
 }
-
-/// When transport errors were sent, as far back as a second.
-#[derive(Debug, Default)]
-struct ErrorRate(VecDeque<Duration>);
 
 /// Keys remembered per link.
 const KEYS_MAX: usize = 2;
@@ -539,19 +460,5 @@ impl Link {
             Side::Client => Side::Server,
             Side::Server => Side::Client,
         }
-    }
-}
-
-impl ErrorRate {
-    /// Whether another may be sent, which then counts.
-    fn admit(&mut self, now: Now, per_second_max: usize) -> bool {
-        while self.0.front().is_some_and(|sent| now.mono.saturating_sub(*sent) >= Duration::from_secs(1)) {
-            self.0.pop_front();
-        }
-        let is_admitted = self.0.len() < per_second_max;
-        if is_admitted {
-            self.0.push_back(now.mono);
-        }
-        is_admitted
     }
 }

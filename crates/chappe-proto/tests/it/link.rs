@@ -297,7 +297,8 @@ fn failed_check_ends_the_link_in_silence() {
         let packet = [&key(1).id().to_le_bytes()[..], &[7; 16 + 32]].concat();
         end.wire(&packet)
     };
-    let bads: [(&dyn Fn(&mut ServerEnd) -> Vec<u8>, PacketError); 3] = [
+    type Bad<'a> = &'a dyn Fn(&mut ServerEnd) -> Vec<u8>;
+    let bads: [(Bad<'_>, PacketError); 3] = [
         (&bad_key, PacketError::MsgKeyMismatch),
         (&bad_length, PacketError::Length { stated: 2, room: 32 }),
         (&too_short, PacketError::Size(56)),
