@@ -18,8 +18,7 @@ use crate::ids::Side;
 use crate::now::Now;
 use crate::session::msg_id::{MsgIds, Origin};
 use crate::transport::{
-    ClientOptions, Codec, Detect, Detected, Frame, FrameError, HANDSHAKE_LIMIT, PacketSize,
-    Transport, payload_len,
+    ClientOptions, Codec, Detect, Detected, Frame, FrameError, PacketSize, Transport, payload_len,
 };
 
 pub use self::config::LinkConfig;
@@ -157,8 +156,8 @@ impl Link {
                         Ok(None) => break,
                         // What waits to be opened may prove the peer, and end these limits.
                         Err(_) if !batch.is_empty() => self.open_batch(&mut batch),
-                        Err(FrameError::TooLong { .. }) if !self.proved => {
-                            if !self.hold_announced(input) {
+                        Err(error @ FrameError::TooLong { .. }) if !self.proved => {
+                            if !self.hold_announced(input, error) {
                                 break;
                             }
                         }
@@ -413,15 +412,12 @@ impl Link {
     /// A frame larger than strangers may send begins: if it names a key, that decides (TRN-38).
     ///
     /// Whether there was enough of it to tell; the link is closed or waits for the key then.
-    fn hold_announced(&mut self, input: &BytesMut) -> bool {
+    fn hold_announced(&mut self, input: &BytesMut, error: FrameError) -> bool {
         let Some(codec) = &self.codec else { return false };
         let head = codec.begun(input);
         let Some(id) = encrypted::key_id(head) else { return false };
         if id.0 == 0 {
-            self.close(CloseReason::Frame(FrameError::TooLong {
-                got: head.len(),
-                limit: HANDSHAKE_LIMIT,
-            }));
+            self.close(CloseReason::Frame(error));
         } else {
             self.held = Some((id, Held::Announced));
             self.events.push_back(LinkEvent::KeyWanted(id));
