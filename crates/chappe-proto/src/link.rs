@@ -1,5 +1,9 @@
 //! One connection: bytes to messages, messages to bytes.
 
+mod config;
+mod error_rate;
+mod event;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,95 +11,18 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use chappe_crypto::{AuthKey, AuthKeyId, Rng};
 
-use crate::envelope::encrypted::{self, Message, Opened, PacketError};
-use crate::envelope::plain::{self, PlainError, PlainMessage};
+use self::error_rate::ErrorRate;
+use crate::envelope::encrypted::{self, Message, PacketError};
+use crate::envelope::plain;
 use crate::ids::Side;
 use crate::now::Now;
 use crate::session::msg_id::{MsgIds, Origin};
 use crate::transport::{
-    CLIENT_LIMIT, ClientOptions, Codec, Detect, Detected, Frame, FrameError, HANDSHAKE_LIMIT,
-    PacketSize, SERVER_LIMIT, Transport, payload_len,
+    ClientOptions, Codec, Detect, Detected, Frame, FrameError, PacketSize, Transport, payload_len,
 };
 
-/// Limits and timers of a link.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LinkConfig {
-    /// Largest packet accepted from a peer that has proved a key. Default: 1 MiB − 4 KiB on a
-    /// server (MSG-04), 4 MiB + 1 KiB on a client (MSG-05). A peer can make us hold this much.
-    pub packet_max_bytes: usize,
-    /// A server closes a link that has sent no complete packet after this. Default: 10 s (TRN-22).
-    pub first_packet_wait_max: Duration,
-    /// A server closes a link that has sent no complete packet for this long. Default: 10 min
-    /// (TRN-42).
-    pub idle_max: Duration,
-    /// Transport errors sent in one second before the link is closed. Default: 10 (TRN-33).
-    pub errors_per_second_max: u32,
-}
-
-impl LinkConfig {
-    /// Defaults of a server.
-    pub fn server() -> Self {
-        Self {
-            packet_max_bytes: SERVER_LIMIT,
-            first_packet_wait_max: Duration::from_secs(10),
-            idle_max: Duration::from_secs(600),
-            errors_per_second_max: 10,
-        }
-    }
-
-    /// Defaults of a client.
-    pub fn client() -> Self {
-        Self { packet_max_bytes: CLIENT_LIMIT, ..Self::server() }
-    }
-}
-
-/// What came over a link, or became of it.
-#[derive(Debug)]
-pub enum LinkEvent {
-    /// A message of the key exchange.
-    Plain(PlainMessage),
-    /// A packet names this key: answer with [`Link::provide_key`]. Nothing more is read until then.
-    KeyWanted(AuthKeyId),
-    /// An encrypted message that is what its sender wrote.
-    Message(AuthKeyId, Opened),
-    /// To a client: a transport error, as a positive code. Nothing proves who sent it (SEC-50).
-    TransportError(i32),
-    /// To a client: the packet of this token arrived. No proof either.
-    QuickAck(u32),
-    /// The link is over: close the socket once everything is written.
-    Closed(CloseReason),
-}
-
-/// Why a link is over.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// The stream is not in frames any more.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// A packet could not be what a peer of ours sends (MSG-R03 to MSG-R06).
-    #[error(transparent)]
-    Packet(#[from] PacketError),
-    /// An unencrypted message broke its form.
-    #[error(transparent)]
-    Plain(#[from] PlainError),
-    /// To a client: a packet under a key that is not ours.
-    #[error("packet under auth key {0}, which is not ours")]
-    ForeignKey(AuthKeyId),
-    /// Nothing, or nothing known, was said in time.
-    #[error("no complete packet came in time")]
-    Silent,
-    /// The client asked to be disconnected unless it pings.
-    #[error("no ping came in the time the client had set")]
-    NoPing,
-    /// A transport error was sent that ends the link.
-    #[error("transport error -{0}")]
-    Error(i32),
-    /// The owner wanted it so.
-    #[error("closed by its owner")]
-    Owner,
-}
+pub use self::config::LinkConfig;
+pub use self::event::{CloseReason, LinkEvent};
 
 /// One connection, seen from one side.
 ///
@@ -154,13 +81,6 @@ enum Outgoing {
     Message(Arc<AuthKey>, Message),
     Plain(Bytes),
     Error(i32),
-}
-
-/// Transport errors sent within the current second.
-#[derive(Debug, Default)]
-struct ErrorRate {
-    second: u64,
-    count: u32,
 }
 
 /// Keys remembered per link.
@@ -234,15 +154,14 @@ impl Link {
                     match codec.next(input) {
                         Ok(Some(frame)) => self.handle_frame(now, frame, &mut batch),
                         Ok(None) => break,
-                        Err(FrameError::TooLong { .. }) if !self.proved => {
-                            if !self.hold_announced(input) {
+                        // What waits to be opened may prove the peer, and end these limits.
+                        Err(_) if !batch.is_empty() => self.open_batch(&mut batch),
+                        Err(error @ FrameError::TooLong { .. }) if !self.proved => {
+                            if !self.hold_announced(input, error) {
                                 break;
                             }
                         }
-                        Err(error) => {
-                            self.open_batch(&mut batch);
-                            self.close(CloseReason::Frame(error));
-                        }
+                        Err(error) => self.close(CloseReason::Frame(error)),
                     }
                 }
             }
@@ -271,7 +190,8 @@ impl Link {
         }
     }
 
-    /// The key that packets are expected under; a client says it before it sends.
+    /// The key that packets are expected under; a client says it before it sends. From then on it
+    /// takes nothing unencrypted (SEC-45).
     pub fn use_key(&mut self, key: Arc<AuthKey>) {
         self.forget_key(key.id());
         self.keys.insert(0, key);
@@ -292,13 +212,20 @@ impl Link {
         }
     }
 
-    /// Sends a message of a session under its key.
+    /// Sends a message of a session under its key; a link that is over drops it.
     pub fn send(&mut self, key: Arc<AuthKey>, message: Message) {
+        if self.closed {
+            return;
+        }
         self.outgoing.push_back(Outgoing::Message(key, message));
     }
 
-    /// Sends a message of the key exchange. `server_time` is the clock that ids go by.
+    /// Sends a message of the key exchange; a link that is over drops it. `server_time` is the
+    /// clock that ids go by.
     pub fn send_plain(&mut self, server_time: Duration, body: &[u8]) {
+        if self.closed {
+            return;
+        }
         let origin = match self.side {
             Side::Client => Origin::Client,
             Side::Server => Origin::Answer,
@@ -309,8 +236,13 @@ impl Link {
         self.outgoing.push_back(Outgoing::Plain(packet.freeze()));
     }
 
-    /// Sends a transport error, as a positive code; all but 404 end the link (TRN-32).
+    /// Sends a transport error; all but 404 end the link (TRN-32). A positive and a negative `code`
+    /// mean the same.
     pub fn fail(&mut self, now: Now, code: i32) {
+        if self.closed {
+            return;
+        }
+        let code = code.saturating_abs();
         if self.errors.admit(now, self.config.errors_per_second_max) {
             self.outgoing.push_back(Outgoing::Error(code));
             if code == NOT_FOUND {
@@ -325,7 +257,7 @@ impl Link {
         self.disconnect_at = Some(now.mono + delay);
     }
 
-    /// Ends the link. What was to be sent still is.
+    /// Ends the link. What was to be sent still is; nothing is added to it.
     pub fn close(&mut self, reason: CloseReason) {
         if self.closed {
             return;
@@ -400,14 +332,19 @@ impl Link {
     }
 
     fn handle_frame(&mut self, now: Now, frame: Frame, batch: &mut Vec<(AuthKeyId, BytesMut)>) {
-        let packet = match frame {
-            Frame::Packet { bytes, .. } => bytes,
-            Frame::QuickAck(token) => return self.events.push_back(LinkEvent::QuickAck(token)),
-            Frame::Error(code) => return self.events.push_back(LinkEvent::TransportError(code)),
+        let event = match frame {
+            Frame::Packet { bytes, .. } => {
+                self.note_heard(now);
+                return self.handle_packet(now, bytes, batch);
+            }
+            Frame::QuickAck(token) => LinkEvent::QuickAck(token),
+            Frame::Error(code) => LinkEvent::TransportError(code),
             Frame::Noop => return,
         };
-        self.note_heard(now);
-        self.handle_packet(now, packet, batch);
+        self.open_batch(batch);
+        if !self.closed {
+            self.events.push_back(event);
+        }
     }
 
     fn note_heard(&mut self, now: Now) {
@@ -416,31 +353,53 @@ impl Link {
         }
     }
 
+    /// Packets under known keys gather in `batch`; whatever else comes waits until they are opened.
     fn handle_packet(
         &mut self,
         now: Now,
         mut packet: BytesMut,
         batch: &mut Vec<(AuthKeyId, BytesMut)>,
     ) {
-        let Ok(len) = payload_len(&packet) else {
-            return match self.side {
-                Side::Server => self.fail(now, NOT_FOUND),
-                Side::Client => self.close(CloseReason::Packet(PacketError::Size(packet.len()))),
-            };
-        };
-        packet.truncate(len);
-        let Some(id) = encrypted::key_id(&packet) else { return };
-        if id.0 == 0 {
-            self.open_batch(batch);
-            return match plain::open(packet.freeze(), self.peer()) {
-                Ok(message) => self.events.push_back(LinkEvent::Plain(message)),
-                Err(error) => self.close(CloseReason::Plain(error)),
-            };
-        }
-        if self.keys.iter().any(|key| key.id() == id) {
+        let len = payload_len(&packet);
+        let id = encrypted::key_id(&packet);
+        if let (Ok(len), Some(id)) = (&len, id)
+            && self.keys.iter().any(|key| key.id() == id)
+        {
+            packet.truncate(*len);
             return batch.push((id, packet));
         }
         self.open_batch(batch);
+        if self.closed {
+            return;
+        }
+        match (len, id) {
+            (Ok(len), Some(id)) => {
+                packet.truncate(len);
+                if id.0 == 0 { self.handle_plain(packet) } else { self.want_key(id, packet) }
+            }
+            (Err(_), Some(id)) if self.side == Side::Server => {
+                self.fail(now, NOT_FOUND);
+                if id.0 != 0 {
+                    self.close(CloseReason::Packet(PacketError::Size(packet.len())));
+                }
+            }
+            _ => self.close(CloseReason::Packet(PacketError::Size(packet.len()))),
+        }
+    }
+
+    fn handle_plain(&mut self, packet: BytesMut) {
+        if self.side == Side::Client && !self.keys.is_empty() {
+            return self.close(CloseReason::Unencrypted);
+        }
+        match plain::open(packet.freeze(), self.peer()) {
+            Ok(message) => self.events.push_back(LinkEvent::Plain(message)),
+            Err(error) => self.close(CloseReason::Plain(error)),
+        }
+    }
+
+    /// A packet names a key that this link has not used: a server asks for it, a client knows
+    /// all that may come.
+    fn want_key(&mut self, id: AuthKeyId, packet: BytesMut) {
         match self.side {
             Side::Client => self.close(CloseReason::ForeignKey(id)),
             Side::Server => {
@@ -453,15 +412,12 @@ impl Link {
     /// A frame larger than strangers may send begins: if it names a key, that decides (TRN-38).
     ///
     /// Whether there was enough of it to tell; the link is closed or waits for the key then.
-    fn hold_announced(&mut self, input: &BytesMut) -> bool {
+    fn hold_announced(&mut self, input: &BytesMut, error: FrameError) -> bool {
         let Some(codec) = &self.codec else { return false };
         let head = codec.begun(input);
         let Some(id) = encrypted::key_id(head) else { return false };
         if id.0 == 0 {
-            self.close(CloseReason::Frame(FrameError::TooLong {
-                got: head.len(),
-                limit: HANDSHAKE_LIMIT,
-            }));
+            self.close(CloseReason::Frame(error));
         } else {
             self.held = Some((id, Held::Announced));
             self.events.push_back(LinkEvent::KeyWanted(id));
@@ -500,16 +456,5 @@ impl Link {
             Side::Client => Side::Server,
             Side::Server => Side::Client,
         }
-    }
-}
-
-impl ErrorRate {
-    fn admit(&mut self, now: Now, per_second_max: u32) -> bool {
-        let second = now.mono.as_secs();
-        if self.second != second {
-            *self = Self { second, count: 0 };
-        }
-        self.count += 1;
-        self.count <= per_second_max
     }
 }

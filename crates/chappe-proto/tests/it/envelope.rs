@@ -70,6 +70,17 @@ fn published_bad_packets_are_refused() {
     }
 }
 
+/// Rules:  MSG-R04, MSG-R05, SEC-43: a packet of MTProto 1.0 does not pass for one of 2.0.
+/// Source: `messages_negative.json`, version 1.
+#[test]
+fn packet_of_the_older_version_is_refused() {
+    let all = vectors("messages_negative.json");
+    let cases = list(&all["cases"]).iter().filter(|case| case["version"] == 1);
+    let outcomes: Vec<_> =
+        cases.map(|case| open_one(&auth_key(case), &bytes(&case["payload"]), side(case))).collect();
+    assert_eq!(outcomes, vec![Err(PacketError::MsgKeyMismatch); 3]);
+}
+
 /// Rules: MSG-01, MSG-02: 12 to 1024 random bytes pad a message to whole blocks, and their number
 ///        is drawn, so that sizes tell little.
 #[test]

@@ -143,7 +143,7 @@ fn altered_nonces_of_the_parameters_are_refused() {
         ("server_nonce", |params| params.server_nonce[3] ^= 1),
     ];
     for (name, alter) in inner {
-        let error = params_error(|params| alter(params));
+        let error = params_error(alter);
         assert_eq!(error, Some(HandshakeError::Nonce(name)));
     }
     for body in [Bytes::new(), encode(&dh_gen_ok([0; 16])), Bytes::from_static(&[0; 700])] {
@@ -157,7 +157,8 @@ fn altered_nonces_of_the_parameters_are_refused() {
 ///        object and nothing else, and at most 15 bytes follow.
 #[test]
 fn damaged_answer_is_refused() {
-    let damages: [(&str, fn(&mut Vec<u8>)); 5] = [
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 5] = [
         ("hash", |plain| plain[0] ^= 1),
         ("object", |plain| plain[20 + 40] ^= 1),
         ("last byte of the object", |plain| plain[20 + 563] ^= 1),

@@ -268,7 +268,8 @@ fn altered_client_parameters_are_refused() {
             visitor.set_dh(&inner)
         });
     }
-    let damages: [(&str, fn(&mut Vec<u8>)); 4] = [
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(&str, Damage); 4] = [
         ("hash", |plain| plain[0] ^= 1),
         ("object", |plain| plain[20 + 300] ^= 1),
         ("16 extra bytes", |plain| plain.extend([0; 16])),

@@ -8,6 +8,7 @@ mod handshake_client;
 mod handshake_ends;
 mod handshake_pair;
 mod handshake_server;
+mod link;
 mod msg_id;
 mod transport_control;
 mod transport_detect;
