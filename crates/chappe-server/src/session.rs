@@ -136,6 +136,7 @@ pub(crate) fn open(
         record: Arc::clone(record),
         handle: Arc::clone(&handle),
         links: Vec::new(),
+        last_peer: None,
         running: JoinSet::new(),
         orders: Vec::new(),
         is_open: false,
@@ -154,6 +155,7 @@ struct SessionTask {
     record: Arc<KeyRecord>,
     handle: Arc<SessionHandle>,
     links: Vec<AttachedLink>,
+    last_peer: Option<SocketAddr>,
     running: JoinSet<Done>,
     /// What links are told after the messages that are ready for them.
     orders: Vec<(LinkId, LinkCommand)>,
@@ -235,11 +237,14 @@ impl SessionTask {
                     self.is_open = true;
                     self.shared.events.session_opened(self.record.id(), self.handle.id);
                 }
+                self.last_peer = Some(link.peer);
                 self.links.push(*link);
             }
             Input::Message(link, message) => {
                 self.handle.room.add_permits(1);
                 self.session.handle_message(now, link, *message);
+                // Calls begin before the next input, which may be the end of their link.
+                self.handle_events(now);
             }
             Input::Push(body) => {
                 self.handle.room.add_permits(1);
@@ -275,9 +280,7 @@ impl SessionTask {
         }
         let now = self.shared.clock.now();
         loop {
-            while let Some(event) = self.session.poll_event() {
-                self.handle_event(now, event);
-            }
+            self.handle_events(now);
             let Some((link, message)) = self.session.poll_transmit(now) else { break };
             let key = Arc::clone(&self.record.key);
             self.order(link, LinkCommand::Message(Box::new(Sealing { key, message })));
@@ -295,6 +298,12 @@ impl SessionTask {
         if attached.is_some_and(|attached| !attached.sender.send(command)) {
             debug!(link = link.0, "a link takes nothing any more");
             self.detach(link);
+        }
+    }
+
+    fn handle_events(&mut self, now: Now) {
+        while let Some(event) = self.session.poll_event() {
+            self.handle_event(now, event);
         }
     }
 
@@ -339,7 +348,7 @@ impl SessionTask {
             Err(error) => return self.session.answer(now, msg_id, Err(error)),
         };
         let Some(peer) = self.peer_of(link) else {
-            // Its link is gone, and the one before, too: nobody can tell where it came from.
+            // No link was ever attached, so no call can have come.
             return self.session.answer(now, msg_id, Err(RpcError::internal()));
         };
         let saved = self.record.connection();
@@ -394,10 +403,10 @@ impl SessionTask {
         Ok(changed.then_some(connection))
     }
 
-    /// Where a call came from: its link, or the last one if that is gone already.
+    /// Where a call came from: its link, or the last one attached if that is gone already.
     fn peer_of(&self, link: LinkId) -> Option<SocketAddr> {
         let attached = self.links.iter().find(|attached| attached.id == link);
-        attached.or(self.links.last()).map(|attached| attached.peer)
+        attached.map(|attached| attached.peer).or(self.last_peer)
     }
 
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
