@@ -65,6 +65,38 @@ fn main() {
             measure(serve, links, depth);
         }
     }
+    idle();
+}
+
+/// Memory of connections that have made a call and wait: server and client of each together.
+fn idle() {
+    const LINKS: usize = 400;
+    let key = AuthKey::new([3; 256]);
+    let (address, _) = start(Kind::Chappe, &key);
+    runtime().block_on(async {
+        let mut streams = Vec::new();
+        let mut before = 0;
+        // The first ones warm up what all share.
+        for link in 0..LINKS + 50 {
+            if link == 50 {
+                before = resident_bytes();
+            }
+            let mut stream = connect(address).await;
+            let call = record(&key, 1000 + link as i64, 1, 1);
+            stream.write_all(&call[0]).await.expect("the server reads");
+            let mut answer = [0; 512];
+            let _ = stream.read(&mut answer).await.expect("the server answers");
+            streams.push(stream);
+        }
+        let bytes = resident_bytes().saturating_sub(before) / LINKS;
+        println!("{LINKS} idle links, each with its session and client socket: {bytes} bytes each");
+    });
+}
+
+fn resident_bytes() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("procfs");
+    let pages: usize = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("pages");
+    pages * 4096
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,21 +107,7 @@ enum Kind {
 
 fn measure(kind: Kind, links: usize, depth: usize) {
     let key = AuthKey::new([3; 256]);
-    let (ready, address) = mpsc::channel();
-    let server_key = key.clone();
-    std::thread::spawn(move || {
-        let runtime = runtime();
-        runtime.block_on(async move {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            let thread = std::fs::read_link("/proc/thread-self").expect("procfs");
-            ready.send((listener.local_addr().expect("bound"), thread)).expect("main waits");
-            match kind {
-                Kind::Echo => echo(listener).await,
-                Kind::Chappe => chappe(listener, server_key).await,
-            }
-        });
-    });
-    let (address, thread) = address.recv().expect("the server starts");
+    let (address, thread) = start(kind, &key);
     let per_link = CALLS / links;
     let load: Vec<Vec<Vec<u8>>> =
         (0..links).map(|link| record(&key, link as i64 + 1, per_link / depth, depth)).collect();
@@ -118,6 +136,25 @@ fn measure(kind: Kind, links: usize, depth: usize) {
         calls / elapsed.as_secs_f64(),
         cpu.as_secs_f64() * 1e6 / calls,
     );
+}
+
+/// Starts a server on a thread of its own; gives its address and its thread.
+fn start(kind: Kind, key: &AuthKey) -> (SocketAddr, std::path::PathBuf) {
+    let (ready, address) = mpsc::channel();
+    let server_key = key.clone();
+    std::thread::spawn(move || {
+        let runtime = runtime();
+        runtime.block_on(async move {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let thread = std::fs::read_link("/proc/thread-self").expect("procfs");
+            ready.send((listener.local_addr().expect("bound"), thread)).expect("main waits");
+            match kind {
+                Kind::Echo => echo(listener).await,
+                Kind::Chappe => chappe(listener, server_key).await,
+            }
+        });
+    });
+    address.recv().expect("the server starts")
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -130,7 +130,7 @@ pub(crate) fn open(
         muted: AtomicBool::new(false),
     });
     let salts = shared.salts(record.id(), record.first_salt);
-    let task = SessionTask {
+    let task = Box::new(SessionTask {
         session: ServerSession::new(id, salts, shared.config.session.clone(), shared.rng()),
         shared: Arc::clone(shared),
         record: Arc::clone(record),
@@ -144,7 +144,7 @@ pub(crate) fn open(
         key_is_gone: false,
         stop: Stop::No,
         watcher,
-    };
+    });
     tokio::spawn(task.run(inputs));
     handle
 }
@@ -186,11 +186,11 @@ type Outcome = Result<Result<Bytes, RpcError>, Box<dyn Any + Send>>;
 const BATCH_MAX: usize = 32;
 
 impl SessionTask {
-    async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
+    /// Boxed, since a task would hold it twice.
+    async fn run(mut self: Box<Self>, mut inputs: mpsc::UnboundedReceiver<Input>) {
         if self.watcher.stage() > Stage::Running {
             self.stop = Stop::Draining;
         }
-        let mut batch = Vec::new();
         loop {
             self.settle();
             let is_done = self.running.is_empty() && inputs.is_empty();
@@ -200,11 +200,11 @@ impl SessionTask {
             let due = self.session.poll_timeout();
             tokio::select! {
                 biased;
-                count = inputs.recv_many(&mut batch, BATCH_MAX) => {
-                    if count == 0 {
-                        break;
-                    }
-                    for input in batch.drain(..) {
+                input = inputs.recv() => {
+                    let Some(input) = input else { break };
+                    self.handle_input(input);
+                    for _ in 1..BATCH_MAX {
+                        let Ok(input) = inputs.try_recv() else { break };
                         self.handle_input(input);
                     }
                 }
@@ -214,9 +214,6 @@ impl SessionTask {
                 () = self.shared.clock.sleep_until(due), if due.is_some() => {
                     self.session.handle_timeout(self.shared.clock.now());
                 }
-            }
-            if batch.capacity() > BATCH_MAX {
-                batch = Vec::new();
             }
         }
         self.forgotten();
