@@ -20,7 +20,7 @@ use crate::directory::Refusal;
 use crate::exchange;
 use crate::keys::{Connection, KeyRecord};
 use crate::registry::{LinkCommand, LinkQueue, LinkSender, link_queue};
-use crate::session::{self, AttachedLink, Input, SessionHandle};
+use crate::session::{self, AttachedLink, Ends, Input, SessionHandle};
 use crate::shared::Shared;
 
 /// Serves one connection to its end.
@@ -40,8 +40,7 @@ pub(crate) async fn serve(
     let mut owner = ServerLink {
         shared: Arc::clone(&shared),
         id,
-        peer,
-        local,
+        ends: Ends { peer, local },
         sender,
         queue,
         records: Vec::new(),
@@ -61,8 +60,7 @@ pub(crate) async fn serve(
 struct ServerLink {
     shared: Arc<Shared>,
     id: LinkId,
-    peer: SocketAddr,
-    local: SocketAddr,
+    ends: Ends,
     sender: LinkSender,
     queue: LinkQueue,
     /// The keys that the link holds, newest first.
@@ -92,7 +90,7 @@ impl Owner for ServerLink {
         match event {
             _ if self.is_draining => {}
             LinkEvent::Plain(message) => {
-                let origin = Origin { link: self.id, address: self.peer.ip() };
+                let origin = Origin { link: self.id, address: self.ends.peer.ip() };
                 exchange::handle_plain(&self.shared, origin, &message.body);
             }
             LinkEvent::KeyWanted(id) => self.provide_key(now, link, id).await,
@@ -218,8 +216,7 @@ impl ServerLink {
         handle.tell(Input::Attach(Box::new(AttachedLink {
             id: self.id,
             sender: self.sender.clone(),
-            peer: self.peer,
-            local: self.local,
+            ends: self.ends,
         })));
         self.bound = Some(Bound { record: Arc::clone(record), handle: Arc::clone(&handle) });
         Ok(handle)

@@ -61,6 +61,12 @@ pub(crate) enum Input {
 pub(crate) struct AttachedLink {
     pub(crate) id: LinkId,
     pub(crate) sender: LinkSender,
+    pub(crate) ends: Ends,
+}
+
+/// The two addresses of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
 }
@@ -131,12 +137,13 @@ pub(crate) fn open(
         muted: AtomicBool::new(false),
     });
     let salts = shared.salts(record.id(), record.first_salt);
-    let task = SessionTask {
+    let task = Box::new(SessionTask {
         session: ServerSession::new(id, salts, shared.config.session.clone(), shared.rng()),
         shared: Arc::clone(shared),
         record: Arc::clone(record),
         handle: Arc::clone(&handle),
         links: Vec::new(),
+        last_ends: None,
         running: JoinSet::new(),
         orders: Vec::new(),
         is_open: false,
@@ -144,7 +151,7 @@ pub(crate) fn open(
         key_is_gone: false,
         stop: Stop::No,
         watcher,
-    };
+    });
     tokio::spawn(task.run(inputs));
     handle
 }
@@ -155,6 +162,7 @@ struct SessionTask {
     record: Arc<KeyRecord>,
     handle: Arc<SessionHandle>,
     links: Vec<AttachedLink>,
+    last_ends: Option<Ends>,
     running: JoinSet<Done>,
     /// What links are told after the messages that are ready for them.
     orders: Vec<(LinkId, LinkCommand)>,
@@ -185,11 +193,11 @@ type Outcome = Result<Result<Bytes, RpcError>, Box<dyn Any + Send>>;
 const BATCH_MAX: usize = 32;
 
 impl SessionTask {
-    async fn run(mut self, mut inputs: mpsc::UnboundedReceiver<Input>) {
+    /// Boxed, since a task would hold it twice.
+    async fn run(mut self: Box<Self>, mut inputs: mpsc::UnboundedReceiver<Input>) {
         if self.watcher.stage() > Stage::Running {
             self.stop = Stop::Draining;
         }
-        let mut batch = Vec::new();
         loop {
             self.settle();
             let is_done = self.running.is_empty() && inputs.is_empty();
@@ -199,11 +207,11 @@ impl SessionTask {
             let due = self.session.poll_timeout();
             tokio::select! {
                 biased;
-                count = inputs.recv_many(&mut batch, BATCH_MAX) => {
-                    if count == 0 {
-                        break;
-                    }
-                    for input in batch.drain(..) {
+                input = inputs.recv() => {
+                    let Some(input) = input else { break };
+                    self.handle_input(input);
+                    for _ in 1..BATCH_MAX {
+                        let Ok(input) = inputs.try_recv() else { break };
                         self.handle_input(input);
                     }
                 }
@@ -213,9 +221,6 @@ impl SessionTask {
                 () = self.shared.clock.sleep_until(due), if due.is_some() => {
                     self.session.handle_timeout(self.shared.clock.now());
                 }
-            }
-            if batch.capacity() > BATCH_MAX {
-                batch = Vec::new();
             }
         }
         self.forgotten();
@@ -236,11 +241,14 @@ impl SessionTask {
                     self.is_open = true;
                     self.shared.events.session_opened(self.record.id(), self.handle.id);
                 }
+                self.last_ends = Some(link.ends);
                 self.links.push(*link);
             }
             Input::Message(link, message) => {
                 self.handle.room.add_permits(1);
                 self.session.handle_message(now, link, *message);
+                // Calls begin before the next input, which may be the end of their link.
+                self.handle_events(now);
             }
             Input::Push(body) => {
                 self.handle.room.add_permits(1);
@@ -276,9 +284,7 @@ impl SessionTask {
         }
         let now = self.shared.clock.now();
         loop {
-            while let Some(event) = self.session.poll_event() {
-                self.handle_event(now, event);
-            }
+            self.handle_events(now);
             let Some((link, message)) = self.session.poll_transmit(now) else { break };
             let key = Arc::clone(&self.record.key);
             self.order(link, LinkCommand::Message(Box::new(Sealing { key, message })));
@@ -296,6 +302,12 @@ impl SessionTask {
         if attached.is_some_and(|attached| !attached.sender.send(command)) {
             debug!(link = link.0, "a link takes nothing any more");
             self.detach(link);
+        }
+    }
+
+    fn handle_events(&mut self, now: Now) {
+        while let Some(event) = self.session.poll_event() {
+            self.handle_event(now, event);
         }
     }
 
@@ -339,8 +351,8 @@ impl SessionTask {
             Ok(save) => save,
             Err(error) => return self.session.answer(now, msg_id, Err(error)),
         };
-        let Some(&AttachedLink { peer, local, .. }) = self.link_of(link) else {
-            // Its link is gone, and the one before, too: nobody can tell where it came from.
+        let Some(Ends { peer, local }) = self.ends_of(link) else {
+            // No link was ever attached, so no call can have come.
             return self.session.answer(now, msg_id, Err(RpcError::internal()));
         };
         let saved = self.record.connection();
@@ -397,9 +409,10 @@ impl SessionTask {
         Ok(changed.then_some(connection))
     }
 
-    /// Where a call came from: its link, or the last one if that is gone already.
-    fn link_of(&self, link: LinkId) -> Option<&AttachedLink> {
-        self.links.iter().find(|attached| attached.id == link).or(self.links.last())
+    /// Where a call came from: its link, or the last one attached if that is gone already.
+    fn ends_of(&self, link: LinkId) -> Option<Ends> {
+        let attached = self.links.iter().find(|attached| attached.id == link);
+        attached.map(|attached| attached.ends).or(self.last_ends)
     }
 
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {

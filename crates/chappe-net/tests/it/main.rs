@@ -5,3 +5,4 @@
 mod driver;
 mod limits;
 mod shutdown;
+mod sockets;

@@ -1,1 +1,14 @@
-//! x
+//! A server on a real socket, and a client made of the core's parts.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
+
+mod client;
+mod crowd;
+mod functions;
+mod hostile;
+mod keys;
+mod push;
+mod router;
+mod sessions;
+mod shutdown;
+mod world;

@@ -1,0 +1,88 @@
+//! A server for one test.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+
+use chappe_backend::Backend;
+use chappe_crypto::{Rng, rsa};
+use chappe_net::Clock;
+use chappe_server::{Pusher, Router, RsaIdentity, ServeError, Server, ServerConfig};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::functions::{self, App};
+
+/// One key for all tests: making one takes a while.
+static IDENTITY: LazyLock<String> =
+    LazyLock::new(|| RsaIdentity::generate(&mut Rng::from_seed([42; 32])).to_pem().to_string());
+
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
+    pub(crate) public_key: rsa::PublicKey,
+    pub(crate) app: App,
+    pub(crate) pusher: Pusher,
+    pub(crate) clock: Clock,
+    pub(crate) backend: Backend,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut ServerConfig)) -> Self {
+        Self::on(Backend::memory(), change).await
+    }
+
+    pub(crate) async fn on(backend: Backend, change: impl FnOnce(&mut ServerConfig)) -> Self {
+        let app = App::default();
+        Self::routed(backend, change, app.clone(), functions::router(app)).await
+    }
+
+    pub(crate) async fn routed(
+        backend: Backend,
+        change: impl FnOnce(&mut ServerConfig),
+        app: App,
+        router: Router<App>,
+    ) -> Self {
+        let identity = RsaIdentity::from_pem(&IDENTITY).unwrap();
+        let public_key = identity.public().clone();
+        let mut config = ServerConfig::default();
+        change(&mut config);
+        let clock = Clock::system();
+        let server = Server::builder()
+            .identity(identity)
+            .backend(backend.clone())
+            .router(router)
+            .config(config)
+            .clock(clock)
+            .build()
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let pusher = server.pusher();
+        let (stop, stopped) = oneshot::channel();
+        let serving = server.serve(listener).with_graceful_shutdown(async {
+            let _ = stopped.await;
+        });
+        let task = tokio::spawn(serving.into_future());
+        Self { address, public_key, app, pusher, clock, backend, stop: Some(stop), task }
+    }
+
+    /// Asks for the stop.
+    pub(crate) fn stop(&mut self) {
+        self.stop.take().unwrap().send(()).unwrap();
+    }
+
+    /// Waits until serving has ended.
+    pub(crate) async fn ended(self) {
+        self.task.await.unwrap().unwrap();
+    }
+
+    pub(crate) fn trusted(&self) -> Arc<[rsa::PublicKey]> {
+        Arc::new([self.public_key.clone()])
+    }
+}
