@@ -113,6 +113,7 @@ impl AwaitResPq {
         });
         let next = AwaitDhParams {
             nonces: Nonces { client: self.nonce, server: server_nonce, new: new_nonce },
+            server_key: key.fingerprint(),
             expires_in: self.request.expires_in,
         };
         Ok((next, body))
@@ -185,6 +186,7 @@ impl Drop for Nonces {
 #[derive(Debug)]
 pub struct AwaitDhParams {
     nonces: Nonces,
+    server_key: i64,
     expires_in: Option<i32>,
 }
 
@@ -215,6 +217,7 @@ impl AwaitDhParams {
 
         let state = AwaitDhGen {
             nonces: self.nonces,
+            server_key: self.server_key,
             temporary,
             group,
             g_a: inner.g_a,
@@ -232,6 +235,7 @@ impl AwaitDhParams {
 #[derive(Debug)]
 pub struct AwaitDhGen {
     nonces: Nonces,
+    server_key: i64,
     temporary: AesKeys,
     group: Group,
     g_a: TlBytes,
@@ -256,6 +260,8 @@ pub enum DhGen {
 pub struct Finished {
     /// The key.
     pub key: AuthKey,
+    /// Fingerprint of the RSA key by which the server proved itself.
+    pub server_key: i64,
     /// First server salt (KEY-26).
     pub first_salt: i64,
     /// Server time in Unix seconds, as stated in the exchange …
@@ -320,6 +326,7 @@ impl AwaitDhGen {
         let key = self.attempt.take().expect("a proof was checked against it");
         Finished {
             key,
+            server_key: self.server_key,
             first_salt: exchange::first_salt(&self.nonces.new, &self.nonces.server),
             server_time: self.server_time,
             heard_at: self.heard_at,
