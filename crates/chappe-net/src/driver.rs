@@ -1,0 +1,281 @@
+//! The loop around a link, the same for both ends.
+//!
+//! It moves bytes between a connection and a [`Link`] and lets the link's [`Owner`] speak. It
+//! decides nothing but how much may wait: a slow peer slows its owner, never the memory.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use chappe_proto::Now;
+use chappe_proto::link::{CloseReason, Link, LinkEvent};
+use chappe_proto::transport::PacketSize;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Sleep, timeout};
+
+use crate::clock::Clock;
+
+/// Who a link belongs to: takes what comes over it and says what to send.
+pub trait Owner: Send {
+    /// What others ask of the link, such as to send an answer.
+    type Command: Send;
+
+    /// Takes what came over the link, except its end. Nothing is read meanwhile: an owner that
+    /// waits slows the peer.
+    fn handle_event(
+        &mut self,
+        now: Now,
+        link: &mut Link,
+        event: LinkEvent,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Waits for the next command; `None` ends the link. The future may be dropped without
+    /// losing a command.
+    fn next_command(&mut self) -> impl Future<Output = Option<Self::Command>> + Send;
+
+    /// Does what a command asks. Must not wait.
+    fn handle_command(&mut self, now: Now, link: &mut Link, command: Self::Command);
+
+    /// Gives the link what the owner has to send; called before each write.
+    fn poll_transmit(&mut self, _now: Now, _link: &mut Link) {}
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the monotonic clock.
+    fn poll_timeout(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Does what is due.
+    fn handle_timeout(&mut self, _now: Now, _link: &mut Link) {}
+}
+
+/// How much may wait for a slow peer, and how long (TRN-43).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DriveConfig {
+    /// Bytes that wait to be written beyond which nothing is read. Default: 4 MiB.
+    pub outbound_soft_max_bytes: usize,
+    /// Bytes that wait to be written beyond which the link ends. Default: 16 MiB. A peer that
+    /// reads nothing makes us hold this much.
+    pub outbound_max_bytes: usize,
+    /// Longest time without a byte written while some wait. Default: 60 s.
+    pub stalled_max: Duration,
+    /// Longest wait for the last bytes of a link that ends. Default: 5 s.
+    pub flush_max: Duration,
+    /// Longest wait for a peer to read the error that ended its link. Default: 1 s. Closing
+    /// earlier, with bytes of the peer unread, would destroy that error on its way.
+    pub linger_max: Duration,
+}
+
+impl Default for DriveConfig {
+    fn default() -> Self {
+        Self {
+            outbound_soft_max_bytes: 4 << 20,
+            outbound_max_bytes: 16 << 20,
+            stalled_max: Duration::from_secs(60),
+            flush_max: Duration::from_secs(5),
+            linger_max: Duration::from_secs(1),
+        }
+    }
+}
+
+/// How a link came to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum End {
+    /// By the rules of the protocol, or the wish of its owner.
+    #[error(transparent)]
+    Closed(CloseReason),
+    /// The peer closed the connection.
+    #[error("the peer closed the connection")]
+    Eof,
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The peer reads too slowly, or not at all.
+    #[error("{waiting} bytes wait for a peer that does not read them")]
+    Stalled {
+        /// Bytes not written.
+        waiting: usize,
+    },
+    /// The owner wanted to send what no frame can hold.
+    #[error(transparent)]
+    Oversize(#[from] PacketSize),
+}
+
+/// Drives `link` over `stream` until either ends; what is left to say is said before the
+/// connection is closed.
+///
+/// An idle link holds no buffer.
+pub async fn drive<S, O>(
+    mut stream: S,
+    mut link: Link,
+    owner: &mut O,
+    clock: Clock,
+    config: &DriveConfig,
+) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    O: Owner,
+{
+    let mut outbound = BytesMut::new();
+    let end = run(&mut stream, &mut link, owner, clock, config, &mut outbound).await;
+    if let End::Closed(reason) = &end {
+        let is_flushed = timeout(config.flush_max, async {
+            stream.write_all_buf(&mut outbound).await?;
+            stream.shutdown().await
+        });
+        if matches!(is_flushed.await, Ok(Ok(()))) && matches!(reason, CloseReason::Error(_)) {
+            let _ = timeout(config.linger_max, discard(&mut stream)).await;
+        }
+    }
+    end
+}
+
+async fn run<S, O>(
+    stream: &mut S,
+    link: &mut Link,
+    owner: &mut O,
+    clock: Clock,
+    config: &DriveConfig,
+    outbound: &mut BytesMut,
+) -> End
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    O: Owner,
+{
+    let mut inbound = BytesMut::new();
+    let mut stalled_at = None;
+    let mut timer = pin!(tokio::time::sleep_until(clock.instant(Duration::ZERO)));
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    loop {
+        let end = settle(link, owner, clock, &mut inbound).await;
+        if let Err(size) = link.poll_transmit(outbound) {
+            return End::Oversize(size);
+        }
+        if let Some(reason) = end {
+            return End::Closed(reason);
+        }
+        if outbound.is_empty() {
+            stalled_at = None;
+            *outbound = BytesMut::new();
+        } else if outbound.len() > config.outbound_max_bytes {
+            return End::Stalled { waiting: outbound.len() };
+        } else if stalled_at.is_none() {
+            stalled_at = Some(clock.now().mono + config.stalled_max);
+        }
+        let deadline = [link.poll_timeout(), owner.poll_timeout(), stalled_at];
+        let deadline = deadline.into_iter().flatten().min();
+        set(timer.as_mut(), clock, deadline);
+        let reads = link.wants_bytes() && outbound.len() <= config.outbound_soft_max_bytes;
+        tokio::select! {
+            written = writer.write_buf(outbound), if !outbound.is_empty() => match written {
+                Ok(_) => stalled_at = None,
+                Err(error) => return End::Io(error),
+            },
+            read = read(&mut reader, &mut inbound), if reads => match read {
+                Ok(0) => return End::Eof,
+                Ok(_) => link.handle_bytes(clock.now(), &mut inbound),
+                Err(error) => return End::Io(error),
+            },
+            command = owner.next_command() => match command {
+                Some(command) => owner.handle_command(clock.now(), link, command),
+                None => link.close(CloseReason::Owner),
+            },
+            () = timer.as_mut(), if deadline.is_some() => {
+                let now = clock.now();
+                if stalled_at.is_some_and(|at| at <= now.mono) {
+                    return End::Stalled { waiting: outbound.len() };
+                }
+                link.handle_timeout(now);
+                owner.handle_timeout(now, link);
+            }
+        }
+    }
+}
+
+/// Lets the owner take everything that has come and give everything it has, so that one write
+/// carries it all. The reason, if the link is over.
+async fn settle<O: Owner>(
+    link: &mut Link,
+    owner: &mut O,
+    clock: Clock,
+    inbound: &mut BytesMut,
+) -> Option<CloseReason> {
+    let mut end = None;
+    for _ in 0..COMMANDS_MAX {
+        tokio::select! {
+            biased;
+            command = owner.next_command() => match command {
+                Some(command) => owner.handle_command(clock.now(), link, command),
+                None => link.close(CloseReason::Owner),
+            },
+            () = std::future::ready(()) => break,
+        }
+    }
+    while let Some(event) = link.poll_event() {
+        let was_waiting = !link.wants_bytes();
+        match event {
+            LinkEvent::Closed(reason) => end = Some(reason),
+            event => owner.handle_event(clock.now(), link, event).await,
+        }
+        if was_waiting && link.wants_bytes() {
+            link.handle_bytes(clock.now(), inbound);
+        }
+    }
+    if inbound.is_empty() {
+        *inbound = BytesMut::new();
+    }
+    owner.poll_transmit(clock.now(), link);
+    end
+}
+
+/// Commands taken before a write at most, so that a busy owner cannot keep the link from it.
+const COMMANDS_MAX: usize = 64;
+
+/// Moves the timer only where it would ring too late: one that rings early finds nothing due and
+/// is set again, which is cheaper than to move it with every packet.
+fn set(mut timer: Pin<&mut Sleep>, clock: Clock, deadline: Option<Duration>) {
+    let Some(deadline) = deadline.map(|deadline| clock.instant(deadline)) else { return };
+    if timer.is_elapsed() || deadline < timer.deadline() {
+        timer.as_mut().reset(deadline);
+    }
+}
+
+/// Appends to `inbound` what has come, and says how much.
+///
+/// A connection that waits has no buffer: all of a thread share one, and what came is copied.
+async fn read<R: AsyncRead + Unpin>(reader: &mut R, inbound: &mut BytesMut) -> io::Result<usize> {
+    std::future::poll_fn(|context| poll_read(Pin::new(reader), context, inbound)).await
+}
+
+fn poll_read<R: AsyncRead>(
+    reader: Pin<&mut R>,
+    context: &mut Context<'_>,
+    inbound: &mut BytesMut,
+) -> Poll<io::Result<usize>> {
+    let mut scratch = SCRATCH.take();
+    scratch.resize(READ_MAX, 0);
+    let mut buffer = ReadBuf::new(&mut scratch);
+    let polled = reader.poll_read(context, &mut buffer);
+    let filled = buffer.filled().len();
+    inbound.extend_from_slice(&scratch[..filled]);
+    SCRATCH.set(scratch);
+    ready!(polled)?;
+    Poll::Ready(Ok(filled))
+}
+
+/// Bytes read at once; all that a stranger can make us hold (TRN-38).
+const READ_MAX: usize = 16 << 10;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Reads until the peer closes.
+async fn discard<S: AsyncRead + Unpin>(stream: &mut S) {
+    let mut sink = [0; 1024];
+    while matches!(stream.read(&mut sink).await, Ok(1..)) {}
+}

@@ -1,0 +1,16 @@
+//! Sockets, clock and entropy for MTProto, and the loop that drives a link.
+//!
+//! Everything outside the process that client and server need has one door here: time in
+//! [`clock`], randomness in [`entropy`], connections in [`listen`] and [`connect`]. [`driver`]
+//! moves bytes between a connection and a [`Link`](chappe_proto::link::Link).
+
+pub mod clock;
+pub mod connect;
+pub mod driver;
+pub mod entropy;
+pub mod limits;
+pub mod listen;
+pub mod shutdown;
+
+pub use clock::Clock;
+pub use driver::{DriveConfig, End, Owner, drive};

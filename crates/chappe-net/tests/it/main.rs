@@ -1,0 +1,7 @@
+//! The doors and the loop, against real sockets and in-memory pipes.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod driver;
+mod limits;
+mod shutdown;
