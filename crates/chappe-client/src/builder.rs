@@ -189,7 +189,9 @@ impl Builder {
         let task = Task::new(self, rng, known, commanded, pushes, ready);
         tokio::spawn(task.run());
         // The task answers before it ends, unless the runtime goes down under it.
-        is_ready.await.unwrap_or(Err(ConnectError::Timeout { waited: Duration::ZERO, last: None }))?;
+        is_ready
+            .await
+            .unwrap_or(Err(ConnectError::Timeout { waited: Duration::ZERO, last: None }))?;
         Ok(client)
     }
 

@@ -124,7 +124,10 @@ impl RawClient {
     /// Receives what the server pushes from now on. Each receiver gets everything.
     pub fn pushes(&self) -> Pushes {
         // A task that has ended leaves a receiver that says so at once.
-        let receiver = self.pushes.upgrade().map_or_else(|| broadcast::channel(1).1, |sender| sender.subscribe());
+        let receiver = self
+            .pushes
+            .upgrade()
+            .map_or_else(|| broadcast::channel(1).1, |sender| sender.subscribe());
         Pushes::new(receiver)
     }
 

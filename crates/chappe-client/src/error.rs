@@ -26,7 +26,9 @@ pub enum InvokeError {
     #[error("the call cannot be encoded: {0}")]
     Encode(EncodeError),
     /// The call is too long for one packet; nothing was sent.
-    #[error("a call of {len} bytes does not fit a packet, which holds {CALL_MAX_BYTES}; send it in parts")]
+    #[error(
+        "a call of {len} bytes does not fit a packet, which holds {CALL_MAX_BYTES}; send it in parts"
+    )]
     TooLong {
         /// Bytes of the call.
         len: usize,
@@ -50,7 +52,9 @@ pub enum InvokeError {
     #[error("{0}")]
     Misconfigured(LinkError),
     /// The server does not know our key any more, and the client was told not to make another.
-    #[error("the server has lost or revoked our auth key; connect with a new one and sign in again")]
+    #[error(
+        "the server has lost or revoked our auth key; connect with a new one and sign in again"
+    )]
     KeyLost,
     /// The client was closed before the answer came.
     #[error("the client is closed")]
@@ -84,7 +88,9 @@ pub enum ConnectError {
     #[error("{0}")]
     Misconfigured(LinkError),
     /// The server does not know the stored key, and the client was told not to make another.
-    #[error("the server has lost or revoked our auth key; remove it from the storage and sign in again")]
+    #[error(
+        "the server has lost or revoked our auth key; remove it from the storage and sign in again"
+    )]
     KeyLost,
     /// The stored key cannot be read.
     #[error(transparent)]
@@ -121,7 +127,9 @@ pub enum LinkError {
     #[error("the server did not complete the key exchange within {0:?}")]
     ExchangeTimeout(Duration),
     /// The server does not serve the data centre asked for (SEC-60).
-    #[error("the server does not serve data centre {dc} (transport error 444); check its address and the data centre")]
+    #[error(
+        "the server does not serve data centre {dc} (transport error 444); check its address and the data centre"
+    )]
     WrongDc {
         /// The data centre asked for.
         dc: i32,

@@ -219,7 +219,7 @@ impl Work {
                 DhGen::Finished(finished) => Outcome::Finished(finished),
                 DhGen::Again(state, body) => Outcome::Next(Step::DhGen(state), body),
             }),
-            };
+        };
         Done { number, outcome }
     }
 }

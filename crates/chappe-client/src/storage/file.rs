@@ -64,9 +64,9 @@ impl FileStorage {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Entries::new(),
             Err(error) => return Err(io_error("read", &path, error)),
         };
-        let fits = entries.values().all(|entry| {
-            matches!(entry.key, KeyAtRest::Protected(_)) == protection.is_some()
-        });
+        let fits = entries
+            .values()
+            .all(|entry| matches!(entry.key, KeyAtRest::Protected(_)) == protection.is_some());
         if !fits {
             let what = match protection {
                 None => "its keys are protected; open it with their password",

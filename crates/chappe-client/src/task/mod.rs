@@ -182,8 +182,7 @@ impl Task {
     async fn hold(&mut self, stream: TcpStream) {
         let options = self.settings.client_options();
         let config = self.settings.link.clone();
-        let mut link =
-            Link::client(config, self.settings.transport, &options, self.rng.fork());
+        let mut link = Link::client(config, self.settings.transport, &options, self.rng.fork());
         self.open(self.clock.now(), &mut link);
         let config = self.settings.drive.clone();
         let end = drive(stream, link, self, self.clock, &config).await;

@@ -8,11 +8,12 @@ use chappe_client::{
     ConnectError, InvokeError, KeyLoss, KeyRecord, LinkError, MemoryStorage, Push, ServerId,
     Storage, StorageError,
 };
+use chappe_net::Clock;
 use chappe_proto::rpc::RpcError;
 
 use crate::server::{Accept, Hooks, Inject, Reply, Seen, Server};
 
-/// Rule: SES-01, SES-25, SES-29, KEY-25: the next run takes key, salt and clock from the storage,
+/// Rule: SES-01, SES-25: the next run takes key, salt and clock from the storage,
 /// and begins a session of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_key_is_used_again() {
@@ -38,7 +39,7 @@ async fn a_stored_key_is_used_again() {
     assert_eq!(last, Some(record.salt));
 }
 
-/// Rule: SES-23, SES-25, SES-27, SVC-07: a salt that the server corrects is taken and stored;
+/// Rule: SES-23, SES-25: a salt that the server corrects is taken and stored;
 /// the call is sent again and runs once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_corrected_salt_is_stored() {
@@ -56,6 +57,38 @@ async fn a_corrected_salt_is_stored() {
     assert_eq!(after.key, before.key);
     assert_ne!(after.salt, before.salt);
     assert_eq!(server.count(|seen| matches!(seen, Seen::Call(_))), 2);
+}
+
+/// Rule: SES-28, SES-29, KEY-17, MSG-11: the key exchange tells the time; what it told is stored,
+/// and corrected where the storage was wrong.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_clock_is_corrected_and_remembered() {
+    let server = Server::start(Hooks::default()).await;
+    let storage = Arc::new(MemoryStorage::new());
+    let hour = Duration::from_secs(3600);
+    let slow = || Clock::starting_at(Clock::system().now().unix - hour);
+    for runs in 1..=3 {
+        let builder = server.client().storage(Arc::clone(&storage)).clock(slow());
+        let client = builder.connect().await.unwrap();
+        client.invoke_raw(call()).await.unwrap();
+        client.close().await;
+        let record = record(&storage);
+        assert!((3598..=3602).contains(&record.server_minus_unix), "{record:?}");
+        // No message was refused for its time, or it would have cost a session.
+        assert_eq!(server.state().sessions.len(), runs);
+        assert_eq!(server.links(), runs);
+    }
+    // A clock that ran wrong since the last run: the server refuses once, and is obeyed.
+    let wrong = KeyRecord { server_minus_unix: 0, ..record(&storage) };
+    let server_id = ServerId { dc: 2, fingerprint: Server::public_key().fingerprint() };
+    storage.save(server_id, &wrong).unwrap();
+    let builder = server.client().storage(Arc::clone(&storage)).clock(slow());
+    let client = builder.connect().await.unwrap();
+    client.invoke_raw(call()).await.unwrap();
+    client.close().await;
+    assert!((3598..=3602).contains(&record(&storage).server_minus_unix));
+    assert_eq!(server.links(), 4);
+    assert_eq!(server.count(|seen| matches!(seen, Seen::ReqPq { .. })), 1);
 }
 
 /// Rule: SES-18, SEC-49, SEC-50, TRN-34: one -404, which anyone between us can forge, costs the
@@ -190,7 +223,7 @@ async fn a_storage_that_fails_is_told() {
     assert_eq!(server.count(|seen| matches!(seen, Seen::Message { .. })), 0);
 }
 
-/// Rule: SEC-53: neither the client nor what it reports shows a key.
+/// Neither the client nor what it reports shows a key.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_printed_holds_the_key() {
     let server = Server::start(Hooks::default()).await;

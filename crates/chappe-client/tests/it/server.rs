@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use chappe_client::{Builder, RawClient};
 use chappe_crypto::dh::{Exponent, Group};
 use chappe_crypto::msg_key::AesKeys;
-use chappe_crypto::rsa::{PrivateKey, PublicKey};
+use chappe_crypto::rsa::{PrivateKey, PublicKey, Scheme};
 use chappe_crypto::{AuthKey, AuthKeyId, Rng, exchange};
 use chappe_net::Clock;
 use chappe_proto::envelope::encrypted::{Header, Message};
@@ -27,6 +27,11 @@ use tokio::net::{TcpListener, TcpStream};
 /// The server's identity in all tests: making one takes seconds.
 pub(crate) static IDENTITY: LazyLock<PrivateKey> =
     LazyLock::new(|| PrivateKey::generate(&mut Rng::from_seed([7; 32])));
+
+/// The puzzle of every exchange, and its answer.
+const PQ: u64 = P as u64 * Q as u64;
+const P: u32 = 1_008_949_199;
+const Q: u32 = 1_455_403_679;
 
 /// A running server; it ends with the test's runtime.
 pub(crate) struct Server {
@@ -213,7 +218,9 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("the server waits in vain");
+        tokio::time::timeout(Duration::from_secs(60), wait)
+            .await
+            .expect("the server waits in vain");
     }
 }
 
@@ -296,7 +303,8 @@ impl State {
             }
             LinkEvent::Message(key_id, opened) => {
                 let Message { header, body } = opened.message;
-                let (key, first) = self.keys[&key_id].clone();
+                // The test has taken the key away while the link was open.
+                let Some((key, first)) = self.keys.get(&key_id).cloned() else { return true };
                 self.seen.push(Seen::Message {
                     link: id,
                     key: key_id,
@@ -356,8 +364,7 @@ impl State {
                 Inject::Message(change, body) => {
                     let next = (now.unix.as_secs() as i64) << 32;
                     let low = i64::from(self.rng.u32() & !3) | 3;
-                    let mut header =
-                        Header { msg_id: MsgId(next | low), seq_no: 1, ..header };
+                    let mut header = Header { msg_id: MsgId(next | low), seq_no: 1, ..header };
                     change(&mut header);
                     link.send(Arc::clone(&key), Message { header, body });
                 }
@@ -370,7 +377,10 @@ impl State {
                     let stored = bytes.first_chunk().unwrap();
                     let other = AuthKey::from_stored(key.id(), key.aux_hash(), stored);
                     let header = Header { msg_id: MsgId(header.msg_id.0 + 1), ..header };
-                    link.send(Arc::new(other), Message { header, body: Bytes::from_static(&[0; 4]) });
+                    link.send(
+                        Arc::new(other),
+                        Message { header, body: Bytes::from_static(&[0; 4]) },
+                    );
                 }
                 Inject::Cut => is_over = true,
                 Inject::Push(body) => {
@@ -408,7 +418,7 @@ impl State {
             let mut answer = types::ResPq {
                 nonce,
                 server_nonce: run.server_nonce,
-                pq: (1_008_949_199_u64 * 1_455_403_679).to_be_bytes().to_vec().into(),
+                pq: PQ.to_be_bytes().to_vec().into(),
                 server_public_key_fingerprints: vec![1, IDENTITY.public().fingerprint()],
             };
             (self.hooks.res_pq)(&mut answer);
@@ -417,8 +427,17 @@ impl State {
         if let Some(request) = read::<functions::ReqDhParams>(body) {
             let run = self.runs.get_mut(&request.nonce)?;
             let plain = IDENTITY.decrypt(&request.encrypted_data, &mut self.rng).ok()?;
-            let plain = Bytes::copy_from_slice(&plain.data);
-            let inner = front::<ctors::PQInnerDataDc>(&plain)?;
+            let inner = front::<ctors::PQInnerDataDc>(&Bytes::copy_from_slice(&plain.data))?;
+            let is_honest = plain.scheme == Scheme::Padded
+                && (inner.nonce, inner.server_nonce) == (request.nonce, run.server_nonce)
+                && (&inner.p, &inner.q) == (&request.p, &request.q)
+                && *inner.pq == PQ.to_be_bytes()
+                && *inner.p == P.to_be_bytes()
+                && *inner.q == Q.to_be_bytes()
+                && inner.new_nonce != run.new_nonce;
+            if !is_honest {
+                return None;
+            }
             self.seen.push(Seen::ReqDh { dc: inner.dc });
             run.new_nonce = inner.new_nonce;
             if let Some(is_genuine) = (self.hooks.dh_fail)(&mut 0) {
@@ -455,9 +474,8 @@ impl State {
         let run = self.runs.get_mut(&request.nonce)?;
         let mut sealed = request.encrypted_data.to_vec();
         let opened = exchange::open_inner(&mut sealed, run.keys.as_ref()?).ok()?;
-        let inner = front::<types::ClientDhInnerData>(&Bytes::copy_from_slice(
-            opened.unchecked(),
-        ))?;
+        let inner = front::<types::ClientDhInnerData>(&Bytes::copy_from_slice(opened.unchecked()))?;
+        opened.check(encoded(&inner).len())?;
         let (retry_id, expected) = (inner.retry_id, run.retry_id);
         self.seen.push(Seen::SetDh { retry_id, expected });
         let key = run.group.shared(run.exponent.as_ref()?, &inner.g_b).ok()?;
@@ -507,4 +525,3 @@ fn read<T: Function>(body: &Bytes) -> Option<T> {
 pub(crate) fn front<T: Decode>(body: &Bytes) -> Option<T> {
     T::decode(&mut Reader::new(body.clone())).ok()
 }
-

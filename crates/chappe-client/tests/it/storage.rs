@@ -185,7 +185,11 @@ fn protected(path: &Path, password: &'static str) -> (FileStorage, Arc<AtomicUsi
 
 fn record(n: u8) -> KeyRecord {
     // Bytes that differ, so that a part of the key is told from chance.
-    KeyRecord { key: AuthKey::new(std::array::from_fn(|at| n.wrapping_mul(31).wrapping_add(at as u8))), salt: i64::from(n) - 9, server_minus_unix: -3 }
+    KeyRecord {
+        key: AuthKey::new(std::array::from_fn(|at| n.wrapping_mul(31).wrapping_add(at as u8))),
+        salt: i64::from(n) - 9,
+        server_minus_unix: -3,
+    }
 }
 
 fn files(folder: &Path) -> Vec<String> {
