@@ -115,6 +115,7 @@ impl AwaitResPq {
         });
         let next = AwaitDhParams {
             nonces: Nonces { client: self.nonce, server: server_nonce, new: new_nonce },
+            server_key: key.fingerprint(),
             expires_in: self.request.expires_in,
         };
         Ok((next, body))
@@ -196,6 +197,7 @@ impl fmt::Debug for Nonces {
 #[derive(Debug)]
 pub struct AwaitDhParams {
     nonces: Nonces,
+    server_key: i64,
     expires_in: Option<i32>,
 }
 
@@ -226,6 +228,7 @@ impl AwaitDhParams {
 
         let state = AwaitDhGen {
             nonces: self.nonces,
+            server_key: self.server_key,
             temporary,
             group,
             g_a: inner.g_a,
@@ -243,6 +246,7 @@ impl AwaitDhParams {
 #[derive(Debug)]
 pub struct AwaitDhGen {
     nonces: Nonces,
+    server_key: i64,
     temporary: AesKeys,
     group: Group,
     g_a: TlBytes,
@@ -267,6 +271,8 @@ pub enum DhGen {
 pub struct Finished {
     /// The key.
     pub key: AuthKey,
+    /// Fingerprint of the RSA key by which the server proved itself.
+    pub server_key: i64,
     /// First server salt (KEY-26).
     pub first_salt: i64,
     /// Server time in Unix seconds, as stated in the exchange …
@@ -331,6 +337,7 @@ impl AwaitDhGen {
         let key = self.attempt.take().expect("a proof was checked against it");
         Finished {
             key,
+            server_key: self.server_key,
             first_salt: exchange::first_salt(&self.nonces.new, &self.nonces.server),
             server_time: self.server_time,
             heard_at: self.heard_at,

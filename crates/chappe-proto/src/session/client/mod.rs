@@ -146,6 +146,8 @@ pub enum MessageError {
 #[derive(Debug)]
 pub struct ClientSession {
     id: SessionId,
+    /// The session before this one, while its link lasts.
+    left: Option<SessionId>,
     config: SessionConfig,
     rng: Rng,
     salts: ClientSalts,
@@ -212,6 +214,7 @@ impl ClientSession {
     pub fn new(config: SessionConfig, salt: i64, clock: ServerClock, mut rng: Rng) -> Self {
         Self {
             id: new_id(&mut rng),
+            left: None,
             rng,
             salts: ClientSalts::new(salt),
             clock,
@@ -269,6 +272,11 @@ impl ClientSession {
         }
     }
 
+    /// Lets the acknowledgements owed wait no longer: the link is about to be closed (SVC-02).
+    pub fn flush(&mut self) {
+        self.acks.hasten();
+    }
+
     /// A link is open: what waited goes out, and the fate of what was sent is asked for.
     pub fn handle_link_opened(&mut self, now: Now) {
         self.link_is_open = true;
@@ -280,6 +288,7 @@ impl ClientSession {
     /// The link is gone. Calls stay.
     pub fn handle_link_closed(&mut self) {
         self.link_is_open = false;
+        self.left = None;
         self.state = None;
         self.queue.retain(|outgoing| matches!(outgoing, Outgoing::Call(_)));
     }
@@ -287,6 +296,10 @@ impl ClientSession {
     /// Takes one opened message. An error means: drop the link, nothing of it was used.
     pub fn handle_message(&mut self, now: Now, message: Message) -> Result<(), MessageError> {
         let Message { header, body } = message;
+        // What the server said before it heard of the new session is no attack, and of no use.
+        if self.left.is_some_and(|left| header.session_id == left) {
+            return Ok(());
+        }
         if header.session_id != self.id {
             return Err(MessageError::ForeignSession(header.session_id));
         }

@@ -204,6 +204,7 @@ impl ClientSession {
 
     /// Begins a new session; every unanswered call goes out again in it (SES-17).
     fn restart(&mut self, now: Now, code: i32) {
+        self.left = Some(self.id);
         self.id = new_id(&mut self.rng);
         self.ids = MsgIds::default();
         self.seq_no = SeqNo::default();

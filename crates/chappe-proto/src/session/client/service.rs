@@ -167,7 +167,10 @@ impl ClientSession {
     }
 
     /// Sends a ping that also bounds the life of the link (SVC-34, SVC-35).
-    pub(super) fn ping(&mut self, now: Now) {
+    ///
+    /// Pings go out by themselves; an owner who wants to be pushed to sends one on a new link,
+    /// since a server knows the link of a session by what came on it (SES-04).
+    pub fn ping(&mut self, now: Now) {
         let ping_id = self.rng.u64() as i64;
         let disconnect_delay = self.config.disconnect_delay.as_secs() as i32;
         let body = rpc::boxed(&functions::PingDelayDisconnect { ping_id, disconnect_delay });

@@ -1,0 +1,235 @@
+//! How a client connects: every setting, with its default.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chappe_crypto::rsa::PublicKey;
+use chappe_net::{Clock, DriveConfig, entropy};
+use chappe_proto::handshake::client::KeyRequest;
+use chappe_proto::link::LinkConfig;
+use chappe_proto::session::client::SessionConfig;
+use chappe_proto::transport::{ClientOptions, Framing, Secret, Transport};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::calls::Init;
+use crate::client::RawClient;
+use crate::error::ConnectError;
+use crate::storage::{KeyRecord, MemoryStorage, ServerId, Storage, StorageError};
+use crate::task::Task;
+
+/// What to do when the server does not know our key any more (SES-18).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyLoss {
+    /// Make a new one, say so by [`Push::NewKey`](crate::Push::NewKey), and send the open calls
+    /// under it. The server takes us for a stranger then.
+    #[default]
+    MakeNew,
+    /// Fail every call with [`InvokeError::KeyLost`](crate::InvokeError::KeyLost).
+    Stop,
+}
+
+/// Settings of a [`RawClient`]; see [`RawClient::builder`].
+pub struct Builder {
+    pub(crate) address: String,
+    pub(crate) server_keys: Arc<[PublicKey]>,
+    pub(crate) dc: i32,
+    pub(crate) transport: Transport,
+    pub(crate) secret: Option<Secret>,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) init: Option<Init>,
+    pub(crate) session: SessionConfig,
+    pub(crate) link: LinkConfig,
+    pub(crate) drive: DriveConfig,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) exchange_timeout: Duration,
+    pub(crate) unreachable_max: Option<Duration>,
+    pub(crate) key_loss: KeyLoss,
+    pub(crate) calls_max: usize,
+    pub(crate) pushes_max: usize,
+    pub(crate) clock: Clock,
+}
+
+impl Builder {
+    pub(crate) fn new(address: String, server_keys: Arc<[PublicKey]>) -> Self {
+        Self {
+            address,
+            server_keys,
+            dc: 2,
+            transport: Transport::plain(Framing::Abridged),
+            secret: None,
+            storage: Arc::new(MemoryStorage::new()),
+            init: None,
+            session: SessionConfig::default(),
+            link: LinkConfig::client(),
+            drive: DriveConfig::default(),
+            connect_timeout: Duration::from_secs(60),
+            exchange_timeout: Duration::from_secs(60),
+            unreachable_max: None,
+            key_loss: KeyLoss::default(),
+            calls_max: 1000,
+            pushes_max: 1024,
+            clock: Clock::system(),
+        }
+    }
+
+    /// The data centre to ask for: its number, +10000 for a test server, negative for one of
+    /// media (KEY-11). Default: 2.
+    #[must_use]
+    pub fn dc(self, dc: i32) -> Self {
+        Self { dc, ..self }
+    }
+
+    /// How packets travel. Default: abridged framing as it is, which costs least.
+    #[must_use]
+    pub fn transport(self, transport: Transport) -> Self {
+        Self { transport, ..self }
+    }
+
+    /// The secret of the endpoint, which an obfuscated transport mixes in. Default: none.
+    #[must_use]
+    pub fn secret(self, secret: Secret) -> Self {
+        Self { secret: Some(secret), ..self }
+    }
+
+    /// Where the auth key stays between runs. Default: in memory, so that each run makes a key.
+    #[must_use]
+    pub fn storage(self, storage: impl Storage) -> Self {
+        Self { storage: Arc::new(storage), ..self }
+    }
+
+    /// Wraps encoded calls into what introduces the client to the server, for Telegram
+    /// `invokeWithLayer(initConnection(…))`. Default: nothing does.
+    ///
+    /// Calls are wrapped from the start, and after a new key, until one of them succeeds; and
+    /// again when the server asks for it with `CONNECTION_NOT_INITED` or
+    /// `CONNECTION_LAYER_INVALID`.
+    #[must_use]
+    pub fn init(self, wrap: impl Fn(Bytes) -> Bytes + Send + Sync + 'static) -> Self {
+        Self { init: Some(Arc::new(wrap)), ..self }
+    }
+
+    /// Limits and timers of the session.
+    #[must_use]
+    pub fn session_config(self, session: SessionConfig) -> Self {
+        Self { session, ..self }
+    }
+
+    /// Limits of a connection.
+    #[must_use]
+    pub fn link_config(self, link: LinkConfig) -> Self {
+        Self { link, ..self }
+    }
+
+    /// Bounds of what waits for a slow connection.
+    #[must_use]
+    pub fn drive_config(self, drive: DriveConfig) -> Self {
+        Self { drive, ..self }
+    }
+
+    /// Longest wait of [`connect`](Self::connect), all attempts together. Default: 60 s.
+    #[must_use]
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// Longest run of a key exchange; then another begins. Default: 60 s (KEY-33).
+    #[must_use]
+    pub fn exchange_timeout(self, exchange_timeout: Duration) -> Self {
+        Self { exchange_timeout, ..self }
+    }
+
+    /// Time without a server after which calls fail as unreachable, those that wait and, until
+    /// it is back, each new one. Default: none; calls wait for as long as their callers do.
+    #[must_use]
+    pub fn unreachable_max(self, unreachable_max: Duration) -> Self {
+        Self { unreachable_max: Some(unreachable_max), ..self }
+    }
+
+    /// What to do when the server does not know our key any more. Default: make a new one.
+    #[must_use]
+    pub fn key_loss(self, key_loss: KeyLoss) -> Self {
+        Self { key_loss, ..self }
+    }
+
+    /// Calls open at once; further ones wait for their turn. Default: 1000. Each holds its body.
+    #[must_use]
+    pub fn calls_max(self, calls_max: usize) -> Self {
+        Self { calls_max: calls_max.max(1), ..self }
+    }
+
+    /// Pushes that may wait for a receiver that is slow; then the oldest go. Default: 1024.
+    #[must_use]
+    pub fn pushes_max(self, pushes_max: usize) -> Self {
+        Self { pushes_max: pushes_max.clamp(1, 1 << 20), ..self }
+    }
+
+    /// The clock to go by. Default: the system's.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Connects, makes a key unless one is stored, and returns when the server has shown that it
+    /// holds the key. Attempts are repeated until the time is over.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn connect(self) -> Result<RawClient, ConnectError> {
+        if self.server_keys.is_empty() {
+            return Err(ConnectError::NoServerKey);
+        }
+        let rng = entropy::rng()?;
+        let known = self.load().await?;
+        let (commands, commanded) = mpsc::unbounded_channel();
+        let (pushes, _) = broadcast::channel(self.pushes_max);
+        let client = RawClient::new(commands, self.calls_max, pushes.downgrade());
+        let (ready, is_ready) = oneshot::channel();
+        let task = Task::new(self, rng, known, commanded, pushes, ready);
+        tokio::spawn(task.run());
+        // The task answers before it ends, unless the runtime goes down under it.
+        is_ready
+            .await
+            .unwrap_or(Err(ConnectError::Timeout { waited: Duration::ZERO, last: None }))?;
+        Ok(client)
+    }
+
+    /// What is stored of the first server key that has something stored.
+    async fn load(&self) -> Result<Option<(ServerId, KeyRecord)>, StorageError> {
+        for key in &*self.server_keys {
+            let server = ServerId { dc: self.dc, fingerprint: key.fingerprint() };
+            let storage = Arc::clone(&self.storage);
+            let loaded = tokio::task::spawn_blocking(move || storage.load(server)).await;
+            // A storage that panics has told why.
+            if let Some(record) = loaded.unwrap_or_else(|panic| Err(panicked(panic)))? {
+                return Ok(Some((server, record)));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn key_request(&self) -> KeyRequest {
+        KeyRequest { dc: self.dc, expires_in: None, server_keys: Arc::clone(&self.server_keys) }
+    }
+
+    pub(crate) fn client_options(&self) -> ClientOptions {
+        // The header has 16 bits for it; what does not fit is left unsaid.
+        ClientOptions { secret: self.secret.clone(), dc: i16::try_from(self.dc).unwrap_or(0) }
+    }
+}
+
+/// The error in the place of a storage's answer when it panicked instead.
+pub(crate) fn panicked(panic: tokio::task::JoinError) -> StorageError {
+    StorageError::Other(Arc::new(panic))
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("address", &self.address)
+            .field("dc", &self.dc)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,181 @@
+//! What can go wrong, one enum for each decision of the caller.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chappe_net::End;
+use chappe_net::entropy::EntropyError;
+use chappe_proto::handshake::client::HandshakeError;
+use chappe_proto::rpc::RpcError;
+use chappe_proto::session::client::MessageError;
+use chappe_tl::EncodeError;
+
+use crate::client::CALL_MAX_BYTES;
+use crate::storage::StorageError;
+
+/// Why a call has no result.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvokeError {
+    /// The server answered with an error. What to do follows from its code; see
+    /// [`retry_after`](Self::retry_after) for the one that names a time.
+    #[error("the server answered {0}")]
+    Rpc(RpcError),
+    /// The call cannot be written; nothing was sent.
+    #[error("the call cannot be encoded: {0}")]
+    Encode(EncodeError),
+    /// The call is too long for one packet; nothing was sent.
+    #[error(
+        "a call of {len} bytes does not fit a packet, which holds {CALL_MAX_BYTES}; send it in parts"
+    )]
+    TooLong {
+        /// Bytes of the call.
+        len: usize,
+    },
+    /// The answer is not what the schema says. The call was executed.
+    #[error("the answer cannot be read ({0}); the server may speak another version of the schema")]
+    Decode(String),
+    /// The server refused the message, not the call, again and again. The call was not executed.
+    #[error("the server refused the message {attempts} times, last with code {code}")]
+    Refused {
+        /// Code of `bad_msg_notification`.
+        code: i32,
+        /// How often it was sent.
+        attempts: u32,
+    },
+    /// The server was out of reach for longer than the limit set. Whether the call was executed
+    /// is unknown; it may be tried later.
+    #[error("the server is out of reach: {0}")]
+    Unreachable(LinkError),
+    /// The server was reached, and there is no use in trying again as things are.
+    #[error("{0}")]
+    Misconfigured(LinkError),
+    /// The server does not know our key any more, and the client was told not to make another.
+    #[error(
+        "the server has lost or revoked our auth key; connect with a new one and sign in again"
+    )]
+    KeyLost,
+    /// The client was closed before the answer came.
+    #[error("the client is closed")]
+    Closed,
+}
+
+impl InvokeError {
+    /// The wait that the server demands before the same call (420 with a number at its end).
+    ///
+    /// The client does not sleep through it: how long is too long, the caller knows.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let Self::Rpc(RpcError { code: 420, message }) = self else { return None };
+        let (_, seconds) = message.rsplit_once('_')?;
+        seconds.parse().ok().map(Duration::from_secs)
+    }
+}
+
+/// Why a client could not be made.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// It took too long; `last` says what hindered it.
+    #[error("no connection within {waited:?}{}", because(.last))]
+    Timeout {
+        /// The limit set.
+        waited: Duration,
+        /// Why the last attempt failed, if one did.
+        last: Option<LinkError>,
+    },
+    /// There is no use in trying again as things are.
+    #[error("{0}")]
+    Misconfigured(LinkError),
+    /// The server does not know the stored key, and the client was told not to make another.
+    #[error(
+        "the server has lost or revoked our auth key; remove it from the storage and sign in again"
+    )]
+    KeyLost,
+    /// The stored key cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The system gives no random bytes.
+    #[error(transparent)]
+    Entropy(#[from] EntropyError),
+    /// No server key was given, so no server could be believed.
+    #[error("no server key is given; without one no server can be trusted")]
+    NoServerKey,
+}
+
+fn because(last: &Option<LinkError>) -> String {
+    last.as_ref().map_or_else(String::new, |last| format!(": {last}"))
+}
+
+/// Why there is no link, or no longer one.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// Nobody answers at the address.
+    #[error("cannot connect to {address}: {error}")]
+    Connect {
+        /// As it was given.
+        address: String,
+        /// What the system said.
+        #[source]
+        error: Arc<io::Error>,
+    },
+    /// The key exchange failed: the server is not who it should be, or somebody is between us.
+    #[error("key exchange: {0}")]
+    Exchange(#[from] HandshakeError),
+    /// The key exchange took too long (KEY-33).
+    #[error("the server did not complete the key exchange within {0:?}")]
+    ExchangeTimeout(Duration),
+    /// The server does not serve the data centre asked for (SEC-60).
+    #[error(
+        "the server does not serve data centre {dc} (transport error 444); check its address and the data centre"
+    )]
+    WrongDc {
+        /// The data centre asked for.
+        dc: i32,
+    },
+    /// A transport error. Nothing proves who sent it.
+    #[error("transport error {code} ({})", meaning(*.code))]
+    Transport {
+        /// As a positive number.
+        code: i32,
+    },
+    /// The server sent what breaks the protocol.
+    #[error("the server broke the protocol: {0}")]
+    Message(#[from] MessageError),
+    /// An unencrypted message outside a key exchange (SEC-45).
+    #[error("the server sent an unencrypted message outside a key exchange")]
+    Unencrypted,
+    /// No pong came in time.
+    #[error("the server does not answer pings")]
+    Silent,
+    /// The server says that the key is dead: 406 AUTH_KEY_DUPLICATED (SVC-28).
+    #[error("the server says that the auth key is used from two places and dead")]
+    KeyDead,
+    /// The new key cannot be kept.
+    #[error("the new key cannot be stored: {0}")]
+    Storage(#[from] StorageError),
+    /// The connection ended.
+    #[error(transparent)]
+    Ended(#[from] Arc<End>),
+}
+
+impl LinkError {
+    /// Whether another attempt with the same settings would end in the same way.
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            Self::WrongDc { .. }
+                | Self::Storage(_)
+                | Self::Exchange(HandshakeError::NoTrustedKey(_))
+        )
+    }
+}
+
+fn meaning(code: i32) -> &'static str {
+    match code {
+        404 => "the server does not know the key or the exchange",
+        429 => "too many connections; the next attempt waits",
+        _ => "unknown to us",
+    }
+}

@@ -1,0 +1,44 @@
+//! MTProto client: calls of any schema, over links that come and go.
+//!
+//! ```no_run
+//! # async fn run(key: chappe_crypto::rsa::PublicKey) -> Result<(), Box<dyn std::error::Error>> {
+//! use chappe_client::{FileStorage, RawClient};
+//!
+//! let client = RawClient::builder("127.0.0.1:4430", [key])
+//!     .storage(FileStorage::open("me.session")?)
+//!     .connect()
+//!     .await?;
+//! # let call = bytes::Bytes::new();
+//! let answer = client.invoke_raw(call).await?;
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`builder`] | how a client connects, with every setting |
+//! | [`client`] | [`RawClient`]: calls, pushes, the end |
+//! | [`error`] | what can go wrong, by what the caller can do about it |
+//! | [`storage`] | where keys stay between runs |
+//!
+//! One task holds the connection and the session; a [`RawClient`] only talks to it. The task
+//! connects again whenever it must, keeps unanswered calls over that, and corrects clock and salt
+//! by what the server says.
+
+mod backoff;
+pub mod builder;
+mod calls;
+pub mod client;
+pub mod error;
+mod exchange;
+mod keeper;
+mod push;
+pub mod storage;
+mod task;
+
+pub use builder::{Builder, KeyLoss};
+pub use client::RawClient;
+pub use error::{ConnectError, InvokeError, LinkError};
+pub use push::{Push, Pushes};
+pub use storage::{FileStorage, KeyRecord, MemoryStorage, ServerId, Storage, StorageError};

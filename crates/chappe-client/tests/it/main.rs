@@ -1,0 +1,11 @@
+//! Tests of the client against a small server that misbehaves on demand.
+
+// A test fails by panicking, its helpers as well.
+#![allow(clippy::unwrap_used)]
+
+mod calls;
+mod exchange;
+mod keys;
+mod links;
+mod server;
+mod storage;

@@ -1,0 +1,527 @@
+//! A server in a few lines, honest unless its hooks say otherwise.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use chappe_client::{Builder, RawClient};
+use chappe_crypto::dh::{Exponent, Group};
+use chappe_crypto::msg_key::AesKeys;
+use chappe_crypto::rsa::{PrivateKey, PublicKey, Scheme};
+use chappe_crypto::{AuthKey, AuthKeyId, Rng, exchange};
+use chappe_net::Clock;
+use chappe_proto::envelope::encrypted::{Header, Message};
+use chappe_proto::link::{Link, LinkConfig, LinkEvent};
+use chappe_proto::rpc::RpcError;
+use chappe_proto::schema::{ctors, functions, types};
+use chappe_proto::session::salts::{FirstSalt, ServerSalts};
+use chappe_proto::session::server::{ServerEvent, ServerSession, SessionConfig};
+use chappe_proto::transport::{Detect, DetectConfig};
+use chappe_proto::{LinkId, MsgId, SessionId};
+use chappe_tl::{Decode, Encode, Function, Reader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The server's identity in all tests: making one takes seconds.
+pub(crate) static IDENTITY: LazyLock<PrivateKey> =
+    LazyLock::new(|| PrivateKey::generate(&mut Rng::from_seed([7; 32])));
+
+/// The puzzle of every exchange, and its answer.
+const PQ: u64 = P as u64 * Q as u64;
+const P: u32 = 1_008_949_199;
+const Q: u32 = 1_455_403_679;
+
+/// A running server; it ends with the test's runtime.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+/// What a test looks at and changes while the server runs.
+pub(crate) struct State {
+    pub(crate) hooks: Hooks,
+    pub(crate) seen: Vec<Seen>,
+    /// To be sent on the link heard from last.
+    pub(crate) inject: Vec<Inject>,
+    pub(crate) keys: HashMap<AuthKeyId, (Arc<AuthKey>, FirstSalt)>,
+    pub(crate) sessions: HashMap<SessionId, ServerSession>,
+    /// The secret of the salts; changing it makes every salt wrong.
+    pub(crate) salt_secret: [u8; 32],
+    /// Key and header of the last message heard, and its link.
+    pub(crate) last: Option<(Arc<AuthKey>, Header, u64)>,
+    runs: HashMap<[u8; 16], Run>,
+    rng: Rng,
+    clock: Clock,
+}
+
+/// What a client did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Connected(u64),
+    ReqPq { link: u64, nonce: [u8; 16] },
+    ReqDh { dc: i32 },
+    SetDh { retry_id: i64, expected: i64 },
+    Message { link: u64, key: AuthKeyId, session: SessionId, salt: i64, body: Bytes },
+    Call(Bytes),
+    Closed(u64),
+}
+
+/// How the server leaves the path of virtue.
+pub(crate) struct Hooks {
+    pub(crate) accept: Hook<u64, Accept>,
+    pub(crate) res_pq: Hook<types::ResPq>,
+    pub(crate) inner: Hook<types::ServerDhInnerData>,
+    pub(crate) sealed: Hook<Vec<u8>>,
+    pub(crate) dh_ok: Hook<ctors::ServerDhParamsOk>,
+    /// By attempt, from 0.
+    pub(crate) dh_gen: Hook<u32, Gen>,
+    pub(crate) dh_gen_nonces: Hook<([u8; 16], [u8; 16])>,
+    /// Instead of `server_DH_params_ok`.
+    pub(crate) dh_fail: Hook<u32, Option<bool>>,
+    pub(crate) call: Hook<Bytes, Reply>,
+    /// Bytes after every object of the exchange.
+    pub(crate) tail: usize,
+}
+
+pub(crate) type Hook<T, R = ()> = Box<dyn FnMut(&mut T) -> R + Send>;
+
+/// What becomes of a connection.
+pub(crate) enum Accept {
+    Serve,
+    /// Closed at once.
+    Close,
+    /// The first packet draws this transport error.
+    Error(i32),
+    /// Heard, never answered.
+    Silent,
+    /// Closed when something comes, without an answer.
+    CutWhenAsked,
+}
+
+/// The answer to `set_client_DH_params`: its kind, and which hash stands in it.
+pub(crate) enum Gen {
+    Ok(u8),
+    Retry(u8),
+    Fail(u8),
+    Other,
+}
+
+/// What becomes of a call.
+pub(crate) enum Reply {
+    Result(Bytes),
+    Error(RpcError),
+    Nothing,
+    /// The link is closed, then the answer given.
+    Cut(Bytes),
+}
+
+/// Something to send besides.
+pub(crate) enum Inject {
+    /// An encrypted message; the header of an honest one is changed first.
+    Message(Box<dyn FnOnce(&mut Header) + Send>, Bytes),
+    Plain(Bytes),
+    Error(i32),
+    /// An encrypted packet that does not open.
+    Garbage,
+    Cut,
+    Push(Bytes),
+}
+
+struct Run {
+    server_nonce: [u8; 16],
+    new_nonce: [u8; 32],
+    keys: Option<AesKeys>,
+    exponent: Option<Exponent>,
+    group: Group,
+    attempts: u32,
+    retry_id: i64,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            accept: Box::new(|_| Accept::Serve),
+            res_pq: Box::new(|_| ()),
+            inner: Box::new(|_| ()),
+            sealed: Box::new(|_| ()),
+            dh_ok: Box::new(|_| ()),
+            dh_gen: Box::new(|_| Gen::Ok(1)),
+            dh_gen_nonces: Box::new(|_| ()),
+            dh_fail: Box::new(|_| None),
+            call: Box::new(|call| Reply::Result(call.clone())),
+            tail: 0,
+        }
+    }
+}
+
+impl Server {
+    pub(crate) async fn start(hooks: Hooks) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State {
+            hooks,
+            seen: Vec::new(),
+            inject: Vec::new(),
+            keys: HashMap::new(),
+            sessions: HashMap::new(),
+            salt_secret: [1; 32],
+            last: None,
+            runs: HashMap::new(),
+            rng: chappe_net::entropy::rng().unwrap(),
+            clock: Clock::system(),
+        }));
+        let server = Self { address, state: Arc::clone(&state) };
+        tokio::spawn(async move {
+            for id in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(Arc::clone(&state), stream, id));
+            }
+        });
+        server
+    }
+
+    pub(crate) fn public_key() -> PublicKey {
+        IDENTITY.public().clone()
+    }
+
+    /// Settings of a client of this server.
+    pub(crate) fn client(&self) -> Builder {
+        RawClient::builder(self.address, [Self::public_key()])
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.state().seen.clone()
+    }
+
+    pub(crate) fn links(&self) -> usize {
+        self.count(|seen| matches!(seen, Seen::Connected(_)))
+    }
+
+    pub(crate) fn count(&self, what: impl Fn(&Seen) -> bool) -> usize {
+        self.state().seen.iter().filter(|seen| what(seen)).count()
+    }
+
+    pub(crate) fn inject(&self, what: Inject) {
+        self.state().inject.push(what);
+    }
+
+    /// Waits until the server has seen something.
+    pub(crate) async fn until(&self, what: impl Fn(&State) -> bool) {
+        let wait = async {
+            while !what(&self.state()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait)
+            .await
+            .expect("the server waits in vain");
+    }
+}
+
+async fn serve(state: Arc<Mutex<State>>, mut stream: TcpStream, id: u64) {
+    let (mut accept, mut link, clock) = {
+        let mut state = state.lock().unwrap();
+        state.seen.push(Seen::Connected(id));
+        let accept = (state.hooks.accept)(&mut { id });
+        let detect = Arc::new(Detect::new(DetectConfig::default()));
+        let rng = state.rng.fork();
+        let link = Link::server(state.clock.now(), LinkConfig::server(), detect, rng);
+        (accept, link, state.clock)
+    };
+    let mut input = BytesMut::new();
+    let mut is_over = matches!(accept, Accept::Close);
+    while !is_over {
+        let mut out = BytesMut::new();
+        {
+            let mut state = state.lock().unwrap();
+            while let Some(event) = link.poll_event() {
+                if let Accept::Silent = accept {
+                    if let LinkEvent::KeyWanted(key) = event {
+                        link.provide_key(clock.now(), key, None);
+                    }
+                    continue;
+                }
+                if let Accept::Error(code) = accept {
+                    link.fail(clock.now(), code);
+                    accept = Accept::Silent;
+                    continue;
+                }
+                is_over |= state.handle(&mut link, id, event);
+                is_over |= matches!(accept, Accept::CutWhenAsked);
+                link.handle_bytes(clock.now(), &mut input);
+            }
+            if !matches!(accept, Accept::Silent) {
+                is_over |= state.speak(&mut link, id);
+            }
+            link.poll_transmit(&mut out).unwrap();
+        }
+        if is_over && matches!(accept, Accept::CutWhenAsked) {
+            break;
+        }
+        if stream.write_all(&out).await.is_err() || is_over {
+            break;
+        }
+        tokio::select! {
+            read = stream.read_buf(&mut input) => match read {
+                Ok(1..) => link.handle_bytes(clock.now(), &mut input),
+                _ => break,
+            },
+            () = tokio::time::sleep(Duration::from_millis(10)) => {}
+        }
+    }
+    let mut state = state.lock().unwrap();
+    state.seen.push(Seen::Closed(id));
+    for session in state.sessions.values_mut() {
+        session.handle_link_closed(LinkId(id));
+    }
+}
+
+impl State {
+    /// Whether the connection is over.
+    fn handle(&mut self, link: &mut Link, id: u64, event: LinkEvent) -> bool {
+        let now = self.clock.now();
+        match event {
+            LinkEvent::Plain(message) => {
+                if let Some(reply) = self.exchange(id, &message.body) {
+                    let tail: Vec<u8> = vec![0xaa; self.hooks.tail];
+                    link.send_plain(now.unix, &[&reply[..], &tail].concat());
+                } else {
+                    link.fail(now, 404);
+                }
+                false
+            }
+            LinkEvent::KeyWanted(key) => {
+                let known = self.keys.get(&key).map(|(key, _)| Arc::clone(key));
+                link.provide_key(now, key, known);
+                false
+            }
+            LinkEvent::Message(key_id, opened) => {
+                let Message { header, body } = opened.message;
+                // The test has taken the key away while the link was open.
+                let Some((key, first)) = self.keys.get(&key_id).cloned() else { return true };
+                self.seen.push(Seen::Message {
+                    link: id,
+                    key: key_id,
+                    session: header.session_id,
+                    salt: header.salt,
+                    body: body.clone(),
+                });
+                self.last = Some((key, header, id));
+                let salts = ServerSalts::new(&self.salt_secret, key_id, first);
+                let rng = &mut self.rng;
+                let session = self.sessions.entry(header.session_id).or_insert_with(|| {
+                    ServerSession::new(
+                        header.session_id,
+                        salts,
+                        SessionConfig::default(),
+                        rng.fork(),
+                    )
+                });
+                session.handle_message(now, LinkId(id), Message { header, body });
+                false
+            }
+            LinkEvent::Closed(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Answers calls, says what is to be said. Whether the connection is over.
+    fn speak(&mut self, link: &mut Link, id: u64) -> bool {
+        let now = self.clock.now();
+        let mut is_over = false;
+        let Some((key, header, last_link)) = self.last.clone() else { return false };
+        if last_link != id {
+            return false;
+        }
+        let hooks = &mut self.hooks;
+        let seen = &mut self.seen;
+        for session in self.sessions.values_mut() {
+            while let Some(event) = session.poll_event() {
+                let ServerEvent::Call(incoming) = event else { continue };
+                seen.push(Seen::Call(incoming.call.query.clone()));
+                let reply = (hooks.call)(&mut incoming.call.query.clone());
+                let result = match reply {
+                    Reply::Nothing => continue,
+                    Reply::Result(result) => Ok(result),
+                    Reply::Error(error) => Err(error),
+                    Reply::Cut(result) => {
+                        is_over = true;
+                        session.handle_link_closed(LinkId(id));
+                        Ok(result)
+                    }
+                };
+                session.answer(now, incoming.msg_id, result);
+            }
+        }
+        for inject in std::mem::take(&mut self.inject) {
+            match inject {
+                Inject::Message(change, body) => {
+                    let next = (now.unix.as_secs() as i64) << 32;
+                    let low = i64::from(self.rng.u32() & !3) | 3;
+                    let mut header = Header { msg_id: MsgId(next | low), seq_no: 1, ..header };
+                    change(&mut header);
+                    link.send(Arc::clone(&key), Message { header, body });
+                }
+                Inject::Plain(body) => link.send_plain(now.unix, &body),
+                Inject::Error(code) => link.fail(now, code),
+                Inject::Garbage => {
+                    let mut bytes = *key.full().unwrap();
+                    // The id stays, the key does not: only the stored part is changed.
+                    bytes[100] ^= 1;
+                    let stored = bytes.first_chunk().unwrap();
+                    let other = AuthKey::from_stored(key.id(), key.aux_hash(), stored);
+                    let header = Header { msg_id: MsgId(header.msg_id.0 + 1), ..header };
+                    link.send(
+                        Arc::new(other),
+                        Message { header, body: Bytes::from_static(&[0; 4]) },
+                    );
+                }
+                Inject::Cut => is_over = true,
+                Inject::Push(body) => {
+                    if let Some(session) = self.sessions.get_mut(&header.session_id) {
+                        session.push(now, body);
+                    }
+                }
+            }
+        }
+        for session in self.sessions.values_mut() {
+            while let Some((to, message)) = session.poll_transmit(now) {
+                if to == LinkId(id) && !is_over {
+                    link.send(Arc::clone(&key), message);
+                }
+            }
+        }
+        is_over
+    }
+
+    /// One step of the key exchange; `None` is answered by -404.
+    fn exchange(&mut self, link: u64, body: &Bytes) -> Option<Bytes> {
+        if let Some(request) = read::<functions::ReqPqMulti>(body) {
+            let nonce = request.nonce;
+            self.seen.push(Seen::ReqPq { link, nonce });
+            let fresh: [u8; 16] = self.rng.bytes();
+            let run = self.runs.entry(nonce).or_insert(Run {
+                server_nonce: fresh,
+                new_nonce: [0; 32],
+                keys: None,
+                exponent: None,
+                group: Group::known(),
+                attempts: 0,
+                retry_id: 0,
+            });
+            let mut answer = types::ResPq {
+                nonce,
+                server_nonce: run.server_nonce,
+                pq: PQ.to_be_bytes().to_vec().into(),
+                server_public_key_fingerprints: vec![1, IDENTITY.public().fingerprint()],
+            };
+            (self.hooks.res_pq)(&mut answer);
+            return Some(encoded(&answer));
+        }
+        if let Some(request) = read::<functions::ReqDhParams>(body) {
+            let run = self.runs.get_mut(&request.nonce)?;
+            let plain = IDENTITY.decrypt(&request.encrypted_data, &mut self.rng).ok()?;
+            let inner = front::<ctors::PQInnerDataDc>(&Bytes::copy_from_slice(&plain.data))?;
+            let is_honest = plain.scheme == Scheme::Padded
+                && (inner.nonce, inner.server_nonce) == (request.nonce, run.server_nonce)
+                && (&inner.p, &inner.q) == (&request.p, &request.q)
+                && *inner.pq == PQ.to_be_bytes()
+                && *inner.p == P.to_be_bytes()
+                && *inner.q == Q.to_be_bytes()
+                && inner.new_nonce != run.new_nonce;
+            if !is_honest {
+                return None;
+            }
+            self.seen.push(Seen::ReqDh { dc: inner.dc });
+            run.new_nonce = inner.new_nonce;
+            if let Some(is_genuine) = (self.hooks.dh_fail)(&mut 0) {
+                let mut new_nonce_hash = exchange::new_nonce_hash(&run.new_nonce);
+                new_nonce_hash[0] ^= u8::from(!is_genuine);
+                let (nonce, server_nonce) = (request.nonce, run.server_nonce);
+                let fail = ctors::ServerDhParamsFail { nonce, server_nonce, new_nonce_hash };
+                return Some(encoded(&fail));
+            }
+            let (exponent, g_a) = run.group.key_pair(&mut self.rng);
+            let keys = exchange::tmp_aes(&run.new_nonce, &run.server_nonce);
+            let mut inner = types::ServerDhInnerData {
+                nonce: request.nonce,
+                server_nonce: run.server_nonce,
+                g: 3,
+                dh_prime: run.group.prime().to_vec().into(),
+                g_a: g_a.to_vec().into(),
+                server_time: self.clock.now().unix.as_secs() as i32,
+            };
+            (self.hooks.inner)(&mut inner);
+            let mut sealed = exchange::seal_inner(&encoded(&inner), &keys, &mut self.rng);
+            (self.hooks.sealed)(&mut sealed);
+            run.keys = Some(keys);
+            run.exponent = Some(exponent);
+            let mut answer = ctors::ServerDhParamsOk {
+                nonce: request.nonce,
+                server_nonce: run.server_nonce,
+                encrypted_answer: sealed.into(),
+            };
+            (self.hooks.dh_ok)(&mut answer);
+            return Some(encoded(&answer));
+        }
+        let request = read::<functions::SetClientDhParams>(body)?;
+        let run = self.runs.get_mut(&request.nonce)?;
+        let mut sealed = request.encrypted_data.to_vec();
+        let opened = exchange::open_inner(&mut sealed, run.keys.as_ref()?).ok()?;
+        let inner = front::<types::ClientDhInnerData>(&Bytes::copy_from_slice(opened.unchecked()))?;
+        opened.check(encoded(&inner).len())?;
+        let (retry_id, expected) = (inner.retry_id, run.retry_id);
+        self.seen.push(Seen::SetDh { retry_id, expected });
+        let key = run.group.shared(run.exponent.as_ref()?, &inner.g_b).ok()?;
+        let aux = key.aux_hash();
+        let kind = (self.hooks.dh_gen)(&mut { run.attempts });
+        run.attempts += 1;
+        run.retry_id = i64::from_le_bytes(aux);
+        let hash = |number| match number {
+            1 => exchange::new_nonce_hash1(&run.new_nonce, &aux),
+            2 => exchange::new_nonce_hash2(&run.new_nonce, &aux),
+            3 => exchange::new_nonce_hash3(&run.new_nonce, &aux),
+            _ => [0; 16],
+        };
+        let mut nonces = (request.nonce, run.server_nonce);
+        (self.hooks.dh_gen_nonces)(&mut nonces);
+        let (nonce, server_nonce) = nonces;
+        Some(match kind {
+            Gen::Ok(number) => {
+                let value = exchange::first_salt(&run.new_nonce, &run.server_nonce);
+                let created = self.clock.now().unix_seconds();
+                self.keys.insert(key.id(), (Arc::new(key), FirstSalt { value, created }));
+                let new_nonce_hash1 = hash(number);
+                encoded(&ctors::DhGenOk { nonce, server_nonce, new_nonce_hash1 })
+            }
+            Gen::Retry(number) => {
+                let new_nonce_hash2 = hash(number);
+                encoded(&ctors::DhGenRetry { nonce, server_nonce, new_nonce_hash2 })
+            }
+            Gen::Fail(number) => {
+                let new_nonce_hash3 = hash(number);
+                encoded(&ctors::DhGenFail { nonce, server_nonce, new_nonce_hash3 })
+            }
+            Gen::Other => encoded(&types::Pong { msg_id: 1, ping_id: 1 }),
+        })
+    }
+}
+
+pub(crate) fn encoded<T: Encode>(value: &T) -> Bytes {
+    chappe_tl::to_bytes(value).unwrap()
+}
+
+fn read<T: Function>(body: &Bytes) -> Option<T> {
+    front(body)
+}
+
+/// The object at the front of some bytes.
+pub(crate) fn front<T: Decode>(body: &Bytes) -> Option<T> {
+    T::decode(&mut Reader::new(body.clone())).ok()
+}
