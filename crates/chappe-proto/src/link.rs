@@ -399,12 +399,7 @@ impl Link {
         }
     }
 
-    fn handle_frame(
-        &mut self,
-        now: Now,
-        frame: Frame,
-        batch: &mut Vec<(AuthKeyId, BytesMut)>,
-    ) {
+    fn handle_frame(&mut self, now: Now, frame: Frame, batch: &mut Vec<(AuthKeyId, BytesMut)>) {
         let packet = match frame {
             Frame::Packet { bytes, .. } => bytes,
             Frame::QuickAck(token) => return self.events.push_back(LinkEvent::QuickAck(token)),

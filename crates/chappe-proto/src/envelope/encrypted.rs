@@ -93,11 +93,7 @@ pub fn direction_from(side: Side) -> Direction {
 }
 
 /// Seals `messages` of one link, each into a packet of its own, in their order.
-pub fn seal(
-    messages: &[(&AuthKey, &Message)],
-    from: Side,
-    rng: &mut Rng,
-) -> Vec<BytesMut> {
+pub fn seal(messages: &[(&AuthKey, &Message)], from: Side, rng: &mut Rng) -> Vec<BytesMut> {
     let mut packets: Vec<BytesMut> =
         messages.iter().map(|(_, message)| lay_out(message, rng)).collect();
     let mut jobs: Vec<SealJob<'_>> = packets
@@ -113,11 +109,7 @@ pub fn seal(
 ///
 /// A length that cannot be is reported only when `msg_key` held, and by the same error path, so
 /// that nothing tells the two apart from outside (SEC-22).
-pub fn open(
-    key: &AuthKey,
-    packets: Vec<BytesMut>,
-    from: Side,
-) -> Vec<Result<Opened, PacketError>> {
+pub fn open(key: &AuthKey, packets: Vec<BytesMut>, from: Side) -> Vec<Result<Opened, PacketError>> {
     let mut packets = packets;
     let mut jobs: Vec<OpenJob<'_>> = packets
         .iter_mut()
@@ -146,8 +138,8 @@ fn has_valid_size(len: usize) -> bool {
 fn lay_out(message: &Message, rng: &mut Rng) -> BytesMut {
     let Header { salt, session_id, msg_id, seq_no } = message.header;
     let unpadded = INTERNAL_HEADER + message.body.len();
-    let encrypted =
-        (unpadded + PADDING_MIN).next_multiple_of(16) + 16 * rng.below(EXTRA_BLOCKS_MAX + 1) as usize;
+    let encrypted = (unpadded + PADDING_MIN).next_multiple_of(16)
+        + 16 * rng.below(EXTRA_BLOCKS_MAX + 1) as usize;
     let mut packet = BytesMut::with_capacity(EXTERNAL_HEADER + encrypted);
     packet.put_bytes(0, EXTERNAL_HEADER);
     packet.put_i64_le(salt);

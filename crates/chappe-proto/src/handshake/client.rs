@@ -291,8 +291,8 @@ impl AwaitDhGen {
             let (next, body) = next.offer(retry_id, rng)?;
             return Ok(DhGen::Again(Box::new(next), body));
         }
-        let (fail, _) = read_front::<ctors::DhGenFail>(body)
-            .ok_or(HandshakeError::Unexpected("dh_gen_ok"))?;
+        let (fail, _) =
+            read_front::<ctors::DhGenFail>(body).ok_or(HandshakeError::Unexpected("dh_gen_ok"))?;
         self.nonces.check(fail.nonce, fail.server_nonce)?;
         prove(&exchange::new_nonce_hash3(new_nonce, &aux), &fail.new_nonce_hash3)?;
         Err(HandshakeError::GaveUp)

@@ -25,8 +25,8 @@ use crate::now::Now;
 use crate::schema::{functions, types};
 
 mod work;
-pub use work::{Done, Work};
 use work::{Agreement, DhDone, DhWork, RsaWork};
+pub use work::{Done, Work};
 
 /// What a server accepts in an exchange, and how much of it at once.
 #[derive(Clone, Debug)]
@@ -292,8 +292,7 @@ impl Exchanges {
         }
         let server_nonce = self.rng.bytes();
         let (p, q) = pq::generate(&mut self.rng);
-        let fingerprints =
-            self.identities.iter().map(|key| key.public().fingerprint()).collect();
+        let fingerprints = self.identities.iter().map(|key| key.public().fingerprint()).collect();
         let offer = Bytes::from(boxed(&types::ResPq {
             nonce,
             server_nonce,
@@ -335,8 +334,8 @@ impl Exchanges {
         let identity = identities
             .iter()
             .position(|key| key.public().fingerprint() == request.public_key_fingerprint);
-        let are_ours = number(&request.p) == Some(u64::from(p))
-            && number(&request.q) == Some(u64::from(q));
+        let are_ours =
+            number(&request.p) == Some(u64::from(p)) && number(&request.q) == Some(u64::from(q));
         let (Some(identity), true) = (identity, are_ours) else {
             return self.fail(ticket, origin.link, NOT_FOUND);
         };

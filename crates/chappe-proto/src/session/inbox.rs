@@ -136,11 +136,6 @@ impl Inbox {
             _ => 3,
         }
     }
-
-    /// Every id in the window, lowest first.
-    pub fn ids(&self) -> impl Iterator<Item = MsgId> {
-        self.heard.keys().copied()
-    }
 }
 
 /// The two ways a sequence number can contradict its neighbours.

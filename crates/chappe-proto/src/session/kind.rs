@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use chappe_tl::Constructor;
 
+use crate::rpc;
 use crate::schema::{ctors, functions, types};
 use crate::session::container;
 
@@ -77,4 +78,24 @@ pub fn is_service(id: u32) -> bool {
             | functions::ReqDhParams::ID
             | functions::SetClientDhParams::ID
     )
+}
+
+/// Whether a server never packs this constructor: its service messages and packed ones (TL-29).
+pub fn is_never_packed(id: u32) -> bool {
+    is_service(id)
+        || matches!(
+            id,
+            rpc::RESULT
+                | rpc::GZIP_PACKED
+                | ctors::BadMsgNotification::ID
+                | ctors::BadServerSalt::ID
+                | types::NewSession::ID
+                | types::Pong::ID
+                | types::FutureSalts::ID
+                | ctors::DestroySessionOk::ID
+                | ctors::DestroySessionNone::ID
+                | ctors::DestroyAuthKeyOk::ID
+                | ctors::DestroyAuthKeyNone::ID
+                | ctors::DestroyAuthKeyFail::ID
+        )
 }

@@ -3,6 +3,9 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod pair;
+mod raw;
+mod session_pair;
 mod transport_control;
 mod transport_detect;
 mod transport_ends;

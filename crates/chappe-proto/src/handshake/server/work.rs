@@ -37,9 +37,7 @@ impl Work {
     /// Computes. `server_time` is the Unix second to state in the answer (KEY-16).
     pub fn run(self, server_time: i64) -> Done {
         match self {
-            Self::Rsa(work) => {
-                Done::Rsa { ticket: work.ticket, outcome: work.run(server_time) }
-            }
+            Self::Rsa(work) => Done::Rsa { ticket: work.ticket, outcome: work.run(server_time) },
             Self::Dh(work) => Done::Dh { ticket: work.ticket, outcome: work.run() },
         }
     }
@@ -210,9 +208,21 @@ impl Agreement {
         let new_nonce = &self.new_nonce;
         let (nonce, server_nonce) = (self.nonce, self.server_nonce);
         Bytes::from(match kind {
-            1 => boxed(&ctors::DhGenOk { nonce, server_nonce, new_nonce_hash1: exchange::new_nonce_hash1(new_nonce, aux_hash) }),
-            2 => boxed(&ctors::DhGenRetry { nonce, server_nonce, new_nonce_hash2: exchange::new_nonce_hash2(new_nonce, aux_hash) }),
-            _ => boxed(&ctors::DhGenFail { nonce, server_nonce, new_nonce_hash3: exchange::new_nonce_hash3(new_nonce, aux_hash) }),
+            1 => boxed(&ctors::DhGenOk {
+                nonce,
+                server_nonce,
+                new_nonce_hash1: exchange::new_nonce_hash1(new_nonce, aux_hash),
+            }),
+            2 => boxed(&ctors::DhGenRetry {
+                nonce,
+                server_nonce,
+                new_nonce_hash2: exchange::new_nonce_hash2(new_nonce, aux_hash),
+            }),
+            _ => boxed(&ctors::DhGenFail {
+                nonce,
+                server_nonce,
+                new_nonce_hash3: exchange::new_nonce_hash3(new_nonce, aux_hash),
+            }),
         })
     }
 
