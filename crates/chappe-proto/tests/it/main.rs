@@ -3,9 +3,12 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod container;
 mod pair;
 mod raw;
+mod service;
 mod session_pair;
+mod session_server;
 mod transport_control;
 mod transport_detect;
 mod transport_ends;
