@@ -4,11 +4,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod container;
+mod inbox;
 mod pair;
 mod raw;
+mod rpc;
+mod salts;
 mod service;
 mod session_pair;
 mod session_server;
+mod time;
 mod transport_control;
 mod transport_detect;
 mod transport_ends;

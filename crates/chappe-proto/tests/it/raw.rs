@@ -255,6 +255,8 @@ pub fn ping(ping_id: i64) -> Bytes {
 pub struct RawClient {
     pub session: ClientSession,
     pub now: Now,
+    /// Salt of the server's messages, which says nothing to the client.
+    pub salt: i64,
     last: i64,
     content: i32,
     events: Vec<ClientEvent>,
@@ -271,7 +273,7 @@ impl RawClient {
         let clock = ServerClock::guess(now, 0);
         let mut session = ClientSession::new(config, 1, clock, Rng::from_seed([1; 32]));
         session.handle_link_opened(now);
-        Self { session, now, last: 0, content: 0, events: Vec::new() }
+        Self { session, now, salt: 1, last: 0, content: 0, events: Vec::new() }
     }
 
     /// A client that has its salts and knows the time.
@@ -344,7 +346,7 @@ impl RawClient {
         seq_no: i32,
         body: Bytes,
     ) -> Result<(), MessageError> {
-        let header = Header { salt: 1, session_id, msg_id, seq_no };
+        let header = Header { salt: self.salt, session_id, msg_id, seq_no };
         self.session.handle_message(self.now, Message { header, body })
     }
 
