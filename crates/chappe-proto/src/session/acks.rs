@@ -1,5 +1,6 @@
 //! Acknowledgements owed to the peer: gathered, and sent with whatever leaves next.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ pub const IDS_MAX: usize = 8192;
 impl Acks {
     /// Notes that `id` is to be acknowledged by `due` (monotonic), unless it is noted already.
     pub fn owe(&mut self, id: MsgId, due: Duration) {
-        if !self.owed.contains_key(&id) {
-            self.owed.insert(id, due);
+        if let Entry::Vacant(entry) = self.owed.entry(id) {
+            entry.insert(due);
             self.by_due.insert((due, id));
         }
     }

@@ -121,7 +121,7 @@ fn container_id_used_twice_is_refused() {
     let mut raw = RawServer::greeted();
     let inner = raw.inner(true, query(1));
     let id = raw.container(std::slice::from_ref(&inner));
-    raw.send(id, 2, container::pack(&[inner.clone()]));
+    raw.send(id, 2, container::pack(std::slice::from_ref(&inner)));
     assert_eq!(raw.refusals(), [(id, 2, 19)]);
     let ping_id = raw.service(ping(1));
     raw.send(ping_id, 2, container::pack(&[]));

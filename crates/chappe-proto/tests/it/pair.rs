@@ -16,41 +16,41 @@ use chappe_tl::Raw;
 use crate::raw::{answer_to, salts};
 
 /// Seconds since 1970 at which every pair begins, by the server's clock.
-pub const EPOCH: i64 = 1_800_000_000;
+pub(crate) const EPOCH: i64 = 1_800_000_000;
 
 /// Two sessions and whatever is between them.
-pub struct Pair {
-    pub client: ClientSession,
-    pub server: ServerSession,
+pub(crate) struct Pair {
+    pub(crate) client: ClientSession,
+    pub(crate) server: ServerSession,
     /// Time that both ends have seen pass.
-    pub mono: Duration,
+    pub(crate) mono: Duration,
     /// The client's wall clock minus the server's, in seconds.
-    pub client_ahead: i64,
+    pub(crate) client_ahead: i64,
     /// Seconds that passed for the server alone: the client's machine slept.
-    pub client_late: u64,
-    pub link: Option<LinkId>,
+    pub(crate) client_late: u64,
+    pub(crate) link: Option<LinkId>,
     links: u64,
-    pub to_server: VecDeque<Message>,
-    pub to_client: VecDeque<Message>,
+    pub(crate) to_server: VecDeque<Message>,
+    pub(crate) to_client: VecDeque<Message>,
     /// How often the server ran each query.
-    pub runs: BTreeMap<Bytes, usize>,
-    pub answers: BTreeMap<CallId, Vec<Result<Raw, CallError>>>,
-    pub client_events: Vec<ClientEvent>,
-    pub server_events: Vec<ServerEvent>,
+    pub(crate) runs: BTreeMap<Bytes, usize>,
+    pub(crate) answers: BTreeMap<CallId, Vec<Result<Raw, CallError>>>,
+    pub(crate) client_events: Vec<ClientEvent>,
+    pub(crate) server_events: Vec<ServerEvent>,
     /// Calls that the server holds, when it does not answer by itself.
-    pub running: Vec<IncomingCall>,
-    pub answers_itself: bool,
+    pub(crate) running: Vec<IncomingCall>,
+    pub(crate) answers_itself: bool,
     /// Everything that reached the server, for replays.
-    pub heard: Vec<Message>,
+    pub(crate) heard: Vec<Message>,
 }
 
 impl Pair {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(0, client::SessionConfig::default(), server::SessionConfig::default())
     }
 
     /// A pair whose client's clock is `client_ahead` seconds ahead of the server's.
-    pub fn with(
+    pub(crate) fn with(
         client_ahead: i64,
         client: client::SessionConfig,
         server: server::SessionConfig,
@@ -81,7 +81,7 @@ impl Pair {
     }
 
     /// A pair with a link, over which one call has been answered.
-    pub fn connected() -> Self {
+    pub(crate) fn connected() -> Self {
         let mut pair = Self::new();
         pair.reconnect();
         let call = pair.client.call(crate::raw::query(0));
@@ -91,24 +91,24 @@ impl Pair {
         pair
     }
 
-    pub fn client_now(&self) -> Now {
+    pub(crate) fn client_now(&self) -> Now {
         now_at(self.mono - Duration::from_secs(self.client_late), self.client_ahead)
     }
 
-    pub fn server_now(&self) -> Now {
+    pub(crate) fn server_now(&self) -> Now {
         now_at(self.mono, 0)
     }
 
-    pub fn is_answered(&self, call: CallId) -> bool {
+    pub(crate) fn is_answered(&self, call: CallId) -> bool {
         self.answers.contains_key(&call)
     }
 
-    pub fn runs_of(&self, query: &Bytes) -> usize {
+    pub(crate) fn runs_of(&self, query: &Bytes) -> usize {
         self.runs.get(query).copied().unwrap_or(0)
     }
 
     /// Opens a link where there is none.
-    pub fn reconnect(&mut self) {
+    pub(crate) fn reconnect(&mut self) {
         if self.link.is_none() {
             self.links += 1;
             self.link = Some(LinkId(self.links));
@@ -118,7 +118,7 @@ impl Pair {
     }
 
     /// Ends the link for both; what was under way is lost.
-    pub fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         if let Some(link) = self.link {
             self.cut_for_client();
             self.server.handle_link_closed(link);
@@ -126,7 +126,7 @@ impl Pair {
     }
 
     /// Ends the link for the client alone: the server has not noticed.
-    pub fn cut_for_client(&mut self) {
+    pub(crate) fn cut_for_client(&mut self) {
         self.link = None;
         self.to_server.clear();
         self.to_client.clear();
@@ -134,7 +134,7 @@ impl Pair {
     }
 
     /// The server's timers have ended the links that only the client knew to be gone.
-    pub fn notice_dead_links(&mut self) {
+    pub(crate) fn notice_dead_links(&mut self) {
         for link in self.server.links().to_vec() {
             if Some(link) != self.link {
                 self.server.handle_link_closed(link);
@@ -143,14 +143,14 @@ impl Pair {
     }
 
     /// Puts a new session in the server's place, as after a restart.
-    pub fn forget_session(&mut self) {
+    pub(crate) fn forget_session(&mut self) {
         let config = server::SessionConfig::default();
         let id = self.client.id();
         self.server = ServerSession::new(id, salts(), config, Rng::from_seed([3; 32]));
     }
 
     /// Takes from both ends what they want to send and to tell.
-    pub fn collect(&mut self) {
+    pub(crate) fn collect(&mut self) {
         while let Some(event) = self.client.poll_event() {
             match event {
                 ClientEvent::Answer(call, result) => {
@@ -184,26 +184,26 @@ impl Pair {
         }
     }
 
-    pub fn answer(&mut self, call: &IncomingCall) {
+    pub(crate) fn answer(&mut self, call: &IncomingCall) {
         let answer = answer_to(&call.call.query);
         self.server.answer(self.server_now(), call.msg_id, Ok(answer));
     }
 
-    pub fn answer_all(&mut self) {
+    pub(crate) fn answer_all(&mut self) {
         for call in std::mem::take(&mut self.running) {
             self.answer(&call);
         }
     }
 
     /// Hands the server the next message, if there is one.
-    pub fn deliver_to_server(&mut self) -> bool {
+    pub(crate) fn deliver_to_server(&mut self) -> bool {
         let Some(message) = self.to_server.pop_front() else { return false };
         self.hand_to_server(message);
         true
     }
 
     /// Hands the server a message; one of another session founds that session anew.
-    pub fn hand_to_server(&mut self, message: Message) {
+    pub(crate) fn hand_to_server(&mut self, message: Message) {
         let link = self.link.expect("a message travels on a link");
         self.heard.push(message.clone());
         if message.header.session_id == self.server.id() {
@@ -218,21 +218,21 @@ impl Pair {
 
     /// Hands the server a message it has heard, on the link of whoever recorded it. What the
     /// server says there never reaches the client.
-    pub fn replay(&mut self, message: Message) {
+    pub(crate) fn replay(&mut self, message: Message) {
         if message.header.session_id == self.server.id() {
             self.server.handle_message(self.server_now(), LinkId(u64::MAX), message);
             self.collect();
         }
     }
 
-    pub fn deliver_to_client(&mut self) -> bool {
+    pub(crate) fn deliver_to_client(&mut self) -> bool {
         let Some(message) = self.to_client.pop_front() else { return false };
         self.hand_to_client(message);
         true
     }
 
     /// Hands the client a message; one that it takes for an attack ends the link.
-    pub fn hand_to_client(&mut self, message: Message) {
+    pub(crate) fn hand_to_client(&mut self, message: Message) {
         if self.client.handle_message(self.client_now(), message).is_err() {
             self.cut();
         }
@@ -240,13 +240,13 @@ impl Pair {
     }
 
     /// Delivers everything until nobody has anything to say without time passing.
-    pub fn run_to_idle(&mut self) {
+    pub(crate) fn run_to_idle(&mut self) {
         self.collect();
         while self.deliver_to_server() || self.deliver_to_client() {}
     }
 
     /// Lets time pass, with all timers on the way.
-    pub fn run_for(&mut self, span: Duration) {
+    pub(crate) fn run_for(&mut self, span: Duration) {
         let end = self.mono + span;
         self.run_to_idle();
         loop {

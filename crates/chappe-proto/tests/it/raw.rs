@@ -16,33 +16,33 @@ use chappe_tl::{Constructor, Raw, Reader, Writer};
 
 use crate::pair::EPOCH;
 
-pub const LINK: LinkId = LinkId(1);
-pub const SESSION: SessionId = SessionId(77);
+pub(crate) const LINK: LinkId = LinkId(1);
+pub(crate) const SESSION: SessionId = SessionId(77);
 
 /// The salts of every test's key; its first salt was made a day before anything happens.
-pub fn salts() -> ServerSalts {
+pub(crate) fn salts() -> ServerSalts {
     let first = FirstSalt { value: 4711, created: EPOCH - 86_400 };
     ServerSalts::new(&[9; 32], AuthKeyId::from_le_bytes([5; 8]), first)
 }
 
 /// A query of an unknown function, so plainly a call.
-pub fn query(number: u32) -> Bytes {
+pub(crate) fn query(number: u32) -> Bytes {
     words(&[0xaaaa_0001, number])
 }
 
 /// The answer that every test's server gives to a query.
-pub fn answer_to(query: &Bytes) -> Bytes {
+pub(crate) fn answer_to(query: &Bytes) -> Bytes {
     let mut answer = 0xbbbb_0001u32.to_le_bytes().to_vec();
     answer.extend_from_slice(&query[4..]);
     answer.into()
 }
 
-pub fn words(words: &[u32]) -> Bytes {
+pub(crate) fn words(words: &[u32]) -> Bytes {
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 /// A constructor with its id.
-pub fn boxed<T: Constructor>(object: &T) -> Bytes {
+pub(crate) fn boxed<T: Constructor>(object: &T) -> Bytes {
     let mut writer = Writer::new();
     writer.u32(T::ID);
     object.encode_bare(&mut writer);
@@ -50,7 +50,7 @@ pub fn boxed<T: Constructor>(object: &T) -> Bytes {
 }
 
 /// Reads a body as one constructor, if it is that one.
-pub fn read<T: Constructor>(body: &Bytes) -> Option<T> {
+pub(crate) fn read<T: Constructor>(body: &Bytes) -> Option<T> {
     let mut reader = Reader::new(body.clone());
     (reader.u32() == Ok(T::ID)).then_some(())?;
     let object = T::decode_bare(&mut reader).ok()?;
@@ -58,12 +58,12 @@ pub fn read<T: Constructor>(body: &Bytes) -> Option<T> {
     Some(object)
 }
 
-pub fn ack(ids: &[MsgId]) -> Bytes {
+pub(crate) fn ack(ids: &[MsgId]) -> Bytes {
     boxed(&types::MsgsAck { msg_ids: ids.iter().map(|id| id.0).collect() })
 }
 
 /// What a container holds, or the message itself.
-pub fn flatten(message: Message) -> Vec<Inner> {
+pub(crate) fn flatten(message: Message) -> Vec<Inner> {
     let Header { msg_id, seq_no, .. } = message.header;
     match container::unpack(msg_id, &message.body) {
         Ok(inners) if message.body.starts_with(&container::ID.to_le_bytes()) => inners,
@@ -72,26 +72,26 @@ pub fn flatten(message: Message) -> Vec<Inner> {
 }
 
 /// A message of a client at a moment: whole seconds since [`EPOCH`] and a rank among equals.
-pub fn id_at(seconds: i64, rank: i64) -> MsgId {
+pub(crate) fn id_at(seconds: i64, rank: i64) -> MsgId {
     MsgId(((EPOCH + seconds) << 32) + 4 * rank)
 }
 
 /// A server's session, and a client written by hand.
-pub struct RawServer {
-    pub session: ServerSession,
-    pub now: Now,
-    pub salt: i64,
-    pub link: LinkId,
+pub(crate) struct RawServer {
+    pub(crate) session: ServerSession,
+    pub(crate) now: Now,
+    pub(crate) salt: i64,
+    pub(crate) link: LinkId,
     last: i64,
     content: i32,
 }
 
 impl RawServer {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(server::SessionConfig::default())
     }
 
-    pub fn with(config: server::SessionConfig) -> Self {
+    pub(crate) fn with(config: server::SessionConfig) -> Self {
         let session = ServerSession::new(SESSION, salts(), config, Rng::from_seed([2; 32]));
         let unix = Duration::from_secs(EPOCH as u64);
         Self {
@@ -105,96 +105,96 @@ impl RawServer {
     }
 
     /// A session that has greeted its client and been acknowledged.
-    pub fn greeted() -> Self {
+    pub(crate) fn greeted() -> Self {
         let mut raw = Self::new();
         raw.greet();
         raw
     }
 
     /// Sends a ping and acknowledges everything that comes back.
-    pub fn greet(&mut self) {
+    pub(crate) fn greet(&mut self) {
         self.service(ping(1));
         self.acknowledge_all();
     }
 
-    pub fn acknowledge_all(&mut self) {
+    pub(crate) fn acknowledge_all(&mut self) {
         let ids: Vec<MsgId> = self.replies().iter().map(|inner| inner.msg_id).collect();
         self.service(ack(&ids));
     }
 
     /// Lets time pass on both clocks.
-    pub fn wait(&mut self, span: Duration) {
+    pub(crate) fn wait(&mut self, span: Duration) {
         self.now.mono += span;
         self.now.unix += span;
     }
 
     /// The next id of the client.
-    pub fn id(&mut self) -> MsgId {
+    pub(crate) fn id(&mut self) -> MsgId {
         let time = (self.now.unix.as_secs() as i64) << 32;
         self.last = (self.last + 4).max(time + 4);
         MsgId(self.last)
     }
 
     /// The next sequence number of the client.
-    pub fn seq_no(&mut self, is_content: bool) -> i32 {
+    pub(crate) fn seq_no(&mut self, is_content: bool) -> i32 {
         let even = self.content * 2;
         self.content += i32::from(is_content);
         even + i32::from(is_content)
     }
 
-    pub fn inner(&mut self, is_content: bool, body: Bytes) -> Inner {
+    pub(crate) fn inner(&mut self, is_content: bool, body: Bytes) -> Inner {
         Inner { msg_id: self.id(), seq_no: self.seq_no(is_content), body }
     }
 
-    pub fn send(&mut self, msg_id: MsgId, seq_no: i32, body: Bytes) {
+    pub(crate) fn send(&mut self, msg_id: MsgId, seq_no: i32, body: Bytes) {
         let header = Header { salt: self.salt, session_id: SESSION, msg_id, seq_no };
         self.session.handle_message(self.now, self.link, Message { header, body });
     }
 
-    pub fn call(&mut self, body: Bytes) -> MsgId {
+    pub(crate) fn call(&mut self, body: Bytes) -> MsgId {
         let Inner { msg_id, seq_no, body } = self.inner(true, body);
         self.send(msg_id, seq_no, body);
         msg_id
     }
 
-    pub fn service(&mut self, body: Bytes) -> MsgId {
+    pub(crate) fn service(&mut self, body: Bytes) -> MsgId {
         let Inner { msg_id, seq_no, body } = self.inner(false, body);
         self.send(msg_id, seq_no, body);
         msg_id
     }
 
-    pub fn container(&mut self, inners: &[Inner]) -> MsgId {
+    pub(crate) fn container(&mut self, inners: &[Inner]) -> MsgId {
         self.service(container::pack(inners))
     }
 
     /// Everything that the session sends on any link, out of its containers.
-    pub fn replies(&mut self) -> Vec<Inner> {
+    pub(crate) fn replies(&mut self) -> Vec<Inner> {
         self.packets().into_iter().flat_map(|(_, message)| flatten(message)).collect()
     }
 
-    pub fn packets(&mut self) -> Vec<(LinkId, Message)> {
+    pub(crate) fn packets(&mut self) -> Vec<(LinkId, Message)> {
         std::iter::from_fn(|| self.session.poll_transmit(self.now)).collect()
     }
 
     /// The replies that are one constructor.
-    pub fn replied<T: Constructor>(&mut self) -> Vec<T> {
+    pub(crate) fn replied<T: Constructor>(&mut self) -> Vec<T> {
         self.replies().iter().filter_map(|inner| read(&inner.body)).collect()
     }
 
     /// The codes of the refusals sent, with what they refuse.
-    pub fn refusals(&mut self) -> Vec<(MsgId, i32, i32)> {
+    pub(crate) fn refusals(&mut self) -> Vec<(MsgId, i32, i32)> {
         self.replied::<ctors::BadMsgNotification>()
             .into_iter()
             .map(|bad| (MsgId(bad.bad_msg_id), bad.bad_msg_seqno, bad.error_code))
             .collect()
     }
 
-    pub fn events(&mut self) -> Vec<ServerEvent> {
+    pub(crate) fn events(&mut self) -> Vec<ServerEvent> {
         std::iter::from_fn(|| self.session.poll_event()).collect()
     }
 
     /// The calls handed out.
-    pub fn calls(&mut self) -> Vec<IncomingCall> {
+    pub(crate) fn calls(&mut self) -> Vec<IncomingCall> {
         self.events()
             .into_iter()
             .filter_map(|event| match event {
@@ -204,30 +204,30 @@ impl RawServer {
             .collect()
     }
 
-    pub fn ran(&mut self) -> Vec<MsgId> {
+    pub(crate) fn ran(&mut self) -> Vec<MsgId> {
         self.calls().iter().map(|call| call.msg_id).collect()
     }
 
-    pub fn answer(&mut self, call: MsgId, result: Bytes) {
+    pub(crate) fn answer(&mut self, call: MsgId, result: Bytes) {
         self.session.answer(self.now, call, Ok(result));
     }
 
-    pub fn fail(&mut self, call: MsgId) {
+    pub(crate) fn fail(&mut self, call: MsgId) {
         let error = chappe_proto::rpc::RpcError::bad_request("TEST_FAILED");
         self.session.answer(self.now, call, Err(error));
     }
 
-    pub fn timeout(&mut self) {
+    pub(crate) fn timeout(&mut self) {
         self.session.handle_timeout(self.now);
     }
 
     /// The results sent: call, and the boxed result.
-    pub fn results(&mut self) -> Vec<(MsgId, Bytes)> {
+    pub(crate) fn results(&mut self) -> Vec<(MsgId, Bytes)> {
         results_in(&self.replies())
     }
 
     /// The texts of the errors sent as results.
-    pub fn errors(&mut self) -> Vec<String> {
+    pub(crate) fn errors(&mut self) -> Vec<String> {
         self.results()
             .iter()
             .filter_map(|(_, result)| read::<types::RpcError>(result))
@@ -236,7 +236,7 @@ impl RawServer {
     }
 }
 
-pub fn results_in(inners: &[Inner]) -> Vec<(MsgId, Bytes)> {
+pub(crate) fn results_in(inners: &[Inner]) -> Vec<(MsgId, Bytes)> {
     inners
         .iter()
         .filter(|inner| inner.body.starts_with(&0xf35c_6d01u32.to_le_bytes()))
@@ -247,27 +247,27 @@ pub fn results_in(inners: &[Inner]) -> Vec<(MsgId, Bytes)> {
         .collect()
 }
 
-pub fn ping(ping_id: i64) -> Bytes {
+pub(crate) fn ping(ping_id: i64) -> Bytes {
     boxed(&chappe_proto::schema::functions::Ping { ping_id })
 }
 
 /// A client's session, and a server written by hand.
-pub struct RawClient {
-    pub session: ClientSession,
-    pub now: Now,
+pub(crate) struct RawClient {
+    pub(crate) session: ClientSession,
+    pub(crate) now: Now,
     /// Salt of the server's messages, which says nothing to the client.
-    pub salt: i64,
+    pub(crate) salt: i64,
     last: i64,
     content: i32,
     events: Vec<ClientEvent>,
 }
 
 impl RawClient {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(client::SessionConfig::default())
     }
 
-    pub fn with(config: client::SessionConfig) -> Self {
+    pub(crate) fn with(config: client::SessionConfig) -> Self {
         let unix = Duration::from_secs(EPOCH as u64);
         let now = Now { mono: Duration::from_secs(1000), unix };
         let clock = ServerClock::guess(now, 0);
@@ -277,7 +277,7 @@ impl RawClient {
     }
 
     /// A client that has its salts and knows the time.
-    pub fn settled() -> Self {
+    pub(crate) fn settled() -> Self {
         let mut raw = Self::new();
         let call = raw.session.call(query(0));
         let sent = raw.sent();
@@ -301,7 +301,7 @@ impl RawClient {
     }
 
     /// Answers a query or a request for salts the way a server would.
-    pub fn oblige(&mut self, inner: &Inner) {
+    pub(crate) fn oblige(&mut self, inner: &Inner) {
         use chappe_proto::schema::functions::GetFutureSalts;
         if read::<GetFutureSalts>(&inner.body).is_some() {
             let since = self.now.unix_seconds() as i32;
@@ -314,32 +314,37 @@ impl RawClient {
         }
     }
 
-    pub fn wait(&mut self, span: Duration) {
+    pub(crate) fn wait(&mut self, span: Duration) {
         self.now.mono += span;
         self.now.unix += span;
         self.session.handle_timeout(self.now);
     }
 
     /// The next id of the server.
-    pub fn id(&mut self, low_bits: i64) -> MsgId {
+    pub(crate) fn id(&mut self, low_bits: i64) -> MsgId {
         let time = (self.now.unix.as_secs() as i64) << 32
             | ((i64::from(self.now.unix.subsec_nanos()) << 32) / 1_000_000_000);
         self.last = (self.last + 4).max(time & !3);
         MsgId(self.last | low_bits)
     }
 
-    pub fn seq_no(&mut self, is_content: bool) -> i32 {
+    pub(crate) fn seq_no(&mut self, is_content: bool) -> i32 {
         let even = self.content * 2;
         self.content += i32::from(is_content);
         even + i32::from(is_content)
     }
 
-    pub fn hand(&mut self, msg_id: MsgId, seq_no: i32, body: Bytes) -> Result<(), MessageError> {
+    pub(crate) fn hand(
+        &mut self,
+        msg_id: MsgId,
+        seq_no: i32,
+        body: Bytes,
+    ) -> Result<(), MessageError> {
         let session_id = self.session.id();
         self.hand_for(session_id, msg_id, seq_no, body)
     }
 
-    pub fn hand_for(
+    pub(crate) fn hand_for(
         &mut self,
         session_id: SessionId,
         msg_id: MsgId,
@@ -351,29 +356,26 @@ impl RawClient {
     }
 
     /// Sends a message that needs no acknowledgement.
-    pub fn reply(&mut self, body: Bytes) -> MsgId {
+    pub(crate) fn reply(&mut self, body: Bytes) -> MsgId {
         let (id, seq_no) = (self.id(1), self.seq_no(false));
         self.hand(id, seq_no, body).unwrap();
         id
     }
 
     /// Sends a content-related message.
-    pub fn push(&mut self, body: Bytes) -> MsgId {
+    pub(crate) fn push(&mut self, body: Bytes) -> MsgId {
         let (id, seq_no) = (self.id(3), self.seq_no(true));
         self.hand(id, seq_no, body).unwrap();
         id
     }
 
-    pub fn result(&mut self, call: MsgId, result: &[u8]) -> MsgId {
-        let mut body = 0xf35c_6d01u32.to_le_bytes().to_vec();
-        body.extend_from_slice(&call.0.to_le_bytes());
-        body.extend_from_slice(result);
+    pub(crate) fn result(&mut self, call: MsgId, result: &[u8]) -> MsgId {
         let (id, seq_no) = (self.id(1), self.seq_no(true));
-        self.hand(id, seq_no, body.into()).unwrap();
+        self.hand(id, seq_no, result_of(call, result)).unwrap();
         id
     }
 
-    pub fn refuse(&mut self, bad: MsgId, code: i32) {
+    pub(crate) fn refuse(&mut self, bad: MsgId, code: i32) {
         self.reply(boxed(&ctors::BadMsgNotification {
             bad_msg_id: bad.0,
             bad_msg_seqno: 0,
@@ -381,7 +383,7 @@ impl RawClient {
         }));
     }
 
-    pub fn correct_salt(&mut self, bad: MsgId, salt: i64) {
+    pub(crate) fn correct_salt(&mut self, bad: MsgId, salt: i64) {
         self.reply(boxed(&ctors::BadServerSalt {
             bad_msg_id: bad.0,
             bad_msg_seqno: 0,
@@ -390,31 +392,31 @@ impl RawClient {
         }));
     }
 
-    pub fn packets(&mut self) -> Vec<Message> {
+    pub(crate) fn packets(&mut self) -> Vec<Message> {
         std::iter::from_fn(|| self.session.poll_transmit(self.now)).collect()
     }
 
     /// Everything that the session sends, out of its containers.
-    pub fn sent(&mut self) -> Vec<Inner> {
+    pub(crate) fn sent(&mut self) -> Vec<Inner> {
         self.packets().into_iter().flat_map(flatten).collect()
     }
 
     /// The calls sent, without whatever else travelled with them.
-    pub fn sent_calls(&mut self) -> Vec<Inner> {
+    pub(crate) fn sent_calls(&mut self) -> Vec<Inner> {
         self.sent().into_iter().filter(is_query).collect()
     }
 
-    pub fn sent_as<T: Constructor>(&mut self) -> Vec<T> {
+    pub(crate) fn sent_as<T: Constructor>(&mut self) -> Vec<T> {
         self.sent().iter().filter_map(|inner| read(&inner.body)).collect()
     }
 
-    pub fn events(&mut self) -> Vec<ClientEvent> {
+    pub(crate) fn events(&mut self) -> Vec<ClientEvent> {
         let mut events = std::mem::take(&mut self.events);
         events.extend(std::iter::from_fn(|| self.session.poll_event()));
         events
     }
 
-    pub fn answers(&mut self) -> Vec<(client::CallId, Result<Raw, client::CallError>)> {
+    pub(crate) fn answers(&mut self) -> Vec<(client::CallId, Result<Raw, client::CallError>)> {
         let (answers, rest): (Vec<_>, Vec<_>) =
             self.events().into_iter().partition(|event| matches!(event, ClientEvent::Answer(..)));
         self.events = rest;
@@ -428,6 +430,25 @@ impl RawClient {
     }
 }
 
-pub fn is_query(inner: &Inner) -> bool {
+/// A client with one call on its way, and that call's message.
+pub(crate) fn calling() -> (RawClient, client::CallId, Inner) {
+    let mut raw = RawClient::settled();
+    let call = raw.session.call(query(1));
+    let sent = raw.sent_calls().remove(0);
+    (raw, call, sent)
+}
+
+/// Closes the link and opens another.
+pub(crate) fn reopen(raw: &mut RawClient) {
+    raw.session.handle_link_closed();
+    raw.session.handle_link_opened(raw.now);
+}
+
+/// The body of a result.
+pub(crate) fn result_of(call: MsgId, result: &[u8]) -> Bytes {
+    chappe_proto::rpc::result_body(call, &Bytes::copy_from_slice(result))
+}
+
+pub(crate) fn is_query(inner: &Inner) -> bool {
     inner.body.starts_with(&0xaaaa_0001u32.to_le_bytes())
 }

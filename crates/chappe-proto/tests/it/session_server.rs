@@ -489,7 +489,7 @@ proptest! {
 }
 
 /// Bodies that begin with a constructor that sessions know.
-pub fn garbage() -> impl Strategy<Value = bytes::Bytes> {
+pub(crate) fn garbage() -> impl Strategy<Value = bytes::Bytes> {
     const IDS: [u32; 32] = [
         0x62d6b459, 0xa7eff811, 0xedab447b, 0xda69fb52, 0x04deb57d, 0x8cc0d131, 0x276d3ec6,
         0x809db6df, 0x7d861a08, 0x8610baeb, 0xf35c6d01, 0x58e4a740, 0xb921bd04, 0xae500895,

@@ -116,7 +116,7 @@ impl ClientSession {
             return;
         };
         let pong = *self.ponged.get_or_insert(now.mono);
-        if oldest > pong {
+        if oldest >= pong {
             self.ponged = Some(now.mono);
         } else if pong + PONG_DOUBT <= now.mono {
             return self.events.push_back(ClientEvent::LinkIsDead);

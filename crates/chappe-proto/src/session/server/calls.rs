@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::held::Released;
 use super::{IncomingCall, Running, ServerEvent, ServerSession};
 use crate::ids::{LinkId, MsgId};
 use crate::now::Now;
@@ -31,12 +30,12 @@ impl ServerSession {
                 Err(error) => error.to_tl(),
             };
             self.send_result(now, running.link, call, result, failed);
-            for released in self.held.finished(call, failed) {
-                match released {
-                    Released::Run(call) => self.events.push_back(ServerEvent::Call(call)),
-                    Released::Failed(call) => {
-                        answers.push_back((call, Err(RpcError::bad_request("MSG_WAIT_FAILED"))));
-                    }
+            for call in self.held.finished(call, failed) {
+                if failed {
+                    let error = RpcError::bad_request("MSG_WAIT_FAILED");
+                    answers.push_back((call.msg_id, Err(error)));
+                } else {
+                    self.events.push_back(ServerEvent::Call(call));
                 }
             }
         }

@@ -22,15 +22,6 @@ struct Waiting {
     deadline: Duration,
 }
 
-/// What becomes of a call whose wait is over.
-#[derive(Debug)]
-pub(super) enum Released {
-    /// All that it named went well.
-    Run(IncomingCall),
-    /// Something that it named failed.
-    Failed(MsgId),
-}
-
 impl Held {
     /// Holds `call` until all of `awaited` finished, at most until `deadline` (monotonic).
     pub(super) fn hold(
@@ -45,8 +36,9 @@ impl Held {
         self.calls.insert(id, Waiting { call, awaited, deadline });
     }
 
-    /// Notes that `awaited` is answered. Gives the calls that it sets free.
-    pub(super) fn finished(&mut self, awaited: MsgId, failed: bool) -> Vec<Released> {
+    /// Notes that `awaited` is answered. Gives the calls whose wait is over: all that they named
+    /// went well, or, when this one failed, they fail with it.
+    pub(super) fn finished(&mut self, awaited: MsgId, failed: bool) -> Vec<IncomingCall> {
         let range = (awaited, MsgId(i64::MIN))..=(awaited, MsgId(i64::MAX));
         let ids: Vec<MsgId> = self.waiters.range(range).map(|(_, id)| *id).collect();
         let mut released = Vec::new();
@@ -55,11 +47,7 @@ impl Held {
             let Some(waiting) = self.calls.get_mut(&id) else { continue };
             waiting.awaited.remove(&awaited);
             if failed || waiting.awaited.is_empty() {
-                let call = self.take(id);
-                released.extend(call.map(|call| match failed {
-                    true => Released::Failed(id),
-                    false => Released::Run(call),
-                }));
+                released.extend(self.take(id));
             }
         }
         released

@@ -64,6 +64,7 @@ impl Default for SessionConfig {
 
 /// What a session asks of its owner.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event is the largest one, a call")]
 pub enum ServerEvent {
     /// Run this call once, then give the result to [`ServerSession::answer`].
     Call(IncomingCall),
