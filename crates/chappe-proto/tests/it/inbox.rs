@@ -47,7 +47,7 @@ fn full_window_forgets_what_is_old() {
 }
 
 /// Rule:   ids younger than 330 s are kept beyond the limit, up to the cap.
-/// Source: MSG-38, SEC-55.
+/// Source: MSG-38.
 #[test]
 fn window_grows_for_young_ids_up_to_its_cap() {
     let mut inbox = small();

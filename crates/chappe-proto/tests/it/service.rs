@@ -251,6 +251,31 @@ fn messages_are_resent_on_request() {
     assert_eq!((info.req_msg_id, &info.info[..], replies.len()), (asked.0, &[4 | 16, 1][..], 1));
 }
 
+/// Rule:   on a new link, what is larger than 1 KiB is announced: a push by itself, an answer
+///         with its call; what is smaller comes whole.
+/// Source: SVC-20, SES-09.
+#[test]
+fn large_messages_are_announced_on_a_new_link() {
+    let mut raw = RawServer::greeted();
+    raw.session.push(raw.now, vec![1; 1024].into());
+    raw.session.push(raw.now, vec![1; 1028].into());
+    let call = raw.call(query(1));
+    raw.answer(call, vec![1; 1028].into());
+    let sent = raw.replies();
+    raw.session.handle_link_closed(LINK);
+    raw.link = LinkId(2);
+    raw.service(ack(&[]));
+    let again = raw.replies();
+    assert!(again.contains(&sent[0]) && !again.contains(&sent[1]) && !again.contains(&sent[2]));
+    let push: Vec<ctors::MsgNewDetailedInfo> =
+        again.iter().filter_map(|inner| read(&inner.body)).collect();
+    assert_eq!((push.len(), push[0].answer_msg_id), (1, sent[1].msg_id.0));
+    assert_eq!((push[0].bytes, push[0].status), (1028, 0));
+    let answer: Vec<ctors::MsgDetailedInfo> =
+        again.iter().filter_map(|inner| read(&inner.body)).collect();
+    assert_eq!((answer[0].msg_id, answer[0].answer_msg_id), (call.0, sent[2].msg_id.0));
+}
+
 /// Rule:   msg_resend_ans_req brings the answers that exist, and the state of all calls.
 /// Source: SVC-23.
 #[test]

@@ -48,6 +48,24 @@ fn refused_call_is_sent_again() {
     }
 }
 
+/// Rule:   every session has another random id, and counts its messages from 0.
+/// Source: SES-01.
+#[test]
+fn new_session_begins_at_zero() {
+    let mut raw = RawClient::new();
+    let mut ids = std::collections::BTreeSet::from([raw.session.id()]);
+    for _ in 0..5 {
+        raw.session.call(query(1));
+        let sent = raw.sent();
+        assert_eq!(sent.iter().map(|inner| inner.seq_no).min(), Some(1));
+        let call = sent.iter().find(|inner| is_query(inner)).unwrap().msg_id;
+        raw.refuse(call, 33);
+        ids.insert(raw.session.id());
+    }
+    assert_eq!(ids.len(), 6);
+    assert!(!ids.contains(&SessionId(0)));
+}
+
 /// Rule:   notices about messages that this session did not send, or that are answered, change
 ///         nothing.
 /// Source: MSG-31, SVC-08, SEC-29.

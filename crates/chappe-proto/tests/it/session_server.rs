@@ -507,7 +507,7 @@ pub(crate) fn garbage() -> impl Strategy<Value = bytes::Bytes> {
 }
 
 /// Rule:   a session without links and calls is idle and may be forgotten.
-/// Source: SES-06, SES-16.
+/// Source: SES-16.
 #[test]
 fn session_with_a_running_call_is_not_idle() {
     let mut raw = RawServer::greeted();
