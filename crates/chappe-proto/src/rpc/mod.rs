@@ -7,6 +7,7 @@ use chappe_tl::{Constructor, DecodeError, DecodeErrorKind, Encode, Raw, Writer};
 
 use crate::ids::MsgId;
 use crate::schema::types;
+use crate::session::kind;
 
 mod wrappers;
 pub(crate) use wrappers::inflate;
@@ -140,12 +141,13 @@ impl CallResult {
         let (id, _) = rest.split_first_chunk::<8>().ok_or(ResultError::Truncated)?;
         let call = MsgId(i64::from_le_bytes(*id));
         let mut result = body.slice(12..);
-        let mut id = result_id(&result)?;
-        if id == GZIP_PACKED {
+        if kind::id_of(&result) == GZIP_PACKED {
             result = inflate(&result, inflated_max).ok_or(ResultError::Gzip(call))?;
-            id = result_id(&result)?;
         }
-        if id != types::RpcError::ID {
+        if result.len() < 4 {
+            return Err(ResultError::Empty(call));
+        }
+        if kind::id_of(&result) != types::RpcError::ID {
             return Ok(Self { call, result: Ok(Raw(result)) });
         }
         let error: types::RpcError =
@@ -160,22 +162,31 @@ impl CallResult {
     }
 }
 
-fn result_id(result: &Bytes) -> Result<u32, ResultError> {
-    result.first_chunk().map(|id| u32::from_le_bytes(*id)).ok_or(ResultError::Truncated)
-}
-
 /// Why an `rpc_result` cannot be read. Only the call that it names fails (TL-38).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ResultError {
-    /// Too short to name a call and a result.
+    /// Too short to name a call.
     #[error("rpc_result is cut off")]
     Truncated,
+    /// It names a call and holds nothing.
+    #[error("result of call {0} is empty")]
+    Empty(MsgId),
     /// It does not unpack within the limit.
     #[error("result of call {0} does not unpack")]
     Gzip(MsgId),
     /// The error in it cannot be read.
     #[error("error of call {0}: {1}")]
     Error(MsgId, DecodeError),
+}
+
+impl ResultError {
+    /// The call that has no result because of this, if its id could be read.
+    pub fn call(&self) -> Option<MsgId> {
+        match self {
+            Self::Truncated => None,
+            Self::Empty(call) | Self::Gzip(call) | Self::Error(call, _) => Some(*call),
+        }
+    }
 }
 
 impl fmt::Display for Unwrapped {

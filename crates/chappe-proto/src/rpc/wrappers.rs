@@ -55,70 +55,87 @@ impl Unwrapped {
 ///
 /// A packed query is unpacked to at most `inflated_max` bytes and holds no other (TL-29).
 pub fn unwrap(body: Bytes, inflated_max: usize) -> Result<Unwrapped, RpcError> {
+    let fetch_error = || RpcError::bad_request("INPUT_FETCH_ERROR");
     let mut call = Unwrapped { query: body, ..Unwrapped::default() };
+    let mut depth = 0;
     let mut is_inflated = false;
-    for _ in 0..=DEPTH_MAX {
-        call.query = match call.id() {
-            functions::InvokeAfterMsg::<Raw>::ID => {
-                let wrapper: functions::InvokeAfterMsg<Raw> = read(&call.query)?;
-                call.after.push(wrapper.msg_id);
-                wrapper.query.0
+    loop {
+        let id = call.id();
+        if id == GZIP_PACKED {
+            if is_inflated {
+                return Err(fetch_error());
             }
-            functions::InvokeAfterMsgs::<Raw>::ID => {
-                let wrapper: functions::InvokeAfterMsgs<Raw> = read(&call.query)?;
-                call.after.extend(wrapper.msg_ids);
-                wrapper.query.0
+            is_inflated = true;
+            call.query = inflate(&call.query, inflated_max).ok_or_else(fetch_error)?;
+            // Never packed, not even behind wrappers (TL-29).
+            if kind::is_never_packed(call.id()) {
+                return Err(fetch_error());
             }
-            functions::InvokeWithLayer::<Raw>::ID => {
-                let wrapper: functions::InvokeWithLayer<Raw> = read(&call.query)?;
-                call.layer = Some(wrapper.layer);
-                wrapper.query.0
+        } else if let Some(query) = call.take_wrapper()? {
+            depth += 1;
+            if depth > DEPTH_MAX {
+                return Err(fetch_error());
             }
-            functions::InitConnection::<Raw>::ID => {
-                let wrapper: functions::InitConnection<Raw> = read(&call.query)?;
-                let (client, query) = client_info(wrapper)?;
-                if call.layer.is_none() {
+            call.query = query;
+        } else if call.query.len() < 4 {
+            return Err(fetch_error());
+        } else if kind::is_service(id) {
+            // A wrapped service message is no query (SVC-42).
+            return Err(RpcError::unknown_method(id));
+        } else {
+            return Ok(call);
+        }
+    }
+}
+
+impl Unwrapped {
+    /// Reads the outermost wrapper; gives what is inside, `None` when there is no wrapper.
+    fn take_wrapper(&mut self) -> Result<Option<Bytes>, RpcError> {
+        use functions::*;
+        let body = &self.query;
+        let query = match self.id() {
+            InvokeAfterMsg::<Raw>::ID => {
+                let wrapper: InvokeAfterMsg<Raw> = read(body)?;
+                self.after.push(wrapper.msg_id);
+                wrapper.query
+            }
+            InvokeAfterMsgs::<Raw>::ID => {
+                let wrapper: InvokeAfterMsgs<Raw> = read(body)?;
+                self.after.extend(wrapper.msg_ids);
+                wrapper.query
+            }
+            InvokeWithLayer::<Raw>::ID => {
+                let wrapper: InvokeWithLayer<Raw> = read(body)?;
+                self.layer = Some(wrapper.layer);
+                wrapper.query
+            }
+            InitConnection::<Raw>::ID => {
+                let (client, query) = client_info(read(body)?)?;
+                if self.layer.is_none() {
                     return Err(RpcError::bad_request("CONNECTION_LAYER_INVALID"));
                 }
-                call.client = Some(client);
+                self.client = Some(client);
                 query
             }
-            functions::InvokeWithoutUpdates::<Raw>::ID => {
-                let wrapper: functions::InvokeWithoutUpdates<Raw> = read(&call.query)?;
-                call.without_updates = true;
-                wrapper.query.0
+            InvokeWithoutUpdates::<Raw>::ID => {
+                let wrapper: InvokeWithoutUpdates<Raw> = read(body)?;
+                self.without_updates = true;
+                wrapper.query
             }
-            functions::InvokeWithMessagesRange::<Raw>::ID => {
-                read::<functions::InvokeWithMessagesRange<Raw>>(&call.query)?.query.0
+            InvokeWithMessagesRange::<Raw>::ID => read::<InvokeWithMessagesRange<Raw>>(body)?.query,
+            InvokeWithTakeout::<Raw>::ID => read::<InvokeWithTakeout<Raw>>(body)?.query,
+            InvokeWithBusinessConnection::<Raw>::ID => {
+                read::<InvokeWithBusinessConnection<Raw>>(body)?.query
             }
-            functions::InvokeWithTakeout::<Raw>::ID => {
-                read::<functions::InvokeWithTakeout<Raw>>(&call.query)?.query.0
+            InvokeWithGooglePlayIntegrity::<Raw>::ID => {
+                read::<InvokeWithGooglePlayIntegrity<Raw>>(body)?.query
             }
-            functions::InvokeWithBusinessConnection::<Raw>::ID => {
-                read::<functions::InvokeWithBusinessConnection<Raw>>(&call.query)?.query.0
-            }
-            functions::InvokeWithGooglePlayIntegrity::<Raw>::ID => {
-                read::<functions::InvokeWithGooglePlayIntegrity<Raw>>(&call.query)?.query.0
-            }
-            functions::InvokeWithApnsSecret::<Raw>::ID => {
-                read::<functions::InvokeWithApnsSecret<Raw>>(&call.query)?.query.0
-            }
-            functions::InvokeWithReCaptcha::<Raw>::ID => {
-                read::<functions::InvokeWithReCaptcha<Raw>>(&call.query)?.query.0
-            }
-            GZIP_PACKED if !is_inflated => {
-                is_inflated = true;
-                inflate(&call.query, inflated_max)
-                    .ok_or_else(|| RpcError::bad_request("INPUT_FETCH_ERROR"))?
-            }
-            GZIP_PACKED => return Err(RpcError::bad_request("INPUT_FETCH_ERROR")),
-            // A service message, wrapped or packed, is no query (SVC-42).
-            id if kind::is_service(id) => return Err(RpcError::unknown_method(id)),
-            _ if call.query.len() < 4 => return Err(RpcError::bad_request("INPUT_FETCH_ERROR")),
-            _ => return Ok(call),
+            InvokeWithApnsSecret::<Raw>::ID => read::<InvokeWithApnsSecret<Raw>>(body)?.query,
+            InvokeWithReCaptcha::<Raw>::ID => read::<InvokeWithReCaptcha<Raw>>(body)?.query,
+            _ => return Ok(None),
         };
+        Ok(Some(query.0))
     }
-    Err(RpcError::bad_request("INPUT_FETCH_ERROR"))
 }
 
 /// The contents of a boxed `gzip_packed`, at most `max` bytes of them.
@@ -133,7 +150,7 @@ fn read<T: Decode>(body: &Bytes) -> Result<T, RpcError> {
     chappe_tl::from_bytes(body.clone()).map_err(|error| RpcError::from(&error))
 }
 
-fn client_info(wrapper: functions::InitConnection<Raw>) -> Result<(ClientInfo, Bytes), RpcError> {
+fn client_info(wrapper: functions::InitConnection<Raw>) -> Result<(ClientInfo, Raw), RpcError> {
     let functions::InitConnection {
         api_id,
         device_model,
@@ -166,5 +183,5 @@ fn client_info(wrapper: functions::InitConnection<Raw>) -> Result<(ClientInfo, B
         lang_pack,
         lang_code,
     };
-    Ok((client, query.0))
+    Ok((client, query))
 }

@@ -1,28 +1,37 @@
 //! Acknowledgements owed to the peer: gathered, and sent with whatever leaves next.
 
-use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::ids::MsgId;
 
 /// Ids to acknowledge, each with the moment by which `msgs_ack` must name it.
+///
+/// Ordered both by id and by moment, since a busy server settles a debt for every answer.
 #[derive(Debug, Default)]
 pub struct Acks {
-    owed: VecDeque<(MsgId, Duration)>,
+    owed: BTreeMap<MsgId, Duration>,
+    by_due: BTreeSet<(Duration, MsgId)>,
 }
 
 /// Most ids in one `msgs_ack` (MSG-21).
 pub const IDS_MAX: usize = 8192;
 
 impl Acks {
-    /// Notes that `id` is to be acknowledged by `due` (monotonic).
+    /// Notes that `id` is to be acknowledged by `due` (monotonic), unless it is noted already.
     pub fn owe(&mut self, id: MsgId, due: Duration) {
-        self.owed.push_back((id, due));
+        if let Entry::Vacant(entry) = self.owed.entry(id) {
+            entry.insert(due);
+            self.by_due.insert((due, id));
+        }
     }
 
     /// Forgets a debt that something else has paid, such as the answer (SVC-01).
     pub fn settle(&mut self, id: MsgId) {
-        self.owed.retain(|(owed, _)| *owed != id);
+        if let Some(due) = self.owed.remove(&id) {
+            self.by_due.remove(&(due, id));
+        }
     }
 
     /// Makes every debt due at once.
@@ -34,7 +43,7 @@ impl Acks {
 
     /// When the first debt must be paid.
     pub fn due(&self) -> Option<Duration> {
-        self.owed.iter().map(|(_, due)| *due).min()
+        self.by_due.first().map(|(due, _)| *due)
     }
 
     /// How many are owed.
@@ -47,22 +56,21 @@ impl Acks {
         self.owed.is_empty()
     }
 
-    /// Takes at most [`IDS_MAX`] ids to put into one `msgs_ack`.
+    /// Takes at most [`IDS_MAX`] ids to put into one `msgs_ack`, the oldest debts first.
     pub fn take(&mut self) -> Vec<MsgId> {
-        let count = self.owed.len().min(IDS_MAX);
-        self.owed.drain(..count).map(|(id, _)| id).collect()
+        self.take_due(Duration::MAX)
     }
 
     /// Takes the ids whose moment has come, at most [`IDS_MAX`].
     pub fn take_due(&mut self, now: Duration) -> Vec<MsgId> {
-        let mut due = Vec::new();
-        self.owed.retain(|(id, at)| {
-            let is_due = *at <= now && due.len() < IDS_MAX;
-            if is_due {
-                due.push(*id);
-            }
-            !is_due
-        });
-        due
+        let mut taken = Vec::new();
+        while taken.len() < IDS_MAX
+            && let Some((due, id)) = self.by_due.first().copied()
+            && due <= now
+        {
+            self.settle(id);
+            taken.push(id);
+        }
+        taken
     }
 }

@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::envelope::plain::field;
 use crate::ids::MsgId;
+use crate::session::kind;
 
 /// A message inside a container: `msg_id:long seqno:int bytes:int body:Object`, bare.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,6 +79,35 @@ pub fn unpack(outer: MsgId, body: &Bytes) -> Result<Vec<Inner>, ContainerError> 
         return Err(bad("bytes left over"));
     }
     Ok(inners)
+}
+
+/// Takes a `msg_copy` apart: the one message in it, as if it had come alone (MSG-27).
+///
+/// Shape: `msg_copy#e06046b2 orig_message:Message`, boxed:
+/// `message#5bb8e511 msg_id:long seqno:int bytes:int body:Object`.
+pub fn unpack_copy(outer: MsgId, body: &Bytes) -> Result<Inner, ContainerError> {
+    const COPY_HEADER: usize = 24;
+    let bad = ContainerError::Malformed;
+    if body.len() < COPY_HEADER || field(body, 4) != kind::MESSAGE.to_le_bytes() {
+        return Err(bad("copies no message"));
+    }
+    let msg_id = MsgId(i64::from_le_bytes(field(body, 8)));
+    let seq_no = i32::from_le_bytes(field(body, 16));
+    let length = i32::from_le_bytes(field(body, 20));
+    let inner = body.slice(COPY_HEADER..);
+    if usize::try_from(length) != Ok(inner.len())
+        || inner.len() < 4
+        || !inner.len().is_multiple_of(4)
+    {
+        return Err(bad("impossible length"));
+    }
+    if msg_id >= outer {
+        return Err(bad("copies an id that is not below its own"));
+    }
+    if matches!(kind::id_of(&inner), ID | kind::MSG_COPY) {
+        return Err(bad("copies a container"));
+    }
+    Ok(Inner { msg_id, seq_no, body: inner })
 }
 
 /// Bytes that a message of `body_len` takes in a container.

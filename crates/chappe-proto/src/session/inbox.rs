@@ -120,6 +120,11 @@ impl Inbox {
         self.heard.get_mut(&id)
     }
 
+    /// Every id in the window, lowest first.
+    pub fn ids(&self) -> impl Iterator<Item = MsgId> {
+        self.heard.keys().copied()
+    }
+
     /// State byte of an id that the peer asks about (05-service-messages §4).
     pub fn state(&self, id: MsgId) -> u8 {
         if let Some(heard) = self.heard.get(&id) {
@@ -135,11 +140,6 @@ impl Inbox {
             (_, Some((highest, _))) if id < *highest => 2,
             _ => 3,
         }
-    }
-
-    /// Every id in the window, lowest first.
-    pub fn ids(&self) -> impl Iterator<Item = MsgId> {
-        self.heard.keys().copied()
     }
 }
 

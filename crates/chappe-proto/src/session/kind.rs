@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use chappe_tl::Constructor;
 
+use crate::rpc;
 use crate::schema::{ctors, functions, types};
 use crate::session::container;
 
@@ -17,6 +18,12 @@ pub enum Parity {
     Either,
 }
 
+/// `destroy_auth_key_ok#f660e1d4`.
+pub const DESTROY_AUTH_KEY_OK: u32 = 0xf660_e1d4;
+/// `destroy_auth_key_none#0a9f2259`.
+pub const DESTROY_AUTH_KEY_NONE: u32 = 0x0a9f_2259;
+/// `destroy_auth_key_fail#ea109b13`.
+pub const DESTROY_AUTH_KEY_FAIL: u32 = 0xea10_9b13;
 /// `msg_copy#e06046b2`, with one boxed `message#5bb8e511` in it.
 pub const MSG_COPY: u32 = 0xe060_46b2;
 /// `message#5bb8e511` as it stands, boxed, in a `msg_copy`.
@@ -77,4 +84,24 @@ pub fn is_service(id: u32) -> bool {
             | functions::ReqDhParams::ID
             | functions::SetClientDhParams::ID
     )
+}
+
+/// Whether a server never packs this constructor: its service messages and packed ones (TL-29).
+pub fn is_never_packed(id: u32) -> bool {
+    is_service(id)
+        || matches!(
+            id,
+            rpc::RESULT
+                | rpc::GZIP_PACKED
+                | ctors::BadMsgNotification::ID
+                | ctors::BadServerSalt::ID
+                | types::NewSession::ID
+                | types::Pong::ID
+                | types::FutureSalts::ID
+                | ctors::DestroySessionOk::ID
+                | ctors::DestroySessionNone::ID
+                | DESTROY_AUTH_KEY_OK
+                | DESTROY_AUTH_KEY_NONE
+                | DESTROY_AUTH_KEY_FAIL
+        )
 }

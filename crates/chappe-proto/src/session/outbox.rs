@@ -1,10 +1,10 @@
 //! Messages owed to the peer: written, perhaps sent, not yet acknowledged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::ids::MsgId;
+use crate::ids::{LinkId, MsgId};
 
 /// A content-related message of ours that the peer has not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,14 +15,32 @@ pub struct Owed {
     pub body: Bytes,
     /// The call that it answers, if it answers one.
     pub answers: Option<MsgId>,
+    /// How far it got.
+    pub place: Place,
+}
+
+/// How far an unacknowledged message got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// No link was open, or none since the last one closed.
+    Nowhere,
+    /// It waits for this link to take it.
+    Ready(LinkId),
+    /// It, or word of it, left on this link.
+    Sent(LinkId),
 }
 
 /// Everything unacknowledged of one session, oldest first, within limits (SES-07).
 #[derive(Debug)]
 pub struct Outbox {
     owed: BTreeMap<MsgId, Owed>,
-    /// Contents of containers still unacknowledged: acknowledging one acknowledges them (SVC-04).
-    containers: BTreeMap<MsgId, Vec<MsgId>>,
+    /// Those of `owed` that answer nothing.
+    pushes: BTreeSet<MsgId>,
+    /// Container and content, of what is still owed: who acknowledges a container acknowledges
+    /// its contents (SVC-04).
+    contained: BTreeSet<(MsgId, MsgId)>,
+    /// The last container that each message travelled in.
+    container_of: BTreeMap<MsgId, MsgId>,
     bytes: usize,
     limits: OutboxLimits,
 }
@@ -33,7 +51,7 @@ pub struct Outbox {
 pub struct OutboxLimits {
     /// Most messages kept. Default: 10 000.
     pub messages_max: usize,
-    /// Most bytes of bodies kept. Default: 16 MiB.
+    /// Most bytes of bodies kept, the newest message apart. Default: 16 MiB.
     pub bytes_max: usize,
 }
 
@@ -53,46 +71,56 @@ impl OutboxLimits {
 impl Outbox {
     /// An empty outbox.
     pub fn new(limits: OutboxLimits) -> Self {
-        Self { owed: BTreeMap::new(), containers: BTreeMap::new(), bytes: 0, limits }
+        Self {
+            owed: BTreeMap::new(),
+            pushes: BTreeSet::new(),
+            contained: BTreeSet::new(),
+            container_of: BTreeMap::new(),
+            bytes: 0,
+            limits,
+        }
     }
 
     /// Keeps a message until it is acknowledged. Gives how many older ones had to go for it.
     pub fn keep(&mut self, id: MsgId, owed: Owed) -> usize {
         self.bytes += owed.body.len();
+        if owed.answers.is_none() {
+            self.pushes.insert(id);
+        }
         self.owed.insert(id, owed);
         let mut dropped = 0;
         while self.owed.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
             // Pushes go first: who missed one asks for the difference. A lost answer has no cure.
-            let oldest = self.owed.iter().find(|(_, owed)| owed.answers.is_none());
-            let Some(victim) = oldest.or_else(|| self.owed.first_key_value()).map(|(id, _)| *id)
-            else {
-                break;
-            };
+            let push = self.pushes.first().filter(|push| **push != id);
+            let oldest = push.or_else(|| self.owed.keys().find(|other| **other != id)).copied();
+            let Some(victim) = oldest else { break };
             self.forget(victim);
             dropped += 1;
         }
         dropped
     }
 
-    /// Remembers which messages travelled in a container.
-    pub fn contain(&mut self, container: MsgId, contents: Vec<MsgId>) {
-        self.containers.insert(container, contents);
-        while self.containers.len() > self.limits.messages_max {
-            self.containers.pop_first();
+    /// Remembers that an unacknowledged message travelled in a container.
+    pub fn contain(&mut self, container: MsgId, content: MsgId) {
+        if let Some(earlier) = self.container_of.insert(content, container) {
+            self.contained.remove(&(earlier, content));
         }
+        self.contained.insert((container, content));
     }
 
-    /// Takes an acknowledgement. Gives the calls whose answers are now known to have arrived.
+    /// Takes an acknowledgement of a message, or of a container and all that is in it.
     ///
     /// Ids of others and repeated ids change nothing (SVC-04).
-    pub fn acknowledge(&mut self, id: MsgId) -> Vec<MsgId> {
-        let contents = self.containers.remove(&id).unwrap_or_default();
-        contents
-            .into_iter()
-            .chain([id])
-            .filter_map(|id| self.forget(id))
-            .filter_map(|owed| owed.answers)
-            .collect()
+    pub fn acknowledge(&mut self, id: MsgId) {
+        if self.forget(id).is_some() {
+            return;
+        }
+        let contents = (id, MsgId(i64::MIN))..=(id, MsgId(i64::MAX));
+        let contents: Vec<MsgId> =
+            self.contained.range(contents).map(|(_, content)| *content).collect();
+        for content in contents {
+            self.forget(content);
+        }
     }
 
     /// The message of an id, while it is unacknowledged.
@@ -100,10 +128,21 @@ impl Outbox {
         self.owed.get(&id)
     }
 
+    /// Notes how far a message got.
+    pub fn put(&mut self, id: MsgId, place: Place) {
+        if let Some(owed) = self.owed.get_mut(&id) {
+            owed.place = place;
+        }
+    }
+
     /// Removes a message without an acknowledgement.
     pub fn forget(&mut self, id: MsgId) -> Option<Owed> {
         let owed = self.owed.remove(&id)?;
         self.bytes -= owed.body.len();
+        self.pushes.remove(&id);
+        if let Some(container) = self.container_of.remove(&id) {
+            self.contained.remove(&(container, id));
+        }
         Some(owed)
     }
 

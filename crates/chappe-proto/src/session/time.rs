@@ -28,10 +28,12 @@ impl ServerClock {
 
     /// The id of an authenticated message: it cannot come from the future, so the clock is at
     /// least there. Never moves the clock back.
+    ///
+    /// An id that the clock finds too old confirms nothing: it is the clock that may be wrong.
     pub fn raise(&mut self, heard: Now, id: MsgId) {
         let offset = nanos(id.time()) - nanos(heard.mono);
+        self.certain |= self.offset - offset <= nanos(AGE_MAX);
         self.offset = self.offset.max(offset);
-        self.certain = true;
     }
 
     /// The server's time now, since the Unix epoch.
@@ -50,6 +52,11 @@ impl ServerClock {
         ((self.offset + nanos(now.mono) - nanos(now.unix)) / NANOS) as i64
     }
 }
+
+/// A message may be this much older than the receiver's idea of the server's time (MSG-11).
+pub const AGE_MAX: Duration = Duration::from_secs(300);
+/// A message may be this much ahead of the receiver's idea of the server's time (MSG-11).
+pub const AHEAD_MAX: Duration = Duration::from_secs(30);
 
 const NANOS: i128 = 1_000_000_000;
 

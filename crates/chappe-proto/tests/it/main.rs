@@ -3,13 +3,25 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod container;
 mod envelope;
 mod handshake_client;
 mod handshake_ends;
 mod handshake_pair;
 mod handshake_server;
+mod inbox;
 mod link;
 mod msg_id;
+mod pair;
+mod raw;
+mod rpc;
+mod salts;
+mod service;
+mod session_client;
+mod session_pair;
+mod session_recovery;
+mod session_server;
+mod time;
 mod transport_control;
 mod transport_detect;
 mod transport_ends;

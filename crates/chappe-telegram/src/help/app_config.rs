@@ -35,8 +35,9 @@ pub(crate) async fn get_app_config(call: GetAppConfig) -> Result<AppConfig, RpcE
     let numbers = NUMBERS
         .iter()
         .map(|(key, value)| entry(key, JsonValue::JsonNumber(JsonNumber { value: *value })));
-    let flags =
-        FLAGS.iter().map(|(key, value)| entry(key, JsonValue::JsonBool(JsonBool { value: *value })));
+    let flags = FLAGS
+        .iter()
+        .map(|(key, value)| entry(key, JsonValue::JsonBool(JsonBool { value: *value })));
     let texts = TEXTS.iter().map(|(key, value)| {
         entry(key, JsonValue::JsonString(JsonString { value: (*value).into() }))
     });

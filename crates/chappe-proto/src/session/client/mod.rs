@@ -7,19 +7,18 @@ use bytes::Bytes;
 use chappe_crypto::Rng;
 use chappe_tl::Raw;
 
-use crate::envelope::encrypted::Message;
-use crate::ids::{MsgId, SessionId, Side};
+use crate::ids::{MsgId, SessionId};
 use crate::now::Now;
 use crate::rpc::RpcError;
 use crate::session::acks::Acks;
 use crate::session::container;
-use crate::session::inbox::{Admission, Inbox, InboxLimits};
-use crate::session::kind;
+use crate::session::inbox::{Inbox, InboxLimits};
 use crate::session::msg_id::MsgIds;
 use crate::session::salts::ClientSalts;
-use crate::session::seq_no::{SeqNo, is_content_related};
+use crate::session::seq_no::SeqNo;
 use crate::session::time::ServerClock;
 
+mod receive;
 mod recovery;
 mod send;
 mod service;
@@ -86,7 +85,7 @@ pub enum ClientEvent {
     Salt(i64),
     /// We began a new session, with this id (06 §4).
     Restarted(SessionId),
-    /// No pong came in time: close the link and open another.
+    /// No pong came in time, or what came had to be ignored: close the link and open another.
     LinkIsDead,
 }
 
@@ -105,6 +104,9 @@ pub enum CallError {
         /// How often it was sent.
         attempts: u32,
     },
+    /// The call does not fit into a packet (MSG-03).
+    #[error("a call of {0} bytes fits into no packet")]
+    TooLarge(usize),
     /// The answer came and cannot be read.
     #[error("the answer cannot be read: {0}")]
     Unreadable(String),
@@ -120,7 +122,7 @@ pub enum MessageError {
     /// Its id cannot come from a server (SEC-26).
     #[error("message id {0} cannot come from a server")]
     Parity(MsgId),
-    /// It is older than everything we remember.
+    /// It is older than everything we remember; a new session has begun (06 §4).
     #[error("message {0} is older than the window of known ids")]
     TooOld(MsgId),
     /// It is a container that contradicts itself.
@@ -146,8 +148,8 @@ pub enum MessageError {
 #[derive(Debug)]
 pub struct ClientSession {
     id: SessionId,
-    /// The session before this one, while its link lasts.
-    left: Option<SessionId>,
+    /// Sessions that we gave up: the server may still speak in them (06 §4).
+    former: VecDeque<SessionId>,
     config: SessionConfig,
     rng: Rng,
     salts: ClientSalts,
@@ -160,12 +162,20 @@ pub struct ClientSession {
     last_call: u64,
     /// Messages of ours that the server may still speak about.
     sent: BTreeMap<MsgId, Sent>,
+    /// Those of `sent` that no answer will remove, oldest first; some are gone already.
+    passing: VecDeque<MsgId>,
     queue: VecDeque<Outgoing>,
+    /// A container was refused (code 64): what is queued goes out in packets of its own.
+    sends_singly: bool,
     link_is_open: bool,
+    /// Code of a refusal that asks for a new session, once the message with it is used up.
+    restart_due: Option<i32>,
     unique_id: Option<i64>,
     /// When the next ping is due, and when the link counts as dead without a pong.
     ping_due: Duration,
     pong_due: Option<Duration>,
+    /// When this link last brought a pong.
+    ponged: Option<Duration>,
     salts_asked: Option<Duration>,
     salt_corrected: Option<Duration>,
     state: Option<StateQuestion>,
@@ -185,18 +195,28 @@ enum Flight {
     /// Waits to be sent under a new id.
     Queued,
     /// Sent under this id, perhaps acknowledged; the answer is awaited.
-    Sent { msg_id: MsgId, seq_no: i32, acknowledged: bool },
+    Sent { msg_id: MsgId, seq_no: i32, at: Duration, acknowledged: bool },
 }
 
 /// What a message of ours was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Sent {
+    /// A call; perhaps not the latest message of it.
     Call(CallId),
+    /// A call whose answer nobody wants any more.
+    Dropped,
     Container(Vec<MsgId>),
-    Ping { ping_id: i64 },
+    Acks(Vec<MsgId>),
+    Ping {
+        ping_id: i64,
+    },
     GetFutureSalts,
     StateRequest(Vec<MsgId>),
-    Other,
+    /// Any other service message, and how often it was refused.
+    Service {
+        body: Bytes,
+        corrections: u32,
+    },
 }
 
 /// An open question about what became of calls sent on a lost link (SES-10).
@@ -204,17 +224,26 @@ enum Sent {
 struct StateQuestion {
     asked: u32,
     due: Duration,
+    /// It is about calls with ids above this one.
+    above: MsgId,
 }
 
-/// Ids of our own messages that are remembered for the server's notices.
+/// Ids of our own messages, calls apart, that are remembered for the server's notices.
 const SENT_MAX: usize = 4096;
+/// Sessions given up whose late messages are ignored instead of ending the link.
+const FORMER_MAX: usize = 8;
+/// Largest body of a message or container: what a packet of 255 · 4096 bytes has room for
+/// beside its header and the least padding (MSG-03).
+const BODY_MAX: usize = 1_044_412;
+/// Largest call: sent again, it goes into a container (SES-11).
+const CALL_MAX: usize = BODY_MAX - container::HEADER - container::INNER_HEADER;
 
 impl ClientSession {
     /// A new session under a random id.
     pub fn new(config: SessionConfig, salt: i64, clock: ServerClock, mut rng: Rng) -> Self {
         Self {
             id: new_id(&mut rng),
-            left: None,
+            former: VecDeque::new(),
             rng,
             salts: ClientSalts::new(salt),
             clock,
@@ -226,11 +255,15 @@ impl ClientSession {
             calls: BTreeMap::new(),
             last_call: 0,
             sent: BTreeMap::new(),
+            passing: VecDeque::new(),
             queue: VecDeque::new(),
+            sends_singly: false,
             link_is_open: false,
+            restart_due: None,
             unique_id: None,
             ping_due: Duration::ZERO,
             pong_due: None,
+            ponged: None,
             salts_asked: None,
             salt_corrected: None,
             state: None,
@@ -258,6 +291,11 @@ impl ClientSession {
         self.last_call += 1;
         let call = CallId(self.last_call);
         let body = self.compressed(body);
+        if body.len() > CALL_MAX {
+            let error = CallError::TooLarge(body.len());
+            self.events.push_back(ClientEvent::Answer(call, Err(error)));
+            return call;
+        }
         self.calls.insert(call, Call { body, corrections: 0, flight: Flight::Queued });
         self.queue.push_back(Outgoing::Call(call));
         call
@@ -268,6 +306,7 @@ impl ClientSession {
     pub fn drop_call(&mut self, call: CallId) {
         let Some(Call { flight, .. }) = self.calls.remove(&call) else { return };
         if let Flight::Sent { msg_id, .. } = flight {
+            self.remember(msg_id, Sent::Dropped);
             self.drop_answer(msg_id);
         }
     }
@@ -282,53 +321,19 @@ impl ClientSession {
         self.link_is_open = true;
         self.ping_due = now.mono + self.config.ping_interval;
         self.pong_due = None;
-        self.ask_state(now);
+        self.ponged = None;
+        self.ask_state(now, MsgId(i64::MIN));
+        // The server sends what it owes on a link once it hears this session there.
+        if self.queue.is_empty() && self.ids.last() != 0 {
+            self.ping(now);
+        }
     }
 
     /// The link is gone. Calls stay.
     pub fn handle_link_closed(&mut self) {
         self.link_is_open = false;
-        self.left = None;
         self.state = None;
         self.queue.retain(|outgoing| matches!(outgoing, Outgoing::Call(_)));
-    }
-
-    /// Takes one opened message. An error means: drop the link, nothing of it was used.
-    pub fn handle_message(&mut self, now: Now, message: Message) -> Result<(), MessageError> {
-        let Message { header, body } = message;
-        // What the server said before it heard of the new session is no attack, and of no use.
-        if self.left.is_some_and(|left| header.session_id == left) {
-            return Ok(());
-        }
-        if header.session_id != self.id {
-            return Err(MessageError::ForeignSession(header.session_id));
-        }
-        if !header.msg_id.may_come_from(Side::Server) {
-            return Err(MessageError::Parity(header.msg_id));
-        }
-        if self.clock.is_certain()
-            && !service::may_ignore_time(&body)
-            && !is_timely(header.msg_id, self.clock.at(now))
-        {
-            return Ok(());
-        }
-        if kind::id_of(&body) != container::ID {
-            return self.admit(now, header.msg_id, header.seq_no, body);
-        }
-        match self.inbox.judge(header.msg_id) {
-            Admission::Fresh => {}
-            Admission::Duplicate => return Ok(()),
-            Admission::TooOld => return Err(MessageError::TooOld(header.msg_id)),
-        }
-        let inners = container::unpack(header.msg_id, &body)?;
-        if let Some(bad) = inners.iter().find(|inner| !inner.msg_id.may_come_from(Side::Server)) {
-            return Err(MessageError::Parity(bad.msg_id));
-        }
-        self.hear(now, header.msg_id, header.seq_no);
-        for inner in inners {
-            self.admit(now, inner.msg_id, inner.seq_no, inner.body)?;
-        }
-        Ok(())
     }
 
     /// The next thing that happened.
@@ -361,30 +366,6 @@ impl ClientSession {
             self.ask_state_again(now);
         }
     }
-
-    fn admit(
-        &mut self,
-        now: Now,
-        id: MsgId,
-        seq_no: i32,
-        body: Bytes,
-    ) -> Result<(), MessageError> {
-        let admission = self.inbox.judge(id);
-        if is_content_related(seq_no) && admission != Admission::TooOld {
-            self.acks.owe(id, now.mono + self.config.ack_delay_max);
-        }
-        if admission != Admission::Fresh {
-            return Ok(());
-        }
-        self.hear(now, id, seq_no);
-        self.dispatch(now, id, &body)
-    }
-
-    fn hear(&mut self, now: Now, id: MsgId, seq_no: i32) {
-        self.clock.raise(now, id);
-        let server_time = self.clock.at(now);
-        self.inbox.remember(id, seq_no, server_time);
-    }
 }
 
 /// A random session id, which is never 0 (MSG-R07).
@@ -395,10 +376,4 @@ fn new_id(rng: &mut Rng) -> SessionId {
             return SessionId(id);
         }
     }
-}
-
-/// Whether a message's age is within −300…+30 s of the server's time (MSG-R09).
-fn is_timely(id: MsgId, server_time: Duration) -> bool {
-    id.time() + Duration::from_secs(300) >= server_time
-        && id.time() <= server_time + Duration::from_secs(30)
 }

@@ -12,6 +12,9 @@ use crate::schema::{functions, types};
 use crate::session::container::{self, Inner};
 use crate::session::msg_id::Origin;
 
+/// Most messages that we put into one container (MSG-20).
+const MESSAGES_MAX: usize = 1000;
+
 /// Something to be sent, not yet numbered.
 #[derive(Debug)]
 pub(super) enum Outgoing {
@@ -33,20 +36,23 @@ impl ClientSession {
         }
         let acks_are_due = self.acks.len() >= self.config.acks_max
             || self.acks.due().is_some_and(|due| due <= now.mono);
-        if self.queue.is_empty() && !acks_are_due {
-            return None;
+        if self.queue.is_empty() {
+            self.sends_singly = false;
+            if !acks_are_due {
+                return None;
+            }
         }
         self.renew_salts(now);
         let mut inners = Vec::new();
         let mut size = 0;
         let mut needs_container = false;
         if !self.acks.is_empty() {
-            let msg_ids = self.acks.take().iter().map(|id| id.0).collect();
-            let ack = rpc::boxed(&types::MsgsAck { msg_ids });
-            size += container::room(ack.len());
-            inners.push(self.number(now, ack, false));
+            let ack = self.send_acks(now);
+            size += container::room(ack.body.len());
+            inners.push(ack);
         }
-        while inners.len() < container::MESSAGES_MAX - 1 {
+        let messages_max = if self.sends_singly { 1 } else { MESSAGES_MAX };
+        while inners.len() < messages_max {
             let Some(next) = self.queue.front() else { break };
             let len = match next {
                 Outgoing::Service(_, body) => body.len(),
@@ -73,7 +79,7 @@ impl ClientSession {
             }
         }
         let message = match inners.len() {
-            0 => return self.poll_transmit(now),
+            0 => return None,
             1 if !needs_container => inners.pop()?,
             _ => self.pack(now, inners),
         };
@@ -86,8 +92,14 @@ impl ClientSession {
         Some(Message { header, body: message.body })
     }
 
-    pub(super) fn send_service(&mut self, sent: Sent, body: Bytes) {
+    /// Sends a service message that is told apart by `sent`.
+    pub(super) fn send_as(&mut self, sent: Sent, body: Bytes) {
         self.queue.push_back(Outgoing::Service(sent, body));
+    }
+
+    /// Sends a service message that nothing has to be known about.
+    pub(super) fn send_service(&mut self, body: Bytes) {
+        self.send_as(Sent::Service { body: body.clone(), corrections: 0 }, body);
     }
 
     /// The query inside `gzip_packed` where that is smaller (TL-31).
@@ -100,7 +112,15 @@ impl ClientSession {
 
     pub(super) fn drop_answer(&mut self, msg_id: MsgId) {
         let body = rpc::boxed(&functions::RpcDropAnswer { req_msg_id: msg_id.0 });
-        self.send_service(Sent::Other, body);
+        self.send_service(body);
+    }
+
+    fn send_acks(&mut self, now: Now) -> Inner {
+        let ids = self.acks.take();
+        let msg_ids = ids.iter().map(|id| id.0).collect();
+        let inner = self.number(now, rpc::boxed(&types::MsgsAck { msg_ids }), false);
+        self.remember(inner.msg_id, Sent::Acks(ids));
+        inner
     }
 
     fn send_call(&mut self, now: Now, call: CallId) -> Option<Inner> {
@@ -109,7 +129,7 @@ impl ClientSession {
         let Inner { msg_id, seq_no, .. } = inner;
         self.remember(msg_id, Sent::Call(call));
         let entry = self.calls.get_mut(&call)?;
-        entry.flight = Flight::Sent { msg_id, seq_no, acknowledged: false };
+        entry.flight = Flight::Sent { msg_id, seq_no, at: now.mono, acknowledged: false };
         Some(inner)
     }
 
@@ -131,20 +151,17 @@ impl ClientSession {
         container
     }
 
-    fn remember(&mut self, msg_id: MsgId, sent: Sent) {
-        self.sent.insert(msg_id, sent);
-        while self.sent.len() > SENT_MAX {
-            let oldest_idle = self.sent.iter().find(|(id, sent)| !self.is_awaited(**id, sent));
-            let Some(id) = oldest_idle.map(|(id, _)| *id) else { break };
-            self.sent.remove(&id);
+    /// Keeps what a message of ours was. A call is kept until its answer comes; of all others
+    /// the latest are.
+    pub(super) fn remember(&mut self, msg_id: MsgId, sent: Sent) {
+        if !matches!(sent, Sent::Call(_)) {
+            self.passing.push_back(msg_id);
         }
-    }
-
-    /// Whether a message is a call under the id by which its answer will name it.
-    fn is_awaited(&self, id: MsgId, sent: &Sent) -> bool {
-        let Sent::Call(call) = sent else { return false };
-        self.calls.get(call).is_some_and(
-            |call| matches!(call.flight, Flight::Sent { msg_id, .. } if msg_id == id),
-        )
+        self.sent.insert(msg_id, sent);
+        while self.passing.len() > SENT_MAX
+            && let Some(oldest) = self.passing.pop_front()
+        {
+            self.sent.remove(&oldest);
+        }
     }
 }

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use chappe_tl::{Constructor, Reader};
+use chappe_tl::{Constructor, Raw, Reader};
 
-use super::{CallError, ClientEvent, ClientSession, Flight, MessageError, Sent};
-use crate::ids::MsgId;
+use super::{Call, CallError, ClientEvent, ClientSession, Flight, Sent};
+use crate::ids::{MsgId, Side};
 use crate::now::Now;
-use crate::rpc::{self, CallResult, ResultError};
+use crate::rpc::{self, CallResult};
 use crate::schema::{ctors, functions, types};
+use crate::session::container;
+use crate::session::inbox::Admission;
 use crate::session::kind;
 use crate::session::salts::{FUTURE_MAX, Salt};
 
@@ -23,15 +25,15 @@ pub(super) fn may_ignore_time(body: &Bytes) -> bool {
     matches!(kind::id_of(body), ctors::BadServerSalt::ID | ctors::BadMsgNotification::ID)
 }
 
+/// Whether a message claims to be the answer to message 0, which nobody sent (SVC-25).
+pub(super) fn answers_nothing(body: &Bytes) -> bool {
+    kind::id_of(body) == rpc::RESULT && body.get(4..12) == Some(&[0; 8])
+}
+
 impl ClientSession {
-    pub(super) fn dispatch(
-        &mut self,
-        now: Now,
-        id: MsgId,
-        body: &Bytes,
-    ) -> Result<(), MessageError> {
+    pub(super) fn dispatch(&mut self, now: Now, id: MsgId, body: &Bytes) {
         match kind::id_of(body) {
-            rpc::RESULT => return self.rpc_result(now, id, body),
+            rpc::RESULT => self.rpc_result(now, id, body),
             types::MsgsAck::ID => {
                 for id in read::<types::MsgsAck>(body).map(|ack| ack.msg_ids).unwrap_or_default() {
                     self.acknowledged(MsgId(id));
@@ -44,8 +46,7 @@ impl ClientSession {
             }
             ctors::BadServerSalt::ID => {
                 if let Some(bad) = read::<ctors::BadServerSalt>(body) {
-                    let salt = bad.new_server_salt;
-                    self.handle_bad_salt(now, MsgId(bad.bad_msg_id), salt);
+                    self.handle_bad_salt(now, MsgId(bad.bad_msg_id), bad.new_server_salt);
                 }
             }
             types::NewSession::ID => {
@@ -55,12 +56,12 @@ impl ClientSession {
             }
             types::Pong::ID => {
                 if let Some(pong) = read::<types::Pong>(body) {
-                    self.pong(now, id, &pong);
+                    self.pong(now, id, &pong, body);
                 }
             }
             types::FutureSalts::ID => {
                 if let Some(salts) = read::<types::FutureSalts>(body) {
-                    self.future_salts(now, &salts);
+                    self.future_salts(now, id, &salts, body);
                 }
             }
             types::MsgsStateInfo::ID => {
@@ -68,17 +69,20 @@ impl ClientSession {
                     self.handle_states(now, MsgId(info.req_msg_id), &info.info);
                 }
             }
+            types::MsgsAllInfo::ID => {
+                if let Some(types::MsgsAllInfo { msg_ids, info }) = read(body) {
+                    let ids = msg_ids.into_iter().map(MsgId).collect();
+                    self.apply_states(ids, &info);
+                }
+            }
             types::MsgsStateReq::ID => {
                 if let Some(request) = read::<types::MsgsStateReq>(body) {
-                    let info: Vec<u8> =
-                        request.msg_ids.iter().map(|id| self.state_of(MsgId(*id))).collect();
-                    let info = types::MsgsStateInfo { req_msg_id: id.0, info: info.into() };
-                    self.send_service(Sent::Other, rpc::boxed(&info));
+                    self.send_states(id, &request.msg_ids);
                 }
             }
             ctors::MsgDetailedInfo::ID => {
                 if let Some(info) = read::<ctors::MsgDetailedInfo>(body) {
-                    self.want_message(now, MsgId(info.answer_msg_id));
+                    self.want_answer(now, MsgId(info.msg_id), MsgId(info.answer_msg_id));
                 }
             }
             ctors::MsgNewDetailedInfo::ID => {
@@ -91,61 +95,106 @@ impl ClientSession {
                     self.handle_resend_request(id, &request.msg_ids);
                 }
             }
+            ctors::DestroySessionOk::ID | ctors::DestroySessionNone::ID => {
+                self.bare_answer(body, |call| {
+                    kind::id_of(call) == functions::DestroySession::ID && call[4..] == body[4..]
+                });
+            }
+            kind::DESTROY_AUTH_KEY_OK
+            | kind::DESTROY_AUTH_KEY_NONE
+            | kind::DESTROY_AUTH_KEY_FAIL => {
+                self.bare_answer(body, |call| kind::id_of(call) == functions::DestroyAuthKey::ID);
+            }
+            kind::MSG_COPY => self.msg_copy(now, id, body),
             rpc::GZIP_PACKED => {
-                if let Some(inner) = rpc::inflate(body, self.config.inflated_max_bytes) {
+                let inner = rpc::inflate(body, self.config.inflated_max_bytes);
+                // Only what is pushed may be packed (TL-29).
+                if let Some(inner) =
+                    inner.filter(|inner| !kind::is_never_packed(kind::id_of(inner)))
+                {
                     self.events.push_back(ClientEvent::Pushed(inner));
                 }
             }
-            // The state of a session or key that we gave up; what only clients say; nothing at all.
-            ctors::DestroySessionOk::ID
-            | ctors::DestroySessionNone::ID
-            | types::MsgsAllInfo::ID
-            | types::HttpWait::ID
-            | functions::ReqPq::ID
-            | functions::ReqPqMulti::ID
-            | functions::ReqDhParams::ID
-            | functions::SetClientDhParams::ID
-            | 0 => {}
+            // What only clients say, and nothing at all (SVC-43).
+            id if id == 0 || kind::is_service(id) => {}
             _ => self.events.push_back(ClientEvent::Pushed(body.clone())),
         }
-        Ok(())
     }
 
-    fn rpc_result(&mut self, now: Now, id: MsgId, body: &Bytes) -> Result<(), MessageError> {
+    fn rpc_result(&mut self, now: Now, id: MsgId, body: &Bytes) {
         let (msg_id, result) = match CallResult::read(body, self.config.inflated_max_bytes) {
             Ok(CallResult { call, result }) => (call, result.map_err(CallError::Rpc)),
-            Err(ResultError::Truncated) => return Ok(()),
-            Err(error @ (ResultError::Gzip(call) | ResultError::Error(call, _))) => {
-                (call, Err(CallError::Unreadable(error.to_string())))
-            }
+            Err(error) => match error.call() {
+                Some(call) => (call, Err(CallError::Unreadable(error.to_string()))),
+                None => return,
+            },
         };
-        if msg_id.0 == 0 {
-            return Err(MessageError::AnswersNothing);
-        }
-        // A result of nobody's call is acknowledged and forgotten (SVC-25).
-        let Some(Sent::Call(call)) = self.sent.get(&msg_id).cloned() else { return Ok(()) };
-        if id.time() + AHEAD_PROOF < msg_id.time() {
-            self.clock.set(now, id.time());
-        }
+        self.deliver(now, id, msg_id, result);
+    }
+
+    /// Takes the result of the call sent as `msg_id`. One of nobody's call is acknowledged and
+    /// forgotten (SVC-25).
+    fn deliver(&mut self, now: Now, id: MsgId, msg_id: MsgId, result: Result<Raw, CallError>) {
+        let Some(Sent::Call(call)) = self.sent.get(&msg_id) else { return };
+        let call = *call;
         self.sent.remove(&msg_id);
-        if self.calls.remove(&call).is_some() {
+        self.heed_late_answer(now, id.time(), msg_id);
+        if let Some(Call { flight, .. }) = self.calls.remove(&call) {
+            // The answer may be to an earlier message of the same call.
+            if let Flight::Sent { msg_id, .. } = flight {
+                self.sent.remove(&msg_id);
+            }
             self.events.push_back(ClientEvent::Answer(call, result));
         }
-        Ok(())
+    }
+
+    /// Takes an answer that does not say what it answers: it is for the oldest call that fits.
+    fn bare_answer(&mut self, body: &Bytes, fits: impl Fn(&Bytes) -> bool) {
+        let found = self.calls.iter().find(|(_, call)| fits(&call.body)).map(|(id, _)| *id);
+        let Some(id) = found else { return };
+        if let Some(Call { flight: Flight::Sent { msg_id, .. }, .. }) = self.calls.remove(&id) {
+            self.sent.remove(&msg_id);
+        }
+        self.events.push_back(ClientEvent::Answer(id, Ok(Raw(body.clone()))));
+    }
+
+    /// An answer made far before its question, by the two clocks, proves that ours ran ahead
+    /// (06 §6). Any other answer proves nothing: it may have been long on its way.
+    ///
+    /// No new session follows: what the server took with the old clock is at most 30 s ahead of
+    /// it, so ids that rise from there by the least step stay valid (MSG-09), and calls that run
+    /// are not run again.
+    fn heed_late_answer(&mut self, now: Now, answered: Duration, question: MsgId) {
+        if answered + AHEAD_PROOF < question.time() {
+            self.clock.set(now, answered);
+        }
+    }
+
+    /// `msg_copy`: the message inside as if alone; both ids are acknowledged if it came before
+    /// (MSG-27).
+    fn msg_copy(&mut self, now: Now, outer: MsgId, body: &Bytes) {
+        let Ok(inner) = container::unpack_copy(outer, body) else { return };
+        if !inner.msg_id.may_come_from(Side::Server) || answers_nothing(&inner.body) {
+            return;
+        }
+        if self.inbox.judge(inner.msg_id) == Admission::Duplicate {
+            self.acks.owe(outer, now.mono + self.config.ack_delay_max);
+        }
+        self.admit(now, inner);
     }
 
     /// Marks calls as received; a container's id stands for its contents (SVC-04, SVC-05).
     pub(super) fn acknowledged(&mut self, id: MsgId) {
-        match self.sent.get(&id).cloned() {
+        match self.sent.get(&id) {
             Some(Sent::Call(call)) => {
-                if let Some(entry) = self.calls.get_mut(&call)
-                    && let Flight::Sent { acknowledged, .. } = &mut entry.flight
+                if let Some(Call { flight: Flight::Sent { msg_id, acknowledged, .. }, .. }) =
+                    self.calls.get_mut(call)
                 {
-                    *acknowledged = true;
+                    *acknowledged |= *msg_id == id;
                 }
             }
-            Some(Sent::Container(contents)) => {
-                self.sent.remove(&id);
+            Some(Sent::Container(_)) => {
+                let Some(Sent::Container(contents)) = self.sent.remove(&id) else { return };
                 for id in contents {
                     self.acknowledged(id);
                 }
@@ -174,21 +223,20 @@ impl ClientSession {
         let ping_id = self.rng.u64() as i64;
         let disconnect_delay = self.config.disconnect_delay.as_secs() as i32;
         let body = rpc::boxed(&functions::PingDelayDisconnect { ping_id, disconnect_delay });
-        self.send_service(Sent::Ping { ping_id }, body);
+        self.send_as(Sent::Ping { ping_id }, body);
         self.ping_due = now.mono + self.config.ping_interval;
         self.pong_due.get_or_insert(now.mono + self.config.disconnect_delay);
     }
 
-    fn pong(&mut self, now: Now, id: MsgId, pong: &types::Pong) {
+    fn pong(&mut self, now: Now, id: MsgId, pong: &types::Pong, body: &Bytes) {
         let ping = MsgId(pong.msg_id);
         if self.sent.get(&ping) != Some(&Sent::Ping { ping_id: pong.ping_id }) {
-            return;
+            return self.deliver(now, id, ping, Ok(Raw(body.clone())));
         }
         self.sent.remove(&ping);
+        self.heed_late_answer(now, id.time(), ping);
         self.pong_due = None;
-        if id.time() + AHEAD_PROOF < ping.time() {
-            self.clock.set(now, id.time());
-        }
+        self.doubt_unacknowledged(now);
     }
 
     /// Asks for salts when the last one known is about to end (SES-24).
@@ -200,17 +248,18 @@ impl ClientSession {
         }
         self.salts_asked = Some(now.mono);
         let body = rpc::boxed(&functions::GetFutureSalts { num: FUTURE_MAX });
-        self.send_service(Sent::GetFutureSalts, body);
+        self.send_as(Sent::GetFutureSalts, body);
     }
 
-    fn future_salts(&mut self, now: Now, answer: &types::FutureSalts) {
+    fn future_salts(&mut self, now: Now, id: MsgId, answer: &types::FutureSalts, body: &Bytes) {
         let request = MsgId(answer.req_msg_id);
         if self.sent.get(&request) != Some(&Sent::GetFutureSalts) {
-            return;
+            return self.deliver(now, id, request, Ok(Raw(body.clone())));
         }
         self.sent.remove(&request);
-        self.clock.set(now, Duration::from_secs(answer.now.max(0).unsigned_abs().into()));
-        let salts = answer.salts.iter().map(|salt| Salt {
+        let second = Duration::from_secs(answer.now.max(0).unsigned_abs().into());
+        self.heed_late_answer(now, second, request);
+        let salts = answer.salts.iter().take(FUTURE_MAX as usize).map(|salt| Salt {
             valid_since: salt.valid_since.into(),
             valid_until: salt.valid_until.into(),
             value: salt.salt,
@@ -220,26 +269,24 @@ impl ClientSession {
         self.events.push_back(ClientEvent::Salt(current));
     }
 
+    /// The server holds the answer to a call: fetched if it is wanted, dropped there if it is
+    /// not (SVC-21).
+    fn want_answer(&mut self, now: Now, call: MsgId, answer: MsgId) {
+        match self.sent.get(&call) {
+            Some(Sent::Call(_)) => self.want_message(now, answer),
+            Some(Sent::Dropped) => self.drop_answer(call),
+            _ if self.inbox.get(answer).is_some() => self.want_message(now, answer),
+            _ => {}
+        }
+    }
+
     /// The server holds a large message for us: acknowledged when known, fetched when not
     /// (SVC-21).
     fn want_message(&mut self, now: Now, id: MsgId) {
         if self.inbox.get(id).is_some() {
             self.acks.owe(id, now.mono + self.config.ack_delay_max);
         } else {
-            let body = rpc::boxed(&ctors::MsgResendReq { msg_ids: vec![id.0] });
-            self.send_service(Sent::Other, body);
-        }
-    }
-
-    /// State of an id that the server asks about: of its messages by the inbox, of ours by what
-    /// we remember to have sent (SVC-16).
-    fn state_of(&self, id: MsgId) -> u8 {
-        if id.0 & 3 != 0 {
-            self.inbox.state(id)
-        } else if self.sent.contains_key(&id) {
-            4 | 16
-        } else {
-            1
+            self.send_service(rpc::boxed(&ctors::MsgResendReq { msg_ids: vec![id.0] }));
         }
     }
 }

@@ -11,15 +11,18 @@ use crate::rpc;
 use crate::schema::{ctors, types};
 use crate::session::container::{self, Inner};
 use crate::session::msg_id::Origin;
-use crate::session::outbox::Owed;
+use crate::session::outbox::{Owed, Place};
 
 /// A message with its numbers, waiting for its link to take it.
 #[derive(Debug)]
-pub(super) struct Ready {
-    pub(super) link: LinkId,
-    pub(super) msg_id: MsgId,
-    seq_no: i32,
-    body: Bytes,
+pub(super) enum Ready {
+    /// One that is kept until acknowledged, for the first time. Whether it must still be sent,
+    /// and here, the outbox knows.
+    Owed(MsgId),
+    /// The same, of an age that a client may find too old unless a container brings it (SES-09).
+    OwedAgain(MsgId),
+    /// One that is for this link only.
+    Service(Inner),
 }
 
 /// Soft bound of a container: what is ready beyond it travels in the next packet.
@@ -30,23 +33,18 @@ impl ServerSession {
     ///
     /// Whatever is ready for one link leaves in one container (MSG-28).
     pub fn poll_transmit(&mut self, now: Now) -> Option<(LinkId, Message)> {
-        let link = self.ready.front()?.link;
-        let mut inners = Vec::new();
-        let mut size = 0;
-        let mut at = 0;
-        while at < self.ready.len() && inners.len() < container::MESSAGES_MAX {
-            if self.ready[at].link != link {
-                at += 1;
-                continue;
+        self.adopt_orphans(now);
+        let (link, mut inners, may_go_alone) = loop {
+            let link = *self.ready.keys().next()?;
+            let (inners, may_go_alone) = self.gather(link);
+            if !inners.is_empty() {
+                break (link, inners, may_go_alone);
             }
-            size += container::room(self.ready[at].body.len());
-            if !inners.is_empty() && size > CONTAINER_SOFT_MAX {
-                break;
-            }
-            let Ready { msg_id, seq_no, body, .. } = self.ready.remove(at)?;
-            inners.push(Inner { msg_id, seq_no, body });
-        }
-        let message = if inners.len() == 1 { inners.pop()? } else { self.pack(now, inners) };
+        };
+        let message = match inners.len() {
+            1 if may_go_alone => inners.pop()?,
+            _ => self.pack(now, inners),
+        };
         let header = Header {
             salt: self.salts.current(now.unix_seconds()).value,
             session_id: self.id,
@@ -56,13 +54,48 @@ impl ServerSession {
         Some((link, Message { header, body: message.body }))
     }
 
+    /// Takes what is ready for a link, as much as one packet holds, and says whether a single
+    /// message of it may travel without a container.
+    fn gather(&mut self, link: LinkId) -> (Vec<Inner>, bool) {
+        let mut inners: Vec<Inner> = Vec::new();
+        let mut size = 0;
+        let mut may_go_alone = true;
+        let Some(queue) = self.ready.get_mut(&link) else { return (inners, may_go_alone) };
+        while let Some(ready) = queue.pop_front() {
+            let inner = match &ready {
+                Ready::Service(inner) => inner.clone(),
+                Ready::Owed(id) | Ready::OwedAgain(id) => match self.outbox.get(*id) {
+                    Some(owed) if owed.place == Place::Ready(link) => {
+                        Inner { msg_id: *id, seq_no: owed.seq_no, body: owed.body.clone() }
+                    }
+                    // Acknowledged or dropped by now, or sent on another link.
+                    _ => continue,
+                },
+            };
+            size += container::room(inner.body.len());
+            let is_full = inners.len() == container::MESSAGES_MAX || size > CONTAINER_SOFT_MAX;
+            if !inners.is_empty() && is_full {
+                queue.push_front(ready);
+                return (inners, may_go_alone);
+            }
+            may_go_alone &= !matches!(ready, Ready::OwedAgain(_));
+            self.outbox.put(inner.msg_id, Place::Sent(link));
+            inners.push(inner);
+        }
+        self.ready.remove(&link);
+        (inners, may_go_alone)
+    }
+
     fn pack(&mut self, now: Now, mut inners: Vec<Inner>) -> Inner {
         // Messages sent again stand before newer ones, as ids within a container should.
         inners.sort_by_key(|inner| inner.msg_id);
         let msg_id = self.ids.next(now.unix, Origin::Answer, &mut self.rng);
         let seq_no = self.seq_no.next(false);
-        let kept = inners.iter().map(|inner| inner.msg_id).filter(|id| self.outbox.get(*id).is_some());
-        self.outbox.contain(msg_id, kept.collect());
+        for inner in &inners {
+            if self.outbox.get(inner.msg_id).is_some() {
+                self.outbox.contain(msg_id, inner.msg_id);
+            }
+        }
         Inner { msg_id, seq_no, body: container::pack(&inners) }
     }
 
@@ -70,7 +103,8 @@ impl ServerSession {
     pub(super) fn send_service(&mut self, now: Now, link: LinkId, body: Bytes) {
         let msg_id = self.ids.next(now.unix, Origin::Answer, &mut self.rng);
         let seq_no = self.seq_no.next(false);
-        self.ready.push_back(Ready { link, msg_id, seq_no, body });
+        let ready = Ready::Service(Inner { msg_id, seq_no, body });
+        self.ready.entry(link).or_default().push_back(ready);
     }
 
     /// Sends a content-related message and keeps it until it is acknowledged. Without a link it
@@ -85,10 +119,11 @@ impl ServerSession {
     ) -> MsgId {
         let msg_id = self.ids.next(now.unix, origin, &mut self.rng);
         let seq_no = self.seq_no.next(true);
-        let owed = Owed { seq_no, body: body.clone(), answers };
+        let owed = Owed { seq_no, body, answers, place: Place::Nowhere };
         self.dropped_pushes += self.outbox.keep(msg_id, owed) as u64;
         if let Some(link) = link {
-            self.ready.push_back(Ready { link, msg_id, seq_no, body });
+            self.outbox.put(msg_id, Place::Ready(link));
+            self.ready.entry(link).or_default().push_back(Ready::Owed(msg_id));
         }
         msg_id
     }
@@ -103,13 +138,11 @@ impl ServerSession {
         failed: bool,
     ) {
         let body = rpc::result_body(call, &self.compressed(result));
-        let link =
-            if self.links.contains(&link) { Some(link) } else { self.links.last().copied() };
+        let link = self.links.iter().find(|open| **open == link).or(self.links.last()).copied();
         let answer = self.send_content(now, link, Origin::Answer, body, Some(call));
-        self.acks.settle(call);
+        self.acknowledged(call);
         if let Some(heard) = self.inbox.get_mut(call) {
             heard.answer = Some(answer);
-            heard.acknowledged = true;
             heard.failed = failed;
         }
     }
@@ -124,46 +157,63 @@ impl ServerSession {
 
     pub(super) fn send_acks(&mut self, now: Now, link: LinkId, ids: &[MsgId]) {
         for id in ids {
-            if let Some(heard) = self.inbox.get_mut(*id) {
-                heard.acknowledged = true;
-            }
+            self.acknowledged(*id);
         }
         let msg_ids = ids.iter().map(|id| id.0).collect();
         self.send_service(now, link, rpc::boxed(&types::MsgsAck { msg_ids }));
     }
 
-    /// Sends an unacknowledged message once more, under its old numbers (MSG-19).
-    pub(super) fn resend(&mut self, link: LinkId, id: MsgId) {
-        let is_waiting = self.ready.iter().any(|ready| ready.msg_id == id && ready.link == link);
-        let Some(owed) = self.outbox.get(id).filter(|_| !is_waiting) else { return };
-        let (seq_no, body) = (owed.seq_no, owed.body.clone());
-        self.ready.push_back(Ready { link, msg_id: id, seq_no, body });
+    /// Notes that the client learns of the receipt of its message.
+    pub(super) fn acknowledged(&mut self, id: MsgId) {
+        self.acks.settle(id);
+        if let Some(heard) = self.inbox.get_mut(id) {
+            heard.acknowledged = true;
+        }
     }
 
-    /// Everything unacknowledged on a new link: small messages again, large ones announced.
-    pub(super) fn resend_all(&mut self, now: Now, link: LinkId) {
-        self.ready.retain(|ready| self.outbox.get(ready.msg_id).is_none());
-        let owed: Vec<(MsgId, usize, Option<MsgId>)> = self
-            .outbox
-            .iter()
-            .map(|(id, owed)| (id, owed.body.len(), owed.answers))
-            .collect();
-        for (id, len, answers) in owed {
-            let bytes = len as i32;
-            if len <= self.config.resend_max_bytes {
-                self.resend(link, id);
-            } else if let Some(call) = answers {
-                let info = ctors::MsgDetailedInfo {
-                    msg_id: call.0,
-                    answer_msg_id: id.0,
-                    bytes,
-                    status: 0,
-                };
-                self.send_service(now, link, rpc::boxed(&info));
-            } else {
-                let info = ctors::MsgNewDetailedInfo { answer_msg_id: id.0, bytes, status: 0 };
-                self.send_service(now, link, rpc::boxed(&info));
+    /// Sends an unacknowledged message whole, under its old numbers (MSG-19).
+    pub(super) fn resend(&mut self, link: LinkId, id: MsgId) {
+        let is_due = |owed: &Owed| owed.place != Place::Ready(link);
+        if self.outbox.get(id).is_some_and(is_due) {
+            self.outbox.put(id, Place::Ready(link));
+            self.ready.entry(link).or_default().push_back(Ready::OwedAgain(id));
+        }
+    }
+
+    /// Sends an unacknowledged message once more; a large one is announced, and the client asks
+    /// for it if it has it not (SVC-19, SVC-20).
+    pub(super) fn send_again(&mut self, now: Now, link: LinkId, id: MsgId) {
+        let Some(owed) = self.outbox.get(id).filter(|owed| owed.place != Place::Ready(link)) else {
+            return;
+        };
+        if owed.body.len() <= self.config.resend_max_bytes {
+            return self.resend(link, id);
+        }
+        let bytes = owed.body.len() as i32;
+        let answer_msg_id = id.0;
+        let info = match owed.answers {
+            Some(MsgId(msg_id)) => {
+                rpc::boxed(&ctors::MsgDetailedInfo { msg_id, answer_msg_id, bytes, status: 0 })
             }
+            None => rpc::boxed(&ctors::MsgNewDetailedInfo { answer_msg_id, bytes, status: 0 }),
+        };
+        self.send_service(now, link, info);
+        self.outbox.put(id, Place::Sent(link));
+    }
+
+    /// Sends again what no open link carries: it was written without one, or left on one that
+    /// closed before the client acknowledged it (SES-09).
+    fn adopt_orphans(&mut self, now: Now) {
+        let Some(link) = self.links.last().copied().filter(|_| self.has_orphans) else { return };
+        self.has_orphans = false;
+        let is_orphan = |owed: &Owed| match owed.place {
+            Place::Nowhere => true,
+            Place::Ready(link) | Place::Sent(link) => !self.links.contains(&link),
+        };
+        let orphans: Vec<MsgId> =
+            self.outbox.iter().filter(|(_, owed)| is_orphan(owed)).map(|(id, _)| id).collect();
+        for id in orphans {
+            self.send_again(now, link, id);
         }
     }
 }

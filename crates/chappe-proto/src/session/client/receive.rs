@@ -1,0 +1,109 @@
+//! A client's judgement on what it hears: the checks of 04-messages §5, in their order.
+
+use std::time::Duration;
+
+use super::service::{answers_nothing, may_ignore_time};
+use super::{ClientEvent, ClientSession, MessageError};
+use crate::envelope::encrypted::{Header, Message};
+use crate::ids::{MsgId, Side};
+use crate::now::Now;
+use crate::session::container::{self, Inner};
+use crate::session::inbox::Admission;
+use crate::session::kind;
+use crate::session::seq_no::is_content_related;
+use crate::session::time::{AGE_MAX, AHEAD_MAX};
+
+impl ClientSession {
+    /// Takes one opened message. An error means: drop the link, nothing of it was used.
+    pub fn handle_message(&mut self, now: Now, message: Message) -> Result<(), MessageError> {
+        let result = self.receive(now, message);
+        // Not sooner: in the container that brought the refusal there may be answers.
+        if let Some(code) = self.restart_due.take() {
+            self.restart(now, code);
+        }
+        result
+    }
+
+    fn receive(&mut self, now: Now, message: Message) -> Result<(), MessageError> {
+        let Message { header: Header { session_id, msg_id, seq_no, .. }, body } = message;
+        if session_id != self.id {
+            return match self.former.contains(&session_id) {
+                true => Ok(()),
+                false => Err(MessageError::ForeignSession(session_id)),
+            };
+        }
+        if !msg_id.may_come_from(Side::Server) {
+            return Err(MessageError::Parity(msg_id));
+        }
+        let is_untimely = self.clock.is_certain() && !is_timely(msg_id, self.clock.at(now));
+        let is_container = kind::id_of(&body) == container::ID;
+        let mut inners = if is_container {
+            match container::unpack(msg_id, &body) {
+                Ok(inners) => inners,
+                Err(_) if is_untimely => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            vec![Inner { msg_id, seq_no, body }]
+        };
+        if is_untimely {
+            inners.retain(|inner| may_ignore_time(&inner.body));
+            if inners.is_empty() {
+                self.catch_up(now, msg_id);
+                return Ok(());
+            }
+        }
+        if let Some(bad) = inners.iter().find(|inner| !inner.msg_id.may_come_from(Side::Server)) {
+            return Err(MessageError::Parity(bad.msg_id));
+        }
+        if inners.iter().any(|inner| answers_nothing(&inner.body)) {
+            return Err(MessageError::AnswersNothing);
+        }
+        match self.inbox.judge(msg_id) {
+            Admission::TooOld => {
+                self.restart_due = Some(20);
+                return Err(MessageError::TooOld(msg_id));
+            }
+            Admission::Duplicate if is_container => return Ok(()),
+            Admission::Fresh if is_container => self.hear(now, msg_id, seq_no),
+            _ => {}
+        }
+        for inner in inners {
+            self.admit(now, inner);
+        }
+        Ok(())
+    }
+
+    pub(super) fn admit(&mut self, now: Now, inner: Inner) {
+        let Inner { msg_id, seq_no, body } = inner;
+        let admission = self.inbox.judge(msg_id);
+        if is_content_related(seq_no) && admission != Admission::TooOld {
+            self.acks.owe(msg_id, now.mono + self.config.ack_delay_max);
+        }
+        if admission == Admission::Fresh {
+            self.hear(now, msg_id, seq_no);
+            self.dispatch(now, msg_id, &body);
+        }
+    }
+
+    /// Nothing comes from the future: a message far ahead of our clock shows that the clock stood
+    /// still, as it does while a machine sleeps. What we had to ignore for it comes again on a
+    /// new link.
+    fn catch_up(&mut self, now: Now, msg_id: MsgId) {
+        if msg_id.time() > self.clock.at(now) {
+            self.clock.raise(now, msg_id);
+            self.events.push_back(ClientEvent::LinkIsDead);
+        }
+    }
+
+    fn hear(&mut self, now: Now, id: MsgId, seq_no: i32) {
+        self.clock.raise(now, id);
+        let server_time = self.clock.at(now);
+        self.inbox.remember(id, seq_no, server_time);
+    }
+}
+
+/// Whether a message's age is within −300…+30 s of the server's time (MSG-R09).
+fn is_timely(id: MsgId, server_time: Duration) -> bool {
+    id.time() + AGE_MAX >= server_time && id.time() <= server_time + AHEAD_MAX
+}

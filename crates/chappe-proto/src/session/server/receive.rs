@@ -1,0 +1,205 @@
+//! A server's judgement on what it hears: the checks of 04-messages §5, in their order.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Created, ServerEvent, ServerSession};
+use crate::envelope::encrypted::{Header, Message};
+use crate::ids::{LinkId, MsgId, Side};
+use crate::now::Now;
+use crate::rpc;
+use crate::schema::{ctors, types};
+use crate::session::container::{self, ContainerError, Inner};
+use crate::session::inbox::{Admission, SeqNoDisorder};
+use crate::session::kind::{self, Parity};
+use crate::session::msg_id::Origin;
+use crate::session::seq_no::is_content_related;
+use crate::session::time::{AGE_MAX, AHEAD_MAX};
+
+impl ServerSession {
+    /// Takes one opened message that names this session.
+    ///
+    /// Cannot fail: a message that breaks a session rule is answered with a notification, has no
+    /// other effect (MSG-29), and the session goes on.
+    pub fn handle_message(&mut self, now: Now, link: LinkId, message: Message) {
+        let Message { header: Header { msg_id, seq_no, salt, .. }, body } = message;
+        if !msg_id.may_come_from(Side::Client) {
+            return self.refuse(now, link, msg_id, seq_no, 18);
+        }
+        if !self.salts.accepts(salt, now.unix_seconds()) {
+            return self.correct_salt(now, link, msg_id, seq_no);
+        }
+        if let Err(code) = check_time(msg_id, now.unix) {
+            return self.refuse(now, link, msg_id, seq_no, code);
+        }
+        let inner = Inner { msg_id, seq_no, body };
+        if kind::id_of(&inner.body) == container::ID {
+            self.handle_container(now, link, inner);
+        } else {
+            self.admit(now, link, inner, msg_id);
+        }
+    }
+
+    fn handle_container(&mut self, now: Now, link: LinkId, outer: Inner) {
+        let Inner { msg_id, seq_no, body } = outer;
+        match self.judge(msg_id) {
+            Admission::Fresh => {}
+            Admission::Duplicate => return self.refuse(now, link, msg_id, seq_no, 19),
+            Admission::TooOld => return self.refuse(now, link, msg_id, seq_no, 20),
+        }
+        if is_content_related(seq_no) {
+            return self.refuse(now, link, msg_id, seq_no, 34);
+        }
+        if let Err(disorder) = self.inbox.seq_no_order(msg_id, seq_no) {
+            return self.refuse(now, link, msg_id, seq_no, disorder_code(disorder));
+        }
+        let inners = match container::unpack(msg_id, &body) {
+            Ok(inners) => inners,
+            Err(ContainerError::TooMany(_)) => {
+                return self.events.push_back(ServerEvent::CloseLink(link, -429));
+            }
+            Err(ContainerError::Malformed(_)) => {
+                return self.refuse(now, link, msg_id, seq_no, 64);
+            }
+        };
+        if inners.iter().any(|inner| inner.seq_no > seq_no) {
+            return self.refuse(now, link, msg_id, seq_no, 64);
+        }
+        self.hear(now, link, msg_id, seq_no);
+        let contents = inners.iter().filter(|inner| is_content_related(inner.seq_no));
+        let first_content = contents.map(|inner| inner.msg_id).min();
+        for inner in inners {
+            let first = first_content.unwrap_or(inner.msg_id);
+            self.admit(now, link, inner, first);
+        }
+    }
+
+    /// An id heard before the session was forgotten counts as heard (MSG-39).
+    fn judge(&self, msg_id: MsgId) -> Admission {
+        if self.retired.contains(&msg_id) {
+            return Admission::Duplicate;
+        }
+        self.inbox.judge(msg_id)
+    }
+
+    /// Judges one message, alone or out of a container, and acts on it (MSG-25). `first` is what
+    /// it counts as in [`create`](Self::create).
+    pub(super) fn admit(&mut self, now: Now, link: LinkId, inner: Inner, first: MsgId) {
+        let Inner { msg_id, seq_no, body } = inner;
+        if !msg_id.may_come_from(Side::Client) {
+            return self.refuse(now, link, msg_id, seq_no, 18);
+        }
+        match self.judge(msg_id) {
+            Admission::Fresh => {}
+            Admission::Duplicate => return self.repeat(now, link, msg_id, seq_no),
+            Admission::TooOld => return self.refuse(now, link, msg_id, seq_no, 20),
+        }
+        let is_content = is_content_related(seq_no);
+        match kind::parity_wanted(&body) {
+            Parity::Odd if !is_content => return self.refuse(now, link, msg_id, seq_no, 35),
+            Parity::Even if is_content => return self.refuse(now, link, msg_id, seq_no, 34),
+            _ => {}
+        }
+        if let Err(disorder) = self.inbox.seq_no_order(msg_id, seq_no) {
+            return self.refuse(now, link, msg_id, seq_no, disorder_code(disorder));
+        }
+        self.hear(now, link, msg_id, seq_no);
+        self.create(now, link, first);
+        if is_content {
+            self.acks.owe(msg_id, now.mono + self.config.ack_delay_max);
+        }
+        self.dispatch(now, link, Inner { msg_id, seq_no, body });
+    }
+
+    /// `msg_copy`: the message inside as if it had come alone (MSG-27).
+    pub(super) fn msg_copy(
+        &mut self,
+        now: Now,
+        link: LinkId,
+        outer: MsgId,
+        seq_no: i32,
+        body: &Bytes,
+    ) {
+        let Ok(inner) = container::unpack_copy(outer, body) else {
+            return self.refuse(now, link, outer, seq_no, 64);
+        };
+        if self.judge(inner.msg_id) == Admission::Duplicate {
+            return self.send_acks(now, link, &[outer, inner.msg_id]);
+        }
+        let first = inner.msg_id;
+        self.admit(now, link, inner, first);
+    }
+
+    /// Remembers a message that passed, and that its link is the one to answer on (SES-04). A
+    /// replayed or refused one does not get here, so it draws no answers to its link.
+    fn hear(&mut self, now: Now, link: LinkId, msg_id: MsgId, seq_no: i32) {
+        self.inbox.remember(msg_id, seq_no, now.unix);
+        if self.links.last() != Some(&link) {
+            self.has_orphans |= self.links.is_empty();
+            self.links.retain(|open| *open != link);
+            self.links.push(link);
+        }
+    }
+
+    /// A message heard before: acknowledged again, never run again (04-messages §7).
+    fn repeat(&mut self, now: Now, link: LinkId, msg_id: MsgId, seq_no: i32) {
+        if !is_content_related(seq_no) {
+            return;
+        }
+        let answer = self.inbox.get(msg_id).and_then(|heard| heard.answer);
+        match answer.filter(|answer| self.outbox.get(*answer).is_some()) {
+            Some(answer) => self.send_again(now, link, answer),
+            None => self.send_acks(now, link, &[msg_id]),
+        }
+    }
+
+    /// Announces the session with its first message, and again when an earlier one turns up
+    /// (SVC-39).
+    fn create(&mut self, now: Now, link: LinkId, msg_id: MsgId) {
+        let unique_id = match &self.created {
+            Some(created) if created.first_msg_id <= msg_id => return,
+            Some(created) => created.unique_id,
+            None => self.rng.u64() as i64,
+        };
+        self.created = Some(Created { unique_id, first_msg_id: msg_id });
+        let server_salt = self.salts.current(now.unix_seconds()).value;
+        let new = types::NewSession { first_msg_id: msg_id.0, unique_id, server_salt };
+        self.send_content(now, Some(link), Origin::Answer, rpc::boxed(&new), None);
+    }
+
+    fn refuse(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32, code: i32) {
+        let notice =
+            ctors::BadMsgNotification { bad_msg_id: id.0, bad_msg_seqno: seq_no, error_code: code };
+        self.send_service(now, link, rpc::boxed(&notice));
+    }
+
+    fn correct_salt(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32) {
+        let notice = ctors::BadServerSalt {
+            bad_msg_id: id.0,
+            bad_msg_seqno: seq_no,
+            error_code: 48,
+            new_server_salt: self.salts.current(now.unix_seconds()).value,
+        };
+        self.send_service(now, link, rpc::boxed(&notice));
+    }
+}
+
+fn disorder_code(disorder: SeqNoDisorder) -> i32 {
+    match disorder {
+        SeqNoDisorder::TooLow => 32,
+        SeqNoDisorder::TooHigh => 33,
+    }
+}
+
+/// Code 16 or 17 for an id outside its time, or without a fraction (MSG-10, MSG-11).
+fn check_time(id: MsgId, server_time: Duration) -> Result<(), i32> {
+    let time = id.time();
+    if time + AGE_MAX < server_time || !id.has_fraction() {
+        return Err(16);
+    }
+    if time > server_time + AHEAD_MAX {
+        return Err(17);
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! The client's session over links that come and go: questions, pings, calls sent again.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chappe_proto::MsgId;
+use chappe_proto::schema::{functions, types};
+use chappe_proto::session::client::ClientEvent;
+use chappe_proto::session::container;
+use chappe_tl::Raw;
+
+use crate::raw::{RawClient, ack, boxed, calling, flatten, query, read, reopen};
+
+/// Rule:   on a new link the client asks for calls that are not acknowledged, and waits for those
+///         that are.
+/// Source: SES-10, SVC-05, SVC-14, SVC-15.
+#[test]
+fn unacknowledged_calls_are_asked_for() {
+    let mut raw = RawClient::settled();
+    for number in 0..5 {
+        raw.session.call(query(number));
+    }
+    let sent = raw.sent_calls();
+    raw.reply(ack(&[sent[0].msg_id]));
+    reopen(&mut raw);
+    let all = raw.sent();
+    let request: types::MsgsStateReq = all.iter().find_map(|inner| read(&inner.body)).unwrap();
+    assert_eq!(request.msg_ids, sent[1..].iter().map(|inner| inner.msg_id.0).collect::<Vec<_>>());
+    let asked = all.iter().find(|i| read::<types::MsgsStateReq>(&i.body).is_some()).unwrap();
+    raw.reply(state_info(asked.msg_id, &[1, 2, 3, 4 | 32]));
+    // Under their old ids, in a container.
+    let packet = raw.packets().remove(0);
+    assert!(packet.header.msg_id > asked.msg_id);
+    assert_eq!(flatten(packet), sent[1..4]);
+    // Even a single one.
+    reopen(&mut raw);
+    let asked = raw.sent().remove(0);
+    raw.reply(state_info(asked.msg_id, &[4, 4, 1]));
+    let packet = raw.packets().remove(0);
+    assert_eq!(packet.body, container::pack(&sent[3..4]));
+}
+
+fn state_info(request: MsgId, info: &[u8]) -> Bytes {
+    let info = Bytes::copy_from_slice(info);
+    boxed(&types::MsgsStateInfo { req_msg_id: request.0, info })
+}
+
+/// Rule:   states of a wrong number, to no question of ours, or of no meaning are ignored.
+/// Source: SVC-13.
+#[test]
+fn states_without_meaning_are_ignored() {
+    let (mut raw, _, sent) = calling();
+    reopen(&mut raw);
+    let asked = raw.sent().remove(0).msg_id;
+    raw.reply(state_info(asked, &[1, 1]));
+    raw.reply(state_info(asked, &[]));
+    raw.reply(state_info(MsgId(asked.0 + 4), &[1]));
+    raw.reply(state_info(sent.msg_id, &[1]));
+    for state in [0, 5, 6, 7] {
+        raw.reply(state_info(asked, &[state]));
+    }
+    assert_eq!(raw.sent(), []);
+    raw.reply(state_info(asked, &[1]));
+    assert_eq!(raw.sent_calls(), [sent]);
+}
+
+/// Rule:   an unanswered question is asked three times, 10 s apart; then calls go under new ids,
+///         and the answer to either message counts, once.
+/// Source: SES-10.
+#[test]
+fn unanswered_question_has_calls_sent_anew() {
+    let (mut raw, call, sent) = calling();
+    reopen(&mut raw);
+    for _ in 0..3 {
+        assert_eq!(raw.sent_as::<types::MsgsStateReq>().len(), 1);
+        raw.wait(Duration::from_millis(9_999));
+        assert_eq!(raw.sent(), []);
+        raw.wait(Duration::from_millis(1));
+    }
+    let again = raw.sent_calls().remove(0);
+    assert_ne!(again.msg_id, sent.msg_id);
+    raw.result(sent.msg_id, &query(5));
+    raw.result(again.msg_id, &query(6));
+    assert_eq!(raw.answers(), [(call, Ok(Raw(query(5))))]);
+}
+
+/// Rule:   a question holds at most 8192 ids; the rest follows in the next one.
+/// Source: MSG-21, SES-10.
+#[test]
+fn large_questions_are_split() {
+    let mut raw = RawClient::settled();
+    for number in 0..8193 {
+        raw.session.call(query(number));
+    }
+    raw.sent();
+    reopen(&mut raw);
+    let asked = raw.sent().remove(0);
+    assert_eq!(read::<types::MsgsStateReq>(&asked.body).unwrap().msg_ids.len(), 8192);
+    raw.reply(state_info(asked.msg_id, &[4; 8192]));
+    let rest: Vec<types::MsgsStateReq> = raw.sent_as();
+    assert_eq!(rest[0].msg_ids.len(), 1);
+}
+
+/// Rule:   a ping every 60 s; without a pong in 75 s the link is dead.
+/// Source: SVC-35, SES-14.
+#[test]
+fn link_without_pongs_is_dead() {
+    let mut raw = RawClient::settled();
+    reopen(&mut raw);
+    let pings: Vec<functions::PingDelayDisconnect> = raw.sent_as();
+    assert_eq!((pings.len(), pings[0].disconnect_delay), (1, 75));
+    raw.wait(Duration::from_millis(74_999));
+    assert!(!raw.events().contains(&ClientEvent::LinkIsDead));
+    raw.wait(Duration::from_millis(1));
+    assert!(raw.events().contains(&ClientEvent::LinkIsDead));
+}
+
+fn pong(raw: &mut RawClient, wrong: i64) {
+    for inner in raw.sent() {
+        if let Some(ping) = read::<functions::PingDelayDisconnect>(&inner.body) {
+            let ping_id = ping.ping_id ^ wrong;
+            raw.reply(boxed(&types::Pong { msg_id: inner.msg_id.0, ping_id }));
+        }
+    }
+}
+
+/// Rule:   a pong counts only with both its values right.
+/// Source: SVC-33.
+#[test]
+fn pong_is_checked() {
+    for (wrong, dies) in [(0, false), (1, true)] {
+        let mut raw = RawClient::settled();
+        reopen(&mut raw);
+        pong(&mut raw, wrong);
+        raw.wait(Duration::from_secs(75));
+        assert_eq!(raw.events().contains(&ClientEvent::LinkIsDead), dies);
+    }
+}
+
+/// Rule:   a call that is not acknowledged while pongs arrive is asked for, and 60 s after such a
+///         pong the link is given up.
+/// Source: SVC-15, SES-14.
+#[test]
+fn pongs_without_acknowledgements_are_not_enough() {
+    let mut raw = RawClient::settled();
+    reopen(&mut raw);
+    pong(&mut raw, 0);
+    raw.session.call(query(1));
+    raw.sent();
+    raw.wait(Duration::from_secs(60));
+    pong(&mut raw, 0);
+    assert_eq!(raw.sent_as::<types::MsgsStateReq>().len(), 1);
+    assert!(!raw.events().contains(&ClientEvent::LinkIsDead));
+    raw.wait(Duration::from_secs(60));
+    pong(&mut raw, 0);
+    assert!(raw.events().contains(&ClientEvent::LinkIsDead));
+}
