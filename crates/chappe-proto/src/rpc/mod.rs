@@ -95,6 +95,12 @@ pub fn result_body(call: MsgId, result: &Bytes) -> Bytes {
     finish(writer)
 }
 
+/// Whether a body is the `rpc_result` of a call that failed.
+pub fn is_error_result(body: &[u8]) -> bool {
+    body.starts_with(&RESULT.to_le_bytes())
+        && body.get(12..16).is_some_and(|id| id == types::RpcError::ID.to_le_bytes())
+}
+
 /// `gzip_packed` around packed bytes.
 pub fn gzip_packed(packed_data: &[u8]) -> Bytes {
     let mut writer = Writer::with_capacity(12 + packed_data.len());

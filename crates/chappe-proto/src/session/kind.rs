@@ -12,9 +12,9 @@ use crate::session::container;
 pub enum Parity {
     /// Content-related: a call (code 35 otherwise).
     Odd,
-    /// Not content-related: acknowledgements, containers, notices (code 34 otherwise).
+    /// Not content-related: containers and copies (code 34 otherwise).
     Even,
-    /// As the sender likes: service calls.
+    /// As the sender likes: everything else that a session handles itself.
     Either,
 }
 
@@ -37,23 +37,9 @@ pub fn id_of(body: &Bytes) -> u32 {
 /// What the sequence number of a client's message must be.
 pub fn parity_wanted(body: &Bytes) -> Parity {
     match id_of(body) {
-        types::MsgsAck::ID
-        | types::MsgsStateReq::ID
-        | types::MsgsStateInfo::ID
-        | types::MsgsAllInfo::ID
-        | ctors::MsgDetailedInfo::ID
-        | ctors::MsgNewDetailedInfo::ID
-        | ctors::MsgResendReq::ID
-        | ctors::MsgResendAnsReq::ID
-        | container::ID
-        | MSG_COPY => Parity::Even,
-        functions::Ping::ID
-        | functions::PingDelayDisconnect::ID
-        | functions::GetFutureSalts::ID
-        | functions::RpcDropAnswer::ID
-        | functions::DestroySession::ID
-        | functions::DestroyAuthKey::ID
-        | types::HttpWait::ID => Parity::Either,
+        container::ID | MSG_COPY => Parity::Even,
+        // Acknowledgements and notices should be even, and some clients send them odd (QRK-19).
+        id if is_service(id) => Parity::Either,
         _ => Parity::Odd,
     }
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use chappe_proto::LinkId;
+use chappe_proto::rpc::{self, RpcError};
 use chappe_proto::schema::{ctors, types};
 use chappe_proto::session::container::{self, Inner};
 use chappe_proto::session::server::{ServerEvent, SessionConfig};
+use chappe_proto::{LinkId, MsgId};
 use proptest::prelude::*;
 
-use crate::raw::{LINK, RawServer, ack, answer_to, id_at, ping, query, read, words};
+use crate::raw::{LINK, RawServer, ack, answer_to, flatten, id_at, ping, query, read, words};
 
 /// Rule:   a client's id is a multiple of 4; code 18.
 /// Source: MSG-07, MSG-R08, SEC-26, SVC-07.
@@ -105,8 +106,9 @@ fn refused_message_has_no_other_effect() {
     assert_eq!(raw.ran(), [id]);
 }
 
-/// Rule:   calls are odd, acknowledgements and containers even; pings as the client likes.
-/// Source: MSG-14, MSG-15, MSG-16, MSG-17, MSG-R11, SEC-56; codes 34 and 35.
+/// Rule:   calls are odd, containers even; other service messages as the client likes, since some
+///         send acknowledgements odd.
+/// Source: MSG-14, MSG-15, MSG-16, MSG-17, MSG-R11, SEC-56, QRK-19; codes 34 and 35.
 #[test]
 fn parity_of_sequence_numbers_is_judged() {
     let check = |body: bytes::Bytes, seq_no: i32, code: Option<i32>| {
@@ -119,12 +121,48 @@ fn parity_of_sequence_numbers_is_judged() {
     check(query(1), 0, Some(35));
     check(query(1), 1, None);
     check(words(&[0x3072_cfa1, 0]), 0, Some(35));
-    check(ack(&[]), 1, Some(34));
+    check(ack(&[]), 1, None);
     check(ack(&[]), 0, None);
     check(container::pack(&[]), 1, Some(34));
     check(container::pack(&[]), 0, None);
     check(ping(1), 0, None);
     check(ping(1), 1, None);
+}
+
+/// Rule:   an acknowledgement is not acknowledged, even if it is numbered as if it had to be.
+/// Source: SVC-06, QRK-19.
+#[test]
+fn odd_acknowledgement_is_not_acknowledged() {
+    let mut raw = RawServer::greeted();
+    let id = raw.id();
+    raw.send(id, 101, ack(&[]));
+    raw.wait(Duration::from_secs(1));
+    raw.timeout();
+    let acknowledged = raw.replied::<types::MsgsAck>();
+    assert!(acknowledged.iter().all(|ack| !ack.msg_ids.contains(&id.0)));
+}
+
+/// Rule:   an error stands last in its container, for some clients read no further.
+/// Source: QRK-20, MSG-28.
+#[test]
+fn errors_stand_last_in_their_containers() {
+    let mut raw = RawServer::greeted();
+    let calls: Vec<MsgId> = (0..6).map(|_| raw.call(query(1))).collect();
+    raw.events();
+    for (at, call) in calls.iter().enumerate() {
+        let result = if at % 2 == 0 { Err(RpcError::internal()) } else { Ok(query(9)) };
+        raw.session.answer(raw.now, *call, result);
+    }
+    let packets = raw.packets();
+    assert_eq!(packets.len(), 4, "three that end with an error, and the rest");
+    let mut answers = 0;
+    for (_, message) in packets {
+        let inners = flatten(message);
+        let (_, before_last) = inners.split_last().unwrap();
+        assert!(!before_last.iter().any(|inner| rpc::is_error_result(&inner.body)));
+        answers += inners.len();
+    }
+    assert_eq!(answers, 6);
 }
 
 /// Rule:   a sequence number lies between those of its neighbours; equal ones only if even.

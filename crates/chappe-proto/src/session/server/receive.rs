@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use chappe_tl::Constructor;
 
 use super::{Created, ServerEvent, ServerSession};
 use crate::envelope::encrypted::{Header, Message};
@@ -106,7 +107,8 @@ impl ServerSession {
         }
         self.hear(now, link, msg_id, seq_no);
         self.create(now, link, first);
-        if is_content {
+        // An acknowledgement is never acknowledged, however it is numbered (SVC-06).
+        if is_content && kind::id_of(&body) != types::MsgsAck::ID {
             self.acks.owe(msg_id, now.mono + self.config.ack_delay_max);
         }
         self.dispatch(now, link, Inner { msg_id, seq_no, body });

@@ -74,13 +74,19 @@ impl ServerSession {
             };
             size += container::room(inner.body.len());
             let is_full = inners.len() == container::MESSAGES_MAX || size > CONTAINER_SOFT_MAX;
-            if !inners.is_empty() && is_full {
+            let is_error = rpc::is_error_result(&inner.body);
+            let is_last = inners.iter().all(|before| before.msg_id < inner.msg_id);
+            if !inners.is_empty() && (is_full || is_error && !is_last) {
                 queue.push_front(ready);
                 return (inners, may_go_alone);
             }
             may_go_alone &= !matches!(ready, Ready::OwedAgain(_));
             self.outbox.put(inner.msg_id, Place::Sent(link));
             inners.push(inner);
+            // Some clients read no further in a container than the first error (QRK-20).
+            if is_error && !queue.is_empty() {
+                return (inners, may_go_alone);
+            }
         }
         self.ready.remove(&link);
         (inners, may_go_alone)

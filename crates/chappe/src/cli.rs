@@ -1,0 +1,160 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use chappe_proto::transport::Transport;
+use clap::{Args, Parser, Subcommand};
+
+/// MTProto in one binary: a server that unmodified Telegram clients talk to, a client for any
+/// schema, and tools for keys and schemas.
+#[derive(Debug, Parser)]
+#[command(name = "chappe", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a server.
+    ///
+    /// Needs no configuration: the first start makes the data directory with a fresh RSA key and a
+    /// database. Once it accepts connections it prints one line of JSON on standard output; logs
+    /// go to standard error. SIGTERM or Ctrl-C lets running calls finish, a second one does not.
+    Serve(ServeArgs),
+    /// Call one function of a server and print its answer as JSON.
+    #[command(disable_help_flag = true)]
+    Call(CallArgs),
+    /// Make RSA keys and look at them.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Read TL schemas.
+    #[command(subcommand)]
+    Tl(TlCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Settings in TOML; a flag wins over the file. Every key is the name of a flag.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Directory of the RSA key and the database, made when absent [default: chappe-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Address to accept connections on, several times for several; port 0 takes a free one
+    /// [default: 127.0.0.1:4430]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Number of this data centre [default: 2]
+    #[arg(long, value_name = "N")]
+    pub(crate) dc: Option<i32>,
+    /// Address that clients are told to connect to, when it is not the one they came to
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) advertise: Option<SocketAddr>,
+    /// Refuse clients that ask for another data centre, with transport error -444
+    #[arg(long)]
+    pub(crate) strict_dc: bool,
+    /// Refuse clients that use the RSA form of 2013; about half of those in use do
+    #[arg(long)]
+    pub(crate) no_old_clients: bool,
+    /// What to log: error, warn, info, debug, trace, or directives such as chappe_server=debug
+    /// [default: info]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CallArgs {
+    /// Function to call, such as help.getConfig
+    #[arg(value_name = "METHOD")]
+    pub(crate) method: Option<String>,
+    /// Its arguments as a JSON object, `-` to read them from standard input [default: {}]
+    #[arg(value_name = "JSON")]
+    pub(crate) arguments: Option<String>,
+    /// Address of the server, HOST:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) server: Option<String>,
+    /// Public RSA key of the server (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Data centre that the server is [default: 2]
+    #[arg(long, value_name = "N", default_value_t = 2, hide_default_value = true)]
+    pub(crate) dc: i32,
+    /// abridged, intermediate, padded or full; the first three also as obfuscated-abridged and so
+    /// on [default: intermediate]
+    #[arg(long, value_name = "NAME", default_value = "intermediate", hide_default_value = true)]
+    pub(crate) transport: Transport,
+    /// Keep the auth key in this file and use it again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) session: Option<PathBuf>,
+    /// Schema to call by [default: Telegram's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) schema: Option<PathBuf>,
+    /// Send the call as it is, not inside invokeWithLayer and initConnection
+    #[arg(long)]
+    pub(crate) bare: bool,
+    /// Identifier of the application in initConnection [default: 1]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true)]
+    pub(crate) api_id: i32,
+    /// Seconds to wait for the answer, connecting included [default: 30]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, hide_default_value = true)]
+    pub(crate) timeout: u64,
+    /// List the functions of the schema, or those whose name contains METHOD
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Explain METHOD: its arguments and its answer; without METHOD, print this
+    #[arg(long, short)]
+    pub(crate) help: bool,
+    /// What to log on standard error [default: warn]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Print the public half of a key, in PEM, and its fingerprint.
+    Show {
+        /// A PEM file, private or public, or the data directory of a server.
+        path: PathBuf,
+        /// Print SPKI ("BEGIN PUBLIC KEY"), not PKCS#1 ("BEGIN RSA PUBLIC KEY").
+        #[arg(long)]
+        spki: bool,
+    },
+    /// Make a 2048-bit RSA key: FILE (mode 0600) and its public half, FILE with `.pub.pem`.
+    New {
+        /// Where to write the private key; an existing file is never overwritten.
+        path: PathBuf,
+    },
+    /// Print the fingerprint by which clients and servers name a key.
+    Fingerprint {
+        /// A PEM file, private or public, or the data directory of a server.
+        path: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TlCommand {
+    /// Read a schema and report what is wrong with it.
+    Check {
+        /// The schema.
+        file: PathBuf,
+        /// Accept these names with an id that is not their CRC-32.
+        #[arg(long, value_name = "NAME")]
+        allow: Vec<String>,
+    },
+    /// Print a definition, or all constructors of a type.
+    Show {
+        /// Name of a constructor, function or type, or an id such as 0x05162463.
+        name: String,
+        /// The schema [default: Telegram's]
+        file: Option<PathBuf>,
+    },
+    /// Print what changed from one schema to another; exit status 1 if anything did.
+    Diff {
+        /// The old schema.
+        old: PathBuf,
+        /// The new schema [default: Telegram's]
+        new: Option<PathBuf>,
+    },
+}

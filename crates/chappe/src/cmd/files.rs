@@ -1,0 +1,63 @@
+//! Reading and writing files, with errors that name the file and the mend.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use chappe_crypto::rsa::{PrivateKey, PublicKey};
+
+/// Name of the private key in a data directory.
+pub(crate) const PRIVATE_KEY: &str = "server.pem";
+/// Name of its public half.
+pub(crate) const PUBLIC_KEY: &str = "server.pub.pem";
+
+/// Reads a text file.
+pub(crate) fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Writes a new file with this mode; the file appears whole or not at all, and never over another.
+pub(crate) fn write_new(path: &Path, mode: u32, text: &str) -> Result<()> {
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(".new");
+    let staged = PathBuf::from(staged);
+    let fail = || format!("cannot write {}", path.display());
+    let _ = fs::remove_file(&staged);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&staged)
+        .with_context(fail)?;
+    file.write_all(text.as_bytes()).with_context(fail)?;
+    file.sync_all().with_context(fail)?;
+    let linked = fs::hard_link(&staged, path);
+    let _ = fs::remove_file(&staged);
+    match linked {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            bail!("{} exists already; it was left as it is", path.display())
+        }
+        linked => linked.with_context(fail),
+    }
+}
+
+/// Reads the public key out of a PEM file of either half, or a server's data directory.
+pub(crate) fn read_public_key(path: &Path) -> Result<PublicKey> {
+    if path.is_dir() {
+        return read_public_key(&path.join(PRIVATE_KEY));
+    }
+    let text = read(path)?;
+    let key = if text.contains("PRIVATE KEY") {
+        PrivateKey::from_pem(&text).map(|key| key.public().clone())
+    } else {
+        PublicKey::from_pem(&text)
+    };
+    key.with_context(|| {
+        format!(
+            "{} holds no RSA key of 2048 bits in PEM; `chappe keys new` makes one",
+            path.display()
+        )
+    })
+}

@@ -1,0 +1,119 @@
+//! `chappe serve`: the Telegram service on this machine.
+
+use std::fs::DirBuilder;
+use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use chappe_backend::Backend;
+use chappe_crypto::rsa::PrivateKey;
+use chappe_proto::handshake::server::DcPolicy;
+use chappe_server::{RsaIdentity, Server, ServerConfig};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::files::{PRIVATE_KEY, PUBLIC_KEY, write_new};
+use super::keys::{fingerprint, write_pair};
+use crate::cli::ServeArgs;
+use crate::config::serve::ServeConfig;
+use crate::exit::Exit;
+
+/// Name of the database in a data directory.
+const DATABASE: &str = "chappe.db";
+
+pub(crate) fn run(args: ServeArgs) -> Result<Exit> {
+    let config = ServeConfig::load(args)?;
+    super::start_logging(&config.log)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(config))
+}
+
+async fn serve(config: ServeConfig) -> Result<Exit> {
+    let stop = stop_signal()?;
+    let identity = open_identity(&config.data)?;
+    let fingerprint = fingerprint(identity.public());
+    let backend = Backend::embedded(config.data.join(DATABASE)).await?;
+    let mut listeners = Vec::new();
+    for address in &config.listen {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
+        listeners.push(listener);
+    }
+    let addresses: Vec<String> = listeners
+        .iter()
+        .map(|listener| Ok(listener.local_addr()?.to_string()))
+        .collect::<Result<_>>()?;
+
+    let mut telegram = chappe_telegram::Config::default();
+    telegram.dc = config.dc;
+    telegram.advertise = config.advertise;
+    let mut settings = ServerConfig::default();
+    settings.handshake.old_clients = config.old_clients;
+    if config.strict_dc {
+        settings.handshake.dc = DcPolicy::Only { dc: config.dc, test: false, media: true };
+    }
+    let server = Server::builder()
+        .identity(identity)
+        .backend(backend)
+        .router(chappe_telegram::router(telegram))
+        .config(settings)
+        .build()?;
+
+    let ready = json!({
+        "event": "ready",
+        "listen": addresses,
+        "dc": config.dc,
+        "public_key": config.data.join(PUBLIC_KEY),
+        "fingerprint": fingerprint,
+    });
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "{ready}")?;
+    stdout.flush()?;
+    if let Some(address) = config.advertise {
+        tracing::info!(%address, "clients are told to come back to this address");
+    }
+    server.serve_all(listeners).with_graceful_shutdown(stop).await?;
+    Ok(Exit::Done)
+}
+
+/// Opens the RSA key of a data directory; the first start makes both.
+fn open_identity(data: &Path) -> Result<RsaIdentity> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
+        .with_context(|| format!("cannot make the data directory {}", data.display()))?;
+    let (private, public) = (data.join(PRIVATE_KEY), data.join(PUBLIC_KEY));
+    if !private.exists() {
+        tracing::info!(path = %private.display(), "making an RSA key");
+        write_pair(&PrivateKey::generate(&mut chappe_net::entropy::rng()?), &private)?;
+    }
+    let identity = RsaIdentity::from_pem_file(&private)
+        .context("a server needs an RSA key of 2048 bits; `chappe keys new` makes one")?;
+    if !public.exists() {
+        write_new(&public, 0o644, &identity.public().to_pem())?;
+    }
+    Ok(identity)
+}
+
+/// Completes at the first SIGTERM or SIGINT; the second one ends the process at once.
+fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let mut next = async move || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        next().await;
+        tracing::info!("stopping: running calls may finish; a second signal does not wait");
+        tokio::spawn(async move {
+            next().await;
+            std::process::exit(130);
+        });
+    })
+}

@@ -1,0 +1,3 @@
+//! Settings from files: every key checked, every error with its line.
+
+pub(crate) mod serve;

@@ -1,0 +1,29 @@
+//! `chappe`: one binary that serves, calls, makes keys and reads schemas.
+//!
+//! Everything here only assembles the libraries: it parses, starts logging, runs one command.
+
+mod cli;
+mod cmd;
+mod config;
+mod exit;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Serve(args) => cmd::serve::run(args),
+        Command::Call(args) => cmd::call::run(args),
+        Command::Keys(command) => cmd::keys::run(command),
+        Command::Tl(command) => cmd::tl::run(command),
+    };
+    outcome
+        .unwrap_or_else(|error| {
+            eprintln!("chappe: {error:#}");
+            Exit::of(&error)
+        })
+        .into()
+}
