@@ -36,9 +36,10 @@ impl Acks {
 
     /// Makes every debt due at once.
     pub fn hasten(&mut self) {
-        for (_, due) in &mut self.owed {
+        for due in self.owed.values_mut() {
             *due = Duration::ZERO;
         }
+        self.by_due = self.owed.keys().map(|id| (Duration::ZERO, *id)).collect();
     }
 
     /// When the first debt must be paid.
