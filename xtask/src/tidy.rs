@@ -69,7 +69,9 @@ pub(crate) fn run() -> Result<()> {
             .with_context(|| format!("cannot read {}", manifest.display()))?;
         let imported = text.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
         for import in imported.filter(|import| import.starts_with("chappe-")) {
-            if !allowed.contains(&import) {
+            // A crate may turn its own features on for its tests, and bring fixtures for them.
+            let is_own = import.starts_with(name);
+            if !is_own && !allowed.contains(&import) {
                 faults.push(format!("{name} imports {import}, which ARCHITECTURE.md forbids"));
             }
         }
@@ -77,7 +79,8 @@ pub(crate) fn run() -> Result<()> {
     for (folder, words, reason) in FORBIDDEN {
         for file in sources(&crates.join(folder))? {
             let text = fs::read_to_string(&file)?;
-            for (number, line) in text.lines().enumerate() {
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            for (number, line) in code.lines().enumerate() {
                 let code = line.split("//").next().unwrap_or_default();
                 if let Some(word) = words.iter().find(|word| code.contains(**word)) {
                     let file = file.strip_prefix(root()).unwrap_or(&file);

@@ -78,8 +78,14 @@ pub(crate) struct CallArgs {
     /// Public RSA key of the server (PEM)
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-    /// Data centre that the server is [default: 2]
-    #[arg(long, value_name = "N", default_value_t = 2, hide_default_value = true)]
+    /// Data centre that the server is, negative for its media form [default: 2]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2,
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
     pub(crate) dc: i32,
     /// abridged, intermediate, padded or full; the first three also as obfuscated-abridged and so
     /// on [default: intermediate]

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chappe_crypto::{AuthKey, AuthKeyId, Rng};
-use chappe_net::{Clock, End, connect, drive};
+use chappe_net::{Clock, End, Owner, connect, drive};
 use chappe_proto::Now;
 use chappe_proto::handshake::client::Finished;
 use chappe_proto::link::{CloseReason, Link};
@@ -315,9 +315,9 @@ impl Task {
             }
             Note::Command(Some(Command::Close(done))) => {
                 self.closers.push(done);
-                self.stop(link);
+                self.stop(now, link);
             }
-            Note::Command(None) => self.stop(link),
+            Note::Command(None) => self.stop(now, link),
             Note::Worked(Ok(done)) => match self.exchange.handle_done(done) {
                 Ok(Some(finished)) => self.take_key(now, *finished),
                 Ok(None) => {}
@@ -373,13 +373,15 @@ impl Task {
     }
 
     /// Begins the end: what was received is acknowledged before the link is closed.
-    fn stop(&mut self, link: Option<&mut Link>) {
+    fn stop(&mut self, now: Now, link: Option<&mut Link>) {
         self.is_stopping = true;
         self.calls.fail(&InvokeError::Closed, self.session.as_mut());
         if let Some(session) = &mut self.session {
             session.flush();
         }
         if let Some(link) = link {
+            // A link that is closed takes nothing more.
+            Owner::poll_transmit(self, now, link);
             link.close(CloseReason::Owner);
         }
     }
@@ -433,7 +435,7 @@ impl Task {
         let error = InvokeError::Unreachable(last.clone().unwrap_or(LinkError::Silent));
         self.refuse(ConnectError::Timeout { waited, last }, &error);
         if is_new {
-            self.stop(link);
+            self.stop(now, link);
         } else {
             self.hopeless = Some(error);
         }

@@ -19,10 +19,10 @@ async fn messages_travel_both_ways() {
     let (client_end, server_end) = tokio::io::duplex(64);
     let mut client = start(client_end, client_link(), DriveConfig::default());
     let mut server = start(server_end, server_link(), DriveConfig::default());
-    for text in [b"one.", b"two.", b"six."] {
-        client.say(text);
+    for text in [[1; 20], [2; 20], [3; 20]] {
+        client.say(&text);
         assert_eq!(server.hear().await, text);
-        server.say(text);
+        server.say(&text);
         assert_eq!(client.hear().await, text);
     }
     client.commands = mpsc::unbounded_channel().0;

@@ -36,7 +36,7 @@ pub(crate) fn rng() -> Rng {
 /// A connection that speaks frames.
 pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
-    link: Link,
+    pub(crate) link: Link,
     inbound: BytesMut,
     clock: Clock,
     rng: Rng,
