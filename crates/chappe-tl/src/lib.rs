@@ -37,7 +37,7 @@ pub use wire::{
     from_bytes, to_bytes,
 };
 
-/// Includes the Rust that [`codegen::build`] made of `<name>.tl`.
+/// Includes the Rust that `codegen::build` made of `<name>.tl`.
 #[macro_export]
 macro_rules! include_schema {
     ($name:literal) => {
