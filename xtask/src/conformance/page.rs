@@ -118,8 +118,7 @@ impl Page<'_> {
             let tests = self.named.get(&rule.id).into_iter().flatten();
             let count = tests.map(|(_, tests)| tests.len()).sum::<usize>().to_string();
             self.row(&[&rule.id, rule.side.name(), &count], |peer| {
-                let unknown = if rule.side.binds_clients() { "?" } else { "—" };
-                peer.fact(rule).map_or(unknown, |fact| fact.answer.name()).to_owned()
+                peer.fact(rule).map_or("—", |fact| fact.answer.name()).to_owned()
             });
         }
         for rule in &chapter.rules {
@@ -145,8 +144,8 @@ impl Page<'_> {
         for peer in self.peers {
             let Some(fact) = peer.fact(rule) else { continue };
             let mut line = format!("- {}: {}", peer.name, fact.answer.name());
-            if !fact.file.is_empty() {
-                let _ = write!(line, ", `{}`", fact.file);
+            for file in fact.file.split(", ").filter(|file| !file.is_empty()) {
+                let _ = write!(line, ", `{file}`");
             }
             if !fact.note.is_empty() {
                 let _ = write!(line, ": {}", fact.note);

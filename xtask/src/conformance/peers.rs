@@ -1,7 +1,7 @@
 //! What other implementations do: `docs/conformance/*.tsv`, one file for each.
 //!
 //! A file begins with `# name:`, `# repository:` and `# read:`; then come rows of rule, answer, file
-//! in that repository, note.
+//! in that repository, note. Rules that bind only servers need no row, the others need one each.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -121,6 +121,9 @@ fn peer(text: &str, chapters: &[Chapter]) -> Result<(Peer, Vec<String>)> {
             faults.push(format!("{id} is answered twice"));
         }
     }
+    let bound = rules.iter().filter(|rule| rule.side.binds_clients());
+    let missing = bound.filter(|rule| !facts.contains_key(&rule.id));
+    faults.extend(missing.map(|rule| format!("{} has no row (`not found` is one)", rule.id)));
     let (name, repository, read) = (header("name")?, header("repository")?, header("read")?);
     Ok((Peer { name, repository, read, facts }, faults))
 }
@@ -137,10 +140,14 @@ mod tests {
         check("TL-01\tyes\ta.rs\tso", &[]);
         check("TL-01\tnot found", &[]);
         check("TL-01\tno\ta.rs\nTL-02\tyes\tserver.go", &[]);
+        check("", &["TL-01 has no row (`not found` is one)"]);
         check("TL-01\tyes", &["TL-01: no file shows `yes`"]);
         check("TL-01\tno\ta\nTL-01\tno\ta", &["TL-01 is answered twice"]);
         check("TL-01\tno\ta\nTL-09\tno\ta", &["TL-09 is no rule"]);
-        check("TL-01\tperhaps\ta", &["TL-01: `perhaps` is none of the answers"]);
+        check(
+            "TL-01\tperhaps\ta",
+            &["TL-01: `perhaps` is none of the answers", "TL-01 has no row (`not found` is one)"],
+        );
         assert!(peer("# name: A\n# read: c\n", &chapters()).is_err());
     }
 
