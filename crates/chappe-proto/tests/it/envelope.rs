@@ -242,9 +242,15 @@ fn unencrypted_message_must_have_its_form() {
             if good { Ok(stated as usize) } else { Err(PlainError::Length { stated, present }) };
         assert_eq!(open(4, stated, present, Side::Client), expected);
     }
-    for (msg_id, server) in
-        [(0, false), (4, false), (8 | 1 << 40, false), (1, true), (3, true), (2, false), (-4, false)]
-    {
+    for (msg_id, server) in [
+        (0, false),
+        (4, false),
+        (8 | 1 << 40, false),
+        (1, true),
+        (3, true),
+        (2, false),
+        (-4, false),
+    ] {
         assert!(open(msg_id, 20, 20, Side::Client).is_ok(), "{msg_id} of a client");
         assert_eq!(open(msg_id, 20, 20, Side::Server).is_ok(), server, "{msg_id} of a server");
     }
