@@ -354,16 +354,14 @@ fn packet_without_content_is_refused() {
     }
 }
 
-/// Rules: KEY-03, KEY-04: an unencrypted message whose id or length is wrong ends the link.
+/// Rules: KEY-03, KEY-04: an unencrypted message whose length is wrong ends the link, and so does,
+///        for a client, one whose id is.
 #[test]
 fn malformed_exchange_message_ends_the_link() {
-    for packet in [plain_packet(1, &[1; 20]), plain_packet(0, &[1; 20]), plain_packet(4, &[1; 16])]
-    {
-        let mut end = ServerEnd::new(ABRIDGED);
-        let wire = end.wire(&packet);
-        assert!(matches!(end.hear(&wire)[..], [Seen::Closed(CloseReason::Plain(_))]));
-        assert!(end.said().is_empty());
-    }
+    let mut end = ServerEnd::new(ABRIDGED);
+    let wire = end.wire(&plain_packet(4, &[1; 16]));
+    assert!(matches!(end.hear(&wire)[..], [Seen::Closed(CloseReason::Plain(_))]));
+    assert!(end.said().is_empty());
     let mut end = ClientEnd::new(ABRIDGED);
     let wire = end.wire(&plain_packet(4, &[1; 20]));
     assert!(matches!(end.hear(&wire)[..], [Seen::Closed(CloseReason::Plain(_))]));
