@@ -12,6 +12,7 @@ mod handshake_server;
 mod inbox;
 mod link;
 mod msg_id;
+mod mtproto1;
 mod pair;
 mod raw;
 mod rpc;

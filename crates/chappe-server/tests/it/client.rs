@@ -60,9 +60,13 @@ pub(crate) struct Account {
 
 impl Wire {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::connect_with(address, LinkConfig::client()).await
+    }
+
+    pub(crate) async fn connect_with(address: SocketAddr, config: LinkConfig) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         let transport = Transport::plain(Framing::Intermediate);
-        let link = Link::client(LinkConfig::client(), transport, &ClientOptions::default(), rng());
+        let link = Link::client(config, transport, &ClientOptions::default(), rng());
         Self { stream, link, inbound: BytesMut::new(), clock: Clock::system(), rng: rng() }
     }
 
@@ -266,8 +270,12 @@ impl Client {
 
     /// Another connection for the same session.
     pub(crate) async fn reconnect(&mut self, world: &World) {
+        self.reconnect_over(Wire::connect(world.address).await).await;
+    }
+
+    pub(crate) async fn reconnect_over(&mut self, wire: Wire) {
         let clock = self.wire.clock;
-        self.wire = Wire::connect(world.address).await;
+        self.wire = wire;
         self.wire.clock = clock;
         self.session.handle_link_closed();
         self.session.handle_link_opened(clock.now());

@@ -7,6 +7,7 @@ mod crowd;
 mod functions;
 mod hostile;
 mod keys;
+mod mtproto1;
 mod push;
 mod router;
 mod sessions;
