@@ -33,8 +33,7 @@ impl Clock {
     pub fn now(&self, at: Duration) -> Now {
         let true_time = Duration::from_secs(self.start) + at;
         let step = Duration::from_millis(self.ahead.unsigned_abs());
-        let unix =
-            if self.ahead < 0 { true_time.saturating_sub(step) } else { true_time + step };
+        let unix = if self.ahead < 0 { true_time.saturating_sub(step) } else { true_time + step };
         Now { mono: MONO_START + at - self.slept, unix }
     }
 

@@ -127,7 +127,8 @@ impl Plan {
     /// The course of the world of a seed.
     pub fn draw(rng: &mut Rng) -> Self {
         // One world in sixteen is quiet.
-        let kinds = Kinds(if rng.below(16) == 0 { 0 } else { rng.u32() & rng.u32() | rng.u32() & 1 });
+        let kinds =
+            Kinds(if rng.below(16) == 0 { 0 } else { rng.u32() & rng.u32() | rng.u32() & 1 });
         let clients = 1 + rng.below(3) as usize;
         let span = 20 + rng.below(300);
         let makes_keys = rng.below(512) == 0;

@@ -1,8 +1,8 @@
 //! Runs worlds from the command line: `--help` says how.
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use chappe_sim::{Failure, examine, run_seed};
@@ -103,11 +103,7 @@ fn run_all(options: &Options) -> ExitCode {
     failures.sort_by_key(|(seed, _)| *seed);
     let ran = next.into_inner().min(options.seeds);
     let spent = begun.elapsed().as_secs_f64();
-    println!(
-        "{ran} seeds from {} in {spent:.1} s, {} failures",
-        options.from,
-        failures.len()
-    );
+    println!("{ran} seeds from {} in {spent:.1} s, {} failures", options.from, failures.len());
     for (seed, failure) in failures.iter().skip(1).take(20) {
         println!("seed {seed}: {failure}");
     }

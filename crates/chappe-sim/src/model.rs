@@ -146,7 +146,8 @@ impl Model {
     /// An application makes a call.
     pub fn called(&mut self, client: usize, token: Token) {
         let excused = self.excuses.get(&client).copied().unwrap_or(0);
-        let call = Call { client, excused, runs: BTreeMap::new(), is_dropped: false, has_outcome: false };
+        let call =
+            Call { client, excused, runs: BTreeMap::new(), is_dropped: false, has_outcome: false };
         self.calls.insert(token, call);
     }
 
@@ -164,14 +165,7 @@ impl Model {
     }
 
     /// A node begins to run a call.
-    pub fn ran(
-        &mut self,
-        life: u64,
-        key: AuthKeyId,
-        session: SessionId,
-        id: MsgId,
-        body: &[u8],
-    ) {
+    pub fn ran(&mut self, life: u64, key: AuthKeyId, session: SessionId, id: MsgId, body: &[u8]) {
         if !self.runs.insert((life, key, session, id)) {
             self.fail(Rule::OneRunPerMessage, || {
                 format!("message {id} of session {session} runs a second time")
@@ -185,7 +179,10 @@ impl Model {
         let (runs, client) = (*runs, call.client);
         if runs > 1 + excuses {
             self.fail(Rule::OneRunPerCall, || {
-                format!("call {:x} of client {client} runs {runs} times, {excuses} excused", token.0)
+                format!(
+                    "call {:x} of client {client} runs {runs} times, {excuses} excused",
+                    token.0
+                )
             });
         }
     }
@@ -218,7 +215,9 @@ impl Model {
         let token = words::pushed(body);
         if token.and_then(|token| self.pushes.insert(token, None)).flatten() != Some(client) {
             self.fail(Rule::OnePush, || {
-                format!("client {client} hears a push that is not for it or came before: {token:x?}")
+                format!(
+                    "client {client} hears a push that is not for it or came before: {token:x?}"
+                )
             });
         }
     }
@@ -321,7 +320,6 @@ impl Model {
     }
 }
 
-
 impl Stream {
     /// Takes down one envelope; what is wrong with it.
     fn judge(
@@ -388,10 +386,8 @@ impl Stream {
                 (seq_no != right).then(|| format!("message {id} is number {seq_no}, not {right}"))
             }
             Side::Server => {
-                let is_content = matches!(
-                    words::id_of(body),
-                    rpc::RESULT | types::NewSession::ID
-                ) || words::pushed(body).is_some();
+                let is_content = matches!(words::id_of(body), rpc::RESULT | types::NewSession::ID)
+                    || words::pushed(body).is_some();
                 let below = self.sent.range(..id).next_back();
                 let below = below.filter(|(id, _)| Some(**id) > self.floor);
                 let below = below.map(|(_, (seq, _))| *seq);

@@ -369,10 +369,11 @@ impl Node {
             return line.link.close(CloseReason::Owner);
         }
         self.bind(now, id, (key, session));
-        env.trace.note(env.at, "node hears {} on link {}", &[
-            words::fact(message.header.msg_id),
-            id.0,
-        ]);
+        env.trace.note(
+            env.at,
+            "node hears {} on link {}",
+            &[words::fact(message.header.msg_id), id.0],
+        );
         if let Some(entry) = self.sessions.get_mut(&(key, session)) {
             entry.session.handle_message(now, id, message);
         }
@@ -527,8 +528,7 @@ impl Node {
                     self.exchanges.handle_done(now, work.run(now.unix_seconds()));
                 }
                 Output::Store(ticket, new, _) => {
-                    let first =
-                        FirstSalt { value: new.first_salt, created: now.unix_seconds() };
+                    let first = FirstSalt { value: new.first_salt, created: now.unix_seconds() };
                     self.keep_key(new.key, first);
                     self.exchanges.handle_stored(now, ticket, Stored::Kept);
                     is_stored = true;

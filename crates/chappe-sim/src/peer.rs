@@ -296,10 +296,11 @@ impl Peer {
         let Some(session) = &mut self.session else { return };
         let before = session.clock().at(now);
         let was = session.id();
-        env.trace.note(env.at, "client {} hears {}", &[
-            self.number as u64,
-            words::fact(message.header.msg_id),
-        ]);
+        env.trace.note(
+            env.at,
+            "client {} hears {}",
+            &[self.number as u64, words::fact(message.header.msg_id)],
+        );
         let result = session.handle_message(now, message.clone());
         let after = session.clock().at(now);
         match result {
@@ -331,22 +332,25 @@ impl Peer {
             match event {
                 ClientEvent::Answer(call, result) => match self.calls.remove(&call) {
                     Some(token) => {
-                        env.trace.note(env.at, "client {} has the outcome of {}", &[
-                            self.number as u64,
-                            token.0,
-                        ]);
+                        env.trace.note(
+                            env.at,
+                            "client {} has the outcome of {}",
+                            &[self.number as u64, token.0],
+                        );
                         env.model.outcome(token, &result);
                     }
                     None => {
-                        env.model.fail(Rule::OneOutcome, || format!("{call:?} has a second outcome"));
+                        env.model
+                            .fail(Rule::OneOutcome, || format!("{call:?} has a second outcome"));
                     }
                 },
                 ClientEvent::Pushed(body) => env.model.heard_push(self.number, &body),
                 ClientEvent::Restarted(id) => {
-                    env.trace.note(env.at, "client {} begins session {}", &[
-                        self.number as u64,
-                        id.0 as u64,
-                    ]);
+                    env.trace.note(
+                        env.at,
+                        "client {} begins session {}",
+                        &[self.number as u64, id.0 as u64],
+                    );
                     env.model.owns(self.number, id);
                     env.model.excuse(self.number);
                     self.restarts += 1;

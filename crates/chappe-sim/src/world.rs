@@ -1,7 +1,7 @@
 //! One world: virtual time, a node, clients, the network between them, and all that goes wrong.
 
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -199,7 +199,12 @@ impl World {
     /// Whether every call has had its outcome and every debt was paid.
     fn is_done(&mut self) -> bool {
         let open: Vec<Token> = self.model.open().collect();
-        let owed: usize = self.node.sessions().filter(|(_, id, _)| self.is_current(*id)).map(|(_, _, session)| session.load().owed).sum();
+        let owed: usize = self
+            .node
+            .sessions()
+            .filter(|(_, id, _)| self.is_current(*id))
+            .map(|(_, _, session)| session.load().owed)
+            .sum();
         let links = self.node.links();
         // An answer that came twice to life, after somebody forgot, is nobody's (SVC-21).
         let owed = if self.model.has_excuses() || self.node.life() > 0 { 0 } else { owed };
@@ -465,7 +470,8 @@ impl World {
 
     /// Something recorded elsewhere, or a transport error.
     fn injected(&mut self, way: Way, transport: Transport) -> Vec<u8> {
-        let fits = |(spoken, went, _): &&(Transport, Way, Bytes)| *spoken == transport && *went == way;
+        let fits =
+            |(spoken, went, _): &&(Transport, Way, Bytes)| *spoken == transport && *went == way;
         let known: Vec<_> = self.recorded.iter().filter(fits).collect();
         if !known.is_empty() && self.rng.below(3) > 0 {
             let (_, _, bytes) = known[self.rng.below(known.len() as u32) as usize];
@@ -561,7 +567,9 @@ impl World {
                     return;
                 }
                 match part {
-                    Part::Bytes(bytes) => self.client(client, |peer, env| peer.handle_bytes(env, &bytes)),
+                    Part::Bytes(bytes) => {
+                        self.client(client, |peer, env| peer.handle_bytes(env, &bytes))
+                    }
                     Part::End => {
                         self.end(link, Way::Up);
                         self.lose_link(client);
@@ -596,7 +604,11 @@ impl World {
             Fault::Sleep { client, span, mono_stands } => {
                 let peer = &mut self.clients[client];
                 if peer.sleeps_until.is_none() {
-                    self.trace.note(self.at, "client {} sleeps {} s", &[client as u64, span.as_secs()]);
+                    self.trace.note(
+                        self.at,
+                        "client {} sleeps {} s",
+                        &[client as u64, span.as_secs()],
+                    );
                     peer.sleeps_until = Some(self.at + span);
                     if mono_stands {
                         peer.clock.stop(self.at);
@@ -614,7 +626,9 @@ impl World {
                 self.is_down = true;
                 for client in 0..self.clients.len() {
                     // Half of them hear of it, the others when they speak.
-                    if let Some(link) = self.clients[client].link().filter(|_| self.rng.below(2) == 0) {
+                    if let Some(link) =
+                        self.clients[client].link().filter(|_| self.rng.below(2) == 0)
+                    {
                         self.end(link, Way::Down);
                     }
                 }
@@ -641,9 +655,12 @@ impl World {
                     let (transport, _, bytes) = &known[self.rng.below(known.len() as u32) as usize];
                     self.send_as_stranger(*transport, bytes);
                 }
-                if fault == Fault::LateReplay && self.at < self.plan.heals_at + Duration::from_secs(700) {
+                if fault == Fault::LateReplay
+                    && self.at < self.plan.heals_at + Duration::from_secs(700)
+                {
                     let wait = Duration::from_secs(u64::from(1 + self.rng.below(120)));
-                    let number = self.plan.faults.iter().position(|(_, fault)| *fault == Fault::LateReplay);
+                    let number =
+                        self.plan.faults.iter().position(|(_, fault)| *fault == Fault::LateReplay);
                     self.add_in(wait, Event::Fault(number.unwrap_or(0)));
                 }
             }
