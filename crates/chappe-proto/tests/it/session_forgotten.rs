@@ -1,4 +1,7 @@
-//! What the simulation found about sessions that a server forgets while their client lives on.
+//! What the simulation found about sessions that a server forgets while their client lives on, and
+//! about servers that say nothing.
+
+use std::time::Duration;
 
 use chappe_proto::schema::types;
 use chappe_proto::session::container::Inner;
@@ -60,4 +63,21 @@ fn call_sent_anew_is_not_sent_twice() {
     let again = raw.sent_calls();
     assert_eq!(again.len(), 1, "{again:?}");
     assert!(again[0].msg_id > sent.msg_id);
+}
+
+/// Rule:   after three questions without a reply the calls that they were about go out anew, and
+///         not those that were sent meanwhile.
+/// Source: SES-10, SES-12.
+#[test]
+fn call_younger_than_the_questions_is_not_sent_anew() {
+    let (mut raw, _, _) = calling();
+    reopen(&mut raw);
+    raw.sent();
+    raw.wait(Duration::from_secs(10));
+    raw.wait(Duration::from_secs(10));
+    raw.session.call(query(2));
+    assert_eq!(raw.sent_calls().len(), 1);
+    raw.wait(Duration::from_secs(10));
+    let anew: Vec<_> = raw.sent_calls().into_iter().map(|inner| inner.body).collect();
+    assert_eq!(anew, [query(1)]);
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::send::Outgoing;
 use super::{
-    CallError, CallId, ClientEvent, ClientSession, FORMER_MAX, Flight, Sent, StateQuestion, new_id,
+    Call, CallError, CallId, ClientEvent, ClientSession, FORMER_MAX, Flight, Sent, StateQuestion,
+    new_id,
 };
 use crate::ids::MsgId;
 use crate::now::Now;
@@ -95,12 +96,14 @@ impl ClientSession {
             return self.ask_state(now, above);
         }
         self.state = None;
-        let open: Vec<CallId> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| matches!(call.flight, Flight::Sent { acknowledged: false, .. }))
-            .map(|(id, _)| *id)
-            .collect();
+        // Those that every question was about; what was sent since has a right to its own.
+        let wait = self.config.state_wait_max * STATE_QUESTIONS_MAX;
+        let is_lost = |call: &Call| match call.flight {
+            Flight::Sent { at, acknowledged, .. } => !acknowledged && at + wait <= now.mono,
+            Flight::Queued => false,
+        };
+        let open: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| is_lost(call)).map(|(id, _)| *id).collect();
         for call in open {
             // The earlier message may have arrived: its answer counts, whichever comes first.
             self.queue_anew(call);
