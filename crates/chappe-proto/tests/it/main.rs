@@ -19,6 +19,7 @@ mod rpc;
 mod salts;
 mod service;
 mod session_client;
+mod session_forgotten;
 mod session_pair;
 mod session_recovery;
 mod session_server;
