@@ -664,8 +664,8 @@ async fn heard_by(listener: &Arc<Listener>) -> World {
 
 /// A server whose date moves with Tokio's clock alone, and whose connections may be silent.
 async fn dated() -> World {
-    let mut setup = Setup::default();
-    setup.clock = Clock::starting_at(Clock::system().now().unix);
+    let clock = Clock::starting_at(Clock::system().now().unix);
+    let mut setup = Setup { clock, ..Setup::default() };
     setup.config.link.idle_max = Duration::from_secs(1_000_000);
     World::start(setup).await
 }
