@@ -2,13 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use chappe_backend::Backend;
 use chappe_crypto::{AuthKey, Rng};
-use chappe_net::Clock;
-use chappe_proto::SessionId;
 use chappe_proto::envelope::encrypted::{Header, Message};
 use chappe_proto::handshake::client::{DhGen, KeyRequest, start};
 use chappe_proto::link::{Link, LinkConfig, LinkEvent};
@@ -16,6 +14,7 @@ use chappe_proto::rpc::{CallResult, RESULT, RpcError};
 use chappe_proto::session::msg_id::{MsgIds, Origin};
 use chappe_proto::session::{container, kind};
 use chappe_proto::transport::{ClientOptions, Framing, Transport};
+use chappe_proto::{Now, SessionId};
 use chappe_server::{RsaIdentity, Server};
 use chappe_telegram::Config;
 use chappe_tl::Encode;
@@ -27,7 +26,7 @@ pub(crate) struct Client {
     stream: TcpStream,
     link: Link,
     inbound: BytesMut,
-    clock: Clock,
+    begun: Instant,
     rng: Rng,
     ids: MsgIds,
     calls: i32,
@@ -49,7 +48,7 @@ impl Client {
             stream,
             link,
             inbound: BytesMut::new(),
-            clock: Clock::system(),
+            begun: Instant::now(),
             rng: rng.fork(),
             ids: MsgIds::default(),
             calls: 0,
@@ -60,7 +59,7 @@ impl Client {
         let (state, body) = start(request, &mut rng);
         let (state, body) = state.handle(&client.exchange(&body).await, &mut rng).unwrap();
         let answer = client.exchange(&body).await;
-        let (state, body) = state.handle(client.clock.now(), &answer, &mut rng).unwrap();
+        let (state, body) = state.handle(client.now(), &answer, &mut rng).unwrap();
         let DhGen::Finished(new) = state.handle(&client.exchange(&body).await, &mut rng).unwrap()
         else {
             panic!("a key that exists")
@@ -71,7 +70,8 @@ impl Client {
 
     /// The outcome of a call, in whatever wrappers it is.
     pub(crate) async fn call(&mut self, call: &impl Encode) -> Result<Bytes, RpcError> {
-        let msg_id = self.ids.next(self.clock.now().unix, Origin::Client, &mut self.rng);
+        let now = self.now();
+        let msg_id = self.ids.next(now.unix, Origin::Client, &mut self.rng);
         let header = Header {
             salt: self.salt,
             session_id: SessionId(7),
@@ -102,8 +102,14 @@ impl Client {
         }
     }
 
+    fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Now { mono: self.begun.elapsed(), unix }
+    }
+
     async fn exchange(&mut self, body: &[u8]) -> Bytes {
-        self.link.send_plain(self.clock.now().unix, body);
+        let now = self.now();
+        self.link.send_plain(now.unix, body);
         self.flush().await;
         let LinkEvent::Plain(message) = self.hear().await else { panic!("no answer") };
         message.body
@@ -122,7 +128,8 @@ impl Client {
             }
             let read = self.stream.read_buf(&mut self.inbound);
             assert_ne!(timeout(Duration::from_secs(20), read).await.unwrap().unwrap(), 0);
-            self.link.handle_bytes(self.clock.now(), &mut self.inbound);
+            let now = self.now();
+            self.link.handle_bytes(now, &mut self.inbound);
         }
     }
 }
