@@ -41,6 +41,7 @@ pub async fn all(open: impl AsyncFn() -> Arc<dyn Store>) {
         of_many_inserts_of_one_id_one_is_stored
         many_keys_are_stored_at_once
         a_temporary_key_dies_at_its_time
+        keys_are_wiped_on_demand
         an_expired_id_is_free_again
         a_deleted_key_is_gone_with_what_was_saved
         a_temporary_key_is_bound
@@ -183,6 +184,21 @@ async fn a_temporary_key_dies_at_its_time(store: Arc<dyn Store>) {
     expect_none(&store, 1, NOW).await;
     expect_key(&store, &later).await;
     expect_key(&store, &permanent(3)).await;
+}
+
+/// PFS-03: also keys that nobody asks for, and no others.
+async fn keys_are_wiped_on_demand(store: Arc<dyn Store>) {
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    for (id, expires) in [(2, NOW + 100), (3, NOW + 101), (4, NOW + 200)] {
+        insert(&store, &temporary(id, expires), Inserted::Stored).await;
+    }
+    bind(&store, 4, 1, NOW + 100, Bound::Done).await;
+    assert_eq!(store.expire_keys(NOW + 100).await, Ok(()));
+    // Asked at an earlier time, at which they were alive.
+    for (id, is_alive) in [(1, true), (2, false), (3, true), (4, false)] {
+        let found = store.key(AuthKeyId(id), NOW).await.expect("the key is read");
+        assert_eq!(found.is_some(), is_alive, "{id}");
+    }
 }
 
 async fn an_expired_id_is_free_again(store: Arc<dyn Store>) {
@@ -361,7 +377,7 @@ async fn a_deleted_temporary_key_frees_its_place(store: Arc<dyn Store>) {
     expect_unbound(&store, 2).await;
 }
 
-/// PFS-13: the client has to say it again.
+/// PFS-13: the client has to say it again; what it said while bound ends with the binding.
 async fn what_was_said_before_a_binding_is_forgotten(store: Arc<dyn Store>) {
     insert(&store, &permanent(1), Inserted::Stored).await;
     assert_eq!(store.save_connection(AuthKeyId(1), info(5)).await, Ok(true));
@@ -373,6 +389,7 @@ async fn what_was_said_before_a_binding_is_forgotten(store: Arc<dyn Store>) {
         assert_eq!(store.save_connection(AuthKeyId(id), info(7)).await, Ok(true));
     }
     // Also the one that has lost its place and takes it again.
+    assert_eq!(store.connection(AuthKeyId(2)).await, Ok(None));
     bind(&store, 2, 1, NOW + 50, Bound::Done).await;
     assert_eq!(store.connection(AuthKeyId(2)).await, Ok(None));
     assert_eq!(store.connection(AuthKeyId(1)).await, Ok(Some(info(5))));
@@ -465,6 +482,7 @@ async fn a_closed_store_refuses(store: Arc<dyn Store>) {
     }
     let bound = store.bind_key(AuthKeyId(2), to(1, NOW + 50), NOW).await;
     assert_eq!(bound, Err(StoreError::Closed));
+    assert_eq!(store.expire_keys(NOW).await, Err(StoreError::Closed));
     assert_eq!(store.server_secret(Zeroizing::new([1; 32])).await, Err(StoreError::Closed));
 }
 

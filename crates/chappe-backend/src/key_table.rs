@@ -201,6 +201,8 @@ impl KeyTable {
         let Some(entry) = self.keys.get_mut(&id) else { return };
         self.ticks += 1;
         entry.bond = Bond::Unbound(self.ticks);
+        // What was said in the name of the permanent key counts no longer.
+        self.bytes -= data_len(entry.connection.take().as_ref());
         self.unbound.insert(self.ticks, id);
     }
 
@@ -222,7 +224,8 @@ impl KeyTable {
         Ok(())
     }
 
-    fn purge(&mut self, now: u64) {
+    /// Wipes what has reached its time.
+    pub(crate) fn purge(&mut self, now: u64) {
         while let Some(&(end, id)) = self.expiring.first()
             && end <= now
         {

@@ -101,6 +101,13 @@ impl Store for MemoryStore {
         self.with(|state| Ok(state.keys.bound_keys(permanent, now)))
     }
 
+    fn expire_keys(&self, now: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with(|state| {
+            state.keys.purge(now);
+            Ok(())
+        })
+    }
+
     fn save_connection(
         &self,
         id: AuthKeyId,

@@ -57,8 +57,8 @@ pub trait Store: Send + Sync {
     /// A permanent key has two places, one for keys made for a media data centre (a negative
     /// [`StoredKey::dc`]) and one for the others (PFS-12); the key that had the place is unbound
     /// (PFS-11). A key that is bound to another permanent key stays so (SEC-40). Binding the same
-    /// two again changes [`KeyBinding::expires`] and nothing else; otherwise what was saved with
-    /// the temporary key is forgotten (PFS-13).
+    /// two again changes [`KeyBinding::expires`] and nothing else. Otherwise, and when a key is
+    /// unbound, what was saved with the temporary key is forgotten (PFS-13).
     ///
     /// Bindings live and die with their temporary keys, and like them never reach a disk (PFS-03).
     ///
@@ -93,6 +93,14 @@ pub trait Store: Send + Sync {
         permanent: AuthKeyId,
         now: u64,
     ) -> BoxFuture<'_, Result<Vec<AuthKeyId>, StoreError>>;
+
+    /// Wipes the temporary keys whose time is over: whoever serves says so every half minute or
+    /// so. For every other method they are gone in any case.
+    ///
+    /// # Errors
+    ///
+    /// What befell the engine.
+    fn expire_keys(&self, now: u64) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Saves what the client of a key said of itself, over what was saved before (SVC-48);
     /// `false`, and nothing saved, if there is no such key.

@@ -76,6 +76,11 @@ impl TemporaryKeys {
         self.lock().keys.bound_keys(permanent, now)
     }
 
+    /// Wipes the keys whose time is over.
+    pub fn expire(&self, now: u64) {
+        self.lock().keys.purge(now);
+    }
+
     /// Saves what the client of a key said of itself; `false` if the key is not here.
     ///
     /// # Errors

@@ -54,15 +54,15 @@ pub(crate) async fn bind(
     let came_with = CameWith { temporary: key.id(), session_id, msg_id };
     match try_bind(shared, key, came_with, query).await {
         Ok(permanent) => {
-            debug!(auth_key = %key.id(), %permanent, "temporary key bound");
+            debug!(auth_key_id = %key.id(), %permanent, "temporary key bound");
             Ok(yes())
         }
         Err(Failure::Refused(error)) => {
-            debug!(auth_key = %key.id(), %error, "temporary key not bound");
+            debug!(auth_key_id = %key.id(), %error, "temporary key not bound");
             Err(error.to_rpc())
         }
         Err(Failure::Store(error)) => {
-            warn!(auth_key = %key.id(), %error, "a temporary key cannot be bound");
+            warn!(auth_key_id = %key.id(), %error, "a temporary key cannot be bound");
             Err(RpcError::internal())
         }
     }
@@ -137,7 +137,7 @@ pub(crate) async fn drop_keys(
         Ok(keys)
     };
     dropped.await.map_err(|error: StoreError| {
-        warn!(auth_key = %permanent, %error, "temporary keys cannot be dropped");
+        warn!(auth_key_id = %permanent, %error, "temporary keys cannot be dropped");
         RpcError::internal()
     })
 }
@@ -167,13 +167,13 @@ pub(crate) async fn destroy(shared: &Shared, key: &KeyRecord) -> (KeyDestroyed, 
     };
     match destroyed.await {
         Ok(Some(keys)) => {
-            debug!(auth_key = %permanent, "key destroyed");
+            debug!(auth_key_id = %permanent, "key destroyed");
             shared.events.key_destroyed(permanent);
             (KeyDestroyed::Ok, keys)
         }
         Ok(None) => (KeyDestroyed::None, Vec::new()),
         Err::<_, StoreError>(error) => {
-            warn!(auth_key = %permanent, %error, "a key cannot be destroyed");
+            warn!(auth_key_id = %permanent, %error, "a key cannot be destroyed");
             (KeyDestroyed::Fail, Vec::new())
         }
     }

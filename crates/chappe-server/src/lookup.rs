@@ -53,6 +53,6 @@ pub(crate) async fn find_key(
 
 fn read(id: AuthKeyId, info: &ConnectionInfo) -> Option<Connection> {
     Connection::from_stored(info)
-        .map_err(|error| warn!(auth_key = %id, %error, "connection data unreadable"))
+        .map_err(|error| warn!(auth_key_id = %id, %error, "connection data unreadable"))
         .ok()
 }

@@ -150,10 +150,10 @@ async fn reap(shared: Arc<Shared>) {
         let now = shared.clock.now();
         shared.directory.reap(now.mono);
         for key in shared.directory.expire(now.unix_seconds()) {
-            debug!(auth_key = %key, "temporary key expired");
-            if let Err(error) = shared.backend.store().delete_key(key).await {
-                warn!(auth_key = %key, %error, "an expired key cannot be deleted");
-            }
+            debug!(auth_key_id = %key, "temporary key expired");
+        }
+        if let Err(error) = shared.backend.store().expire_keys(now.unix.as_secs()).await {
+            warn!(%error, "expired keys cannot be wiped");
         }
     }
 }

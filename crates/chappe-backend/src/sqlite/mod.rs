@@ -215,6 +215,14 @@ impl Store for SqliteStore {
         })
     }
 
+    fn expire_keys(&self, now: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.database.check_open()?;
+            self.temporary.expire(now);
+            Ok(())
+        })
+    }
+
     fn save_connection(
         &self,
         id: AuthKeyId,
