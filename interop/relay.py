@@ -31,7 +31,7 @@ BYTES_MIN, BYTES_MAX = 200, 12_000
 # Seconds.
 DELAY_MAX = 0.03
 HALF_CLOSED = (0.2, 2)
-STALLED = (1, 5)
+STALLED_MIN = 1
 PAUSED = (0.2, 3)
 
 
@@ -40,6 +40,8 @@ def main():
     parser.add_argument("--to", metavar="HOST:PORT", required=True, help="the server")
     parser.add_argument("--listen", metavar="HOST:PORT", default="127.0.0.1:0", help="default: a free loopback port")
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same faults (default: 1)")
+    parser.add_argument("--stall-max", type=float, default=5, metavar="SECONDS",
+                        help="longest stall; after it the connection is reset (default: 5)")
     args = parser.parse_args()
     asyncio.run(serve(args))
 
@@ -54,7 +56,7 @@ async def serve(args):
     async def accepted(reader, writer):
         counts["connections"] += 1
         chance = random.Random(f"{args.seed}/{counts['connections']}")
-        await Connection(reader, writer, to, chance, counts).run()
+        await Connection(reader, writer, to, chance, args.stall_max, counts).run()
 
     server = await asyncio.start_server(accepted, *split(args.listen))
     host, port = server.sockets[0].getsockname()[:2]
@@ -73,10 +75,11 @@ def split(address):
 class Connection:
     """One connection and its fate."""
 
-    def __init__(self, reader, writer, to, chance, counts):
+    def __init__(self, reader, writer, to, chance, stall_max, counts):
         self.client = (reader, writer)
         self.to = to
         self.chance = chance
+        self.stalled = (STALLED_MIN, max(STALLED_MIN, stall_max))
         self.counts = counts
         self.passing = asyncio.Event()
         self.passing.set()
@@ -136,7 +139,7 @@ class Connection:
                 raise ConnectionResetError
             case "stall":
                 self.passing.clear()
-                await asyncio.sleep(self.chance.uniform(*STALLED))
+                await asyncio.sleep(self.chance.uniform(*self.stalled))
                 raise ConnectionResetError
             case "pause":
                 self.passing.clear()

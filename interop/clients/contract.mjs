@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 
 // With --recover: calls open at once, and how long each may take before it counts as lost.
 const WORKERS = 16
-const PATIENCE_S = 20
+const PATIENCE_S = 45
 
 /** Version of an installed package. */
 export function packageVersion(name) {

@@ -19,7 +19,7 @@ from datetime import datetime
 
 # With --recover: calls open at once, and how long each may take before it counts as lost.
 WORKERS = 16
-PATIENCE_S = 20
+PATIENCE_S = 45
 
 
 class Failed(Exception):

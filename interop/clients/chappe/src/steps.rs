@@ -17,7 +17,7 @@ use crate::{Target, connect};
 /// Over a line that breaks: calls open at once, and how long each may take before it counts as
 /// lost.
 const WORKERS: usize = 16;
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Connects, asks for the configuration, calls, and calls again after a cut.
 pub(crate) async fn take(
