@@ -77,8 +77,10 @@ pub struct SessionLimits {
     /// Ids of forgotten sessions are remembered for this long, against replays. Default: 330 s
     /// (MSG-39); less than the 300 s that a message may be old would allow some.
     pub ids_kept: Duration,
-    /// Messages that wait for a session before its links wait, too. Default: 64.
+    /// Messages and pushes that wait for a session before its links wait, too. Default: 64.
     pub inputs_max: usize,
+    /// Their bytes. Default: 2 MiB, at most 4 GiB. A packet larger than this waits alone.
+    pub inputs_max_bytes: usize,
 }
 
 impl Default for SessionLimits {
@@ -90,6 +92,7 @@ impl Default for SessionLimits {
             idle_max: Duration::from_secs(15 * 60),
             ids_kept: Duration::from_secs(330),
             inputs_max: 64,
+            inputs_max_bytes: 2 << 20,
         }
     }
 }
@@ -102,6 +105,7 @@ impl ServerConfig {
             ("sessions.links_per_key_max", self.sessions.links_per_key_max),
             ("sessions.total_max", self.sessions.total_max),
             ("sessions.inputs_max", self.sessions.inputs_max),
+            ("sessions.inputs_max_bytes", self.sessions.inputs_max_bytes),
             ("connections.total_max", self.connections.total_max),
             ("connections.per_address_max", self.connections.per_address_max),
             ("detect.transports", self.detect.transports.len()),

@@ -9,15 +9,19 @@ use std::time::Duration;
 
 use chappe_crypto::AuthKeyId;
 use chappe_proto::{LinkId, SessionId};
+use metrics::Gauge;
 
 use crate::config::SessionLimits;
 use crate::keys::KeyRecord;
+use crate::metrics::Gauged;
 use crate::registry::{LinkCommand, LinkSender};
 use crate::session::{Input, SessionHandle};
 
 pub(crate) struct Directory {
     limits: SessionLimits,
     keys_unused_max: usize,
+    /// How many keys there are.
+    cached: Gauge,
     state: Mutex<State>,
 }
 
@@ -40,6 +44,7 @@ struct KeyEntry {
     links: HashMap<LinkId, LinkSender>,
     /// Its place in [`State::unused`].
     unused: Option<u64>,
+    _counted: Gauged,
 }
 
 struct SessionEntry {
@@ -62,8 +67,9 @@ pub(crate) enum Refusal {
 const FORGOTTEN_RATIO: usize = 4;
 
 impl Directory {
-    pub(crate) fn new(limits: SessionLimits, keys_unused_max: usize) -> Self {
-        Self { limits, keys_unused_max, state: Mutex::default() }
+    /// Nothing is known yet; `cached` follows the number of keys.
+    pub(crate) fn new(limits: SessionLimits, keys_unused_max: usize, cached: Gauge) -> Self {
+        Self { limits, keys_unused_max, cached, state: Mutex::default() }
     }
 
     /// A key in use or recently so.
@@ -78,7 +84,7 @@ impl Directory {
 
     /// Remembers a key just made.
     pub(crate) fn insert_key(&self, record: Arc<KeyRecord>) {
-        self.lock().insert_key(record, self.keys_unused_max);
+        self.lock().insert_key(record, self.keys_unused_max, &self.cached);
     }
 
     /// Remembers a key read from the store when `destroyed` keys were destroyed; `None` if one
@@ -89,7 +95,8 @@ impl Directory {
         destroyed: u64,
     ) -> Option<Arc<KeyRecord>> {
         let mut state = self.lock();
-        (state.destroyed == destroyed).then(|| state.insert_key(record, self.keys_unused_max))
+        (state.destroyed == destroyed)
+            .then(|| state.insert_key(record, self.keys_unused_max, &self.cached))
     }
 
     /// Binds a link to a session of a key, opening the session if there is none: `open` starts
@@ -105,7 +112,7 @@ impl Directory {
         let mut guard = self.lock();
         let state = &mut *guard;
         let key = record.id();
-        state.insert_key(Arc::clone(record), self.keys_unused_max);
+        state.insert_key(Arc::clone(record), self.keys_unused_max, &self.cached);
         let entry = state.keys.get(&key).ok_or(Refusal::NoKey)?;
         if !entry.links.contains_key(&link.0) && entry.links.len() >= self.limits.links_per_key_max
         {
@@ -288,7 +295,12 @@ impl Directory {
 }
 
 impl State {
-    fn insert_key(&mut self, record: Arc<KeyRecord>, unused_max: usize) -> Arc<KeyRecord> {
+    fn insert_key(
+        &mut self,
+        record: Arc<KeyRecord>,
+        unused_max: usize,
+        cached: &Gauge,
+    ) -> Arc<KeyRecord> {
         let id = record.id();
         if let Some(entry) = self.keys.get(&id) {
             return Arc::clone(&entry.record);
@@ -301,6 +313,7 @@ impl State {
             sessions: HashMap::new(),
             links: HashMap::new(),
             unused: None,
+            _counted: Gauged::new(cached),
         };
         self.keys.insert(id, entry);
         self.note_unused(id, unused_max);

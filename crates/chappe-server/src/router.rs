@@ -23,6 +23,7 @@ pub struct Router<S> {
     known: Vec<Known>,
     fallback: Fallback,
     layers: Vec<Box<dyn FnOnce(Calls) -> Calls + Send>>,
+    names: HashMap<u32, &'static str>,
 }
 
 type Route<S> =
@@ -45,6 +46,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
                 Box::pin(std::future::ready(Err(RpcError::unknown_method(request.id()))))
             }),
             layers: Vec::new(),
+            names: HashMap::new(),
         }
     }
 
@@ -59,6 +61,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             Box::new(move |request, state| handler.clone().handle(request, state));
         let old = self.routes.insert(<H::Call as Function>::ID, route);
         assert!(old.is_none(), "two handlers for {}", <H::Call as Function>::NAME);
+        self.names.insert(<H::Call as Function>::ID, <H::Call as Function>::NAME);
         self
     }
 
@@ -69,6 +72,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         functions: &'static [FunctionInfo],
         answer: impl Fn(&FunctionInfo) -> RpcError + Send + Sync + 'static,
     ) -> Self {
+        self.names.extend(functions.iter().map(|function| (function.id, function.name)));
         let functions = functions.iter().map(|function| (function.id, function)).collect();
         self.known.push(Known { functions, answer: Box::new(answer) });
         self
@@ -97,6 +101,11 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     {
         self.layers.push(Box::new(move |calls| calls.layered(&layer)));
         self
+    }
+
+    /// The functions that are answered by name, by id.
+    pub(crate) fn names(&self) -> HashMap<u32, &'static str> {
+        self.names.clone()
     }
 
     pub(crate) fn into_calls(mut self) -> Calls {

@@ -10,19 +10,24 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::rpc::{RpcError, Unwrapped};
-use chappe_proto::session::server::{IncomingCall, KeyDestroyed, ServerEvent, ServerSession};
+use chappe_proto::session::server::{
+    IncomingCall, KeyDestroyed, Refused, ServerEvent, ServerSession, Tally,
+};
 use chappe_proto::{LinkId, MsgId, Now, SessionId};
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tracing::{debug, error, warn};
+use tracing::{Instrument, debug, debug_span, error, info_span, trace, warn};
 
+use crate::config::SessionLimits;
 use crate::keys::{Connection, KeyRecord};
+use crate::metrics::{self, Gauged};
 use crate::push::Pusher;
 use crate::registry::{LinkCommand, LinkSender, Sealing};
 use crate::request::{Caller, Request};
@@ -32,8 +37,9 @@ use crate::shared::Shared;
 pub(crate) struct SessionHandle {
     id: SessionId,
     inputs: mpsc::UnboundedSender<Input>,
-    /// Free places among the inputs; closed once the session has ended.
+    /// Free room among the inputs, in bytes; closed once the session has ended.
     room: Semaphore,
+    room_rates: RoomRates,
     /// Not forgotten. One that is forgotten only remembers ids until it is opened again.
     alive: AtomicBool,
     /// Made no call yet but such that want no updates (SVC-50).
@@ -72,6 +78,21 @@ pub(crate) struct Ends {
 }
 
 impl SessionHandle {
+    /// `room` and what takes it up, as the settings have it.
+    fn new(id: SessionId, limits: &SessionLimits) -> (Arc<Self>, mpsc::UnboundedReceiver<Input>) {
+        let (sender, inputs) = mpsc::unbounded_channel();
+        let rates = RoomRates::new(limits);
+        let handle = Self {
+            id,
+            inputs: sender,
+            room: Semaphore::new(rates.max as usize),
+            room_rates: rates,
+            alive: AtomicBool::new(true),
+            muted: AtomicBool::new(false),
+        };
+        (Arc::new(handle), inputs)
+    }
+
     pub(crate) fn id(&self) -> SessionId {
         self.id
     }
@@ -114,10 +135,46 @@ impl SessionHandle {
 
     /// Waits for room, then tells; gives the input back if the session has ended.
     pub(crate) async fn tell_in_turn(&self, input: Input) -> Result<(), Input> {
-        let Ok(permit) = self.room.acquire().await else { return Err(input) };
-        // The session frees the place once it has dealt with the input.
+        let room = self.room_rates.of(input.bytes());
+        let Ok(permit) = self.room.acquire_many(room).await else { return Err(input) };
+        // The session frees the room once it takes the input up.
         permit.forget();
         self.inputs.send(input).map_err(|error| error.0)
+    }
+
+    /// An input of so many bytes waits no longer.
+    fn free(&self, bytes: usize) {
+        self.room.add_permits(self.room_rates.of(bytes) as usize);
+    }
+}
+
+/// How much room inputs take up: their bytes, and at least so much that they are not too many.
+#[derive(Clone, Copy, Debug)]
+struct RoomRates {
+    min: u32,
+    max: u32,
+}
+
+impl RoomRates {
+    fn new(limits: &SessionLimits) -> Self {
+        let max = u32::try_from(limits.inputs_max_bytes).unwrap_or(u32::MAX);
+        let min = max / u32::try_from(limits.inputs_max).unwrap_or(u32::MAX);
+        Self { min: min.max(1), max }
+    }
+
+    /// Of one input; the largest fit when nothing else waits.
+    fn of(self, bytes: usize) -> u32 {
+        u32::try_from(bytes).unwrap_or(u32::MAX).clamp(self.min, self.max)
+    }
+}
+
+impl Input {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Message(_, message) => message.body.len(),
+            Self::Push(body) => body.len(),
+            _ => 0,
+        }
     }
 }
 
@@ -128,14 +185,7 @@ pub(crate) fn open(
     id: SessionId,
     watcher: Watcher,
 ) -> Arc<SessionHandle> {
-    let (sender, inputs) = mpsc::unbounded_channel();
-    let handle = Arc::new(SessionHandle {
-        id,
-        inputs: sender,
-        room: Semaphore::new(shared.config.sessions.inputs_max),
-        alive: AtomicBool::new(true),
-        muted: AtomicBool::new(false),
-    });
+    let (handle, inputs) = SessionHandle::new(id, &shared.config.sessions);
     let salts = shared.salts(record.id(), record.first_salt);
     let task = Box::new(SessionTask {
         session: ServerSession::new(id, salts, shared.config.session.clone(), shared.rng()),
@@ -146,13 +196,16 @@ pub(crate) fn open(
         last_ends: None,
         running: JoinSet::new(),
         orders: Vec::new(),
-        is_open: false,
+        open: None,
         has_called: false,
         key_is_gone: false,
         stop: Stop::No,
         watcher,
     });
-    tokio::spawn(task.run(inputs));
+    let auth_key_id = record.id();
+    // Of no link: the session outlives the one that it begins with.
+    let span = info_span!(parent: None, "session", %auth_key_id, session_id = %id);
+    tokio::spawn(task.run(inputs).instrument(span));
     handle
 }
 
@@ -166,7 +219,8 @@ struct SessionTask {
     running: JoinSet<Done>,
     /// What links are told after the messages that are ready for them.
     orders: Vec<(LinkId, LinkCommand)>,
-    is_open: bool,
+    /// Counts while the session is not forgotten.
+    open: Option<Gauged>,
     has_called: bool,
     key_is_gone: bool,
     stop: Stop,
@@ -183,8 +237,16 @@ enum Stop {
 
 /// What ran beside the session.
 enum Done {
-    Call(MsgId, Result<Bytes, RpcError>),
+    Call(Answered),
     KeyDestroyed(MsgId, KeyDestroyed),
+}
+
+/// A call whose handler has come to its end.
+struct Answered {
+    msg_id: MsgId,
+    function: u32,
+    begun: Duration,
+    outcome: Outcome,
 }
 
 type Outcome = Result<Result<Bytes, RpcError>, Box<dyn Any + Send>>;
@@ -237,21 +299,25 @@ impl SessionTask {
         let now = self.shared.clock.now();
         match input {
             Input::Attach(link) => {
-                if !self.is_open {
-                    self.is_open = true;
+                if self.open.is_none() {
+                    self.open = Some(Gauged::new(&self.shared.metrics.sessions));
+                    self.shared.metrics.sessions_opened.increment(1);
+                    debug!("session opened");
                     self.shared.events.session_opened(self.record.id(), self.handle.id);
                 }
+                debug!(link = link.id.0, peer = %link.ends.peer, "link attached");
                 self.last_ends = Some(link.ends);
                 self.links.push(*link);
             }
             Input::Message(link, message) => {
-                self.handle.room.add_permits(1);
+                self.handle.free(message.body.len());
                 self.session.handle_message(now, link, *message);
                 // Calls begin before the next input, which may be the end of their link.
                 self.handle_events(now);
             }
             Input::Push(body) => {
-                self.handle.room.add_permits(1);
+                self.handle.free(body.len());
+                self.shared.metrics.pushes.increment(1);
                 self.session.push(now, body);
             }
             Input::Detach(link) => self.detach(link),
@@ -272,7 +338,9 @@ impl SessionTask {
     }
 
     fn forgotten(&mut self) {
-        if std::mem::take(&mut self.is_open) {
+        if self.open.take().is_some() {
+            self.shared.metrics.sessions_forgotten.increment(1);
+            debug!("session forgotten");
             self.shared.events.session_forgotten(self.record.id(), self.handle.id);
         }
     }
@@ -292,8 +360,33 @@ impl SessionTask {
         for (link, command) in std::mem::take(&mut self.orders) {
             self.order(link, command);
         }
+        if let Some(tally) = self.session.take_tally() {
+            self.note(&tally);
+        }
         if std::mem::take(&mut self.key_is_gone) {
             self.shared.directory.remove_key(self.record.id());
+        }
+    }
+
+    /// Counts and logs what the session has judged.
+    fn note(&self, tally: &Tally) {
+        let metrics = &self.shared.metrics;
+        for (code, Refused { count, last }) in &tally.refused {
+            debug!(code, count, msg_id = %last, "messages refused");
+            metrics.messages_refused.add(&code.to_string(), *count);
+        }
+        metrics.messages_repeated.increment(tally.repeated);
+        metrics.calls_refused.increment(tally.flooded);
+        metrics.future_salts.increment(tally.future_salts);
+        let (pushes, answers) = (tally.dropped_pushes, tally.dropped_answers);
+        if pushes + answers > 0 {
+            metrics.messages_dropped.add(metrics::PUSH, pushes);
+            metrics.messages_dropped.add(metrics::ANSWER, answers);
+            debug!(pushes, answers, "messages given up: too much is unacknowledged");
+        }
+        if pushes > 0 {
+            let key = self.record.id();
+            self.shared.events.pushes_dropped(key, self.handle.id, pushes);
         }
     }
 
@@ -328,7 +421,7 @@ impl SessionTask {
                         Ok(true) => KeyDestroyed::Ok,
                         Ok(false) => KeyDestroyed::None,
                         Err(error) => {
-                            warn!(auth_key = %key, %error, "a key cannot be destroyed");
+                            warn!(%error, "the key cannot be destroyed");
                             KeyDestroyed::Fail
                         }
                     };
@@ -368,6 +461,10 @@ impl SessionTask {
             without_updates: call.without_updates,
         };
         let function = call.id();
+        let begun = now.mono;
+        let span = debug_span!(
+            "call", %msg_id, function = %self.shared.metrics.functions.name(function), link = link.0
+        );
         let request = Request::new(caller, call.query, Pusher::new(&self.shared));
         let shared = Arc::clone(&self.shared);
         let future = async move {
@@ -376,15 +473,15 @@ impl SessionTask {
             }
             shared.calls.run(request).await
         };
-        let mut future = Box::pin(AssertUnwindSafe(future).catch_unwind());
-        let result_max = self.shared.config.result_max_bytes;
+        let mut future = Box::pin(AssertUnwindSafe(future).catch_unwind().instrument(span));
         match poll_once(future.as_mut()) {
-            Poll::Ready(outcome) => {
-                self.session.answer(now, msg_id, judge(outcome, function, result_max));
-            }
+            Poll::Ready(outcome) => self.answer(Answered { msg_id, function, begun, outcome }),
             Poll::Pending => {
+                let counted = Gauged::new(&self.shared.metrics.calls_running);
                 self.running.spawn(async move {
-                    Done::Call(msg_id, judge(future.await, function, result_max))
+                    let outcome = future.await;
+                    drop(counted);
+                    Done::Call(Answered { msg_id, function, begun, outcome })
                 });
             }
         }
@@ -401,10 +498,12 @@ impl SessionTask {
         self.handle.muted.store(!self.has_called, Ordering::Relaxed);
         let (Some(client), Some(layer)) = (&call.client, call.layer) else { return Ok(None) };
         let connection = Connection { layer, client: Arc::new(client.clone()) };
-        let is_small = connection.to_stored().is_some_and(|stored| stored.check_size().is_ok());
-        if !is_small {
+        let stored = connection.to_stored().filter(|stored| stored.check_size().is_ok());
+        // Read anew from its own few bytes: as slices of the call its texts would keep a whole
+        // packet for as long as the key is remembered.
+        let Some(Ok(connection)) = stored.as_ref().map(Connection::from_stored) else {
             return Err(RpcError::bad_request("INPUT_REQUEST_TOO_LONG"));
-        }
+        };
         let changed = self.record.set_connection(connection.clone());
         Ok(changed.then_some(connection))
     }
@@ -415,14 +514,30 @@ impl SessionTask {
         attached.map(|attached| attached.ends).or(self.last_ends)
     }
 
+    /// Counts and gives the answer of a call.
+    fn answer(&mut self, answered: Answered) {
+        let Answered { msg_id, function, begun, outcome } = answered;
+        let now = self.shared.clock.now();
+        let functions = &self.shared.metrics.functions;
+        let result = judge(outcome, self.shared.config.result_max_bytes).inspect_err(|fault| {
+            error!(%msg_id, function = %functions.name(function), fault, "a call failed");
+        });
+        let result = result.unwrap_or_else(|_| Err(RpcError::internal()));
+        let took = now.mono.saturating_sub(begun);
+        functions.answered(function, &result, took);
+        trace!(%msg_id, function = %functions.name(function), ?took, "call answered");
+        self.session.answer(now, msg_id, result);
+    }
+
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
         let now = self.shared.clock.now();
         match done {
-            Ok(Done::Call(call, result)) => self.session.answer(now, call, result),
+            Ok(Done::Call(answered)) => self.answer(answered),
             Ok(Done::KeyDestroyed(request, outcome)) => {
                 self.session.auth_key_destroyed(now, request, outcome);
                 if outcome == KeyDestroyed::Ok {
-                    debug!(auth_key = %self.record.id(), "key destroyed");
+                    debug!("key destroyed");
+                    self.shared.metrics.keys_destroyed.increment(1);
                     self.shared.events.key_destroyed(self.record.id());
                     self.key_is_gone = true;
                 }
@@ -450,7 +565,7 @@ async fn save_connection(
     let key = request.caller.auth_key_id;
     let Some(stored) = connection.to_stored() else { return Ok(()) };
     shared.backend.store().save_connection(key, stored).await.map(|_| ()).map_err(|error| {
-        warn!(auth_key = %key, %error, "what a client said of itself cannot be saved");
+        warn!(%error, "what a client said of itself cannot be saved");
         RpcError::internal()
     })
 }
@@ -460,18 +575,11 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// The answer that the outcome of a handler leads to.
-fn judge(outcome: Outcome, function: u32, result_max: usize) -> Result<Bytes, RpcError> {
+/// The answer that the outcome of a handler leads to, or the handler's fault.
+fn judge(outcome: Outcome, result_max: usize) -> Result<Result<Bytes, RpcError>, &'static str> {
     match outcome {
-        Ok(Ok(result)) if result.len() > result_max => {
-            let bytes = result.len();
-            error!(function = format_args!("{function:08x}"), bytes, "a result is too large");
-            Err(RpcError::internal())
-        }
-        Ok(result) => result,
-        Err(_) => {
-            error!(function = format_args!("{function:08x}"), "a handler panicked");
-            Err(RpcError::internal())
-        }
+        Ok(Ok(result)) if result.len() > result_max => Err("its result is too large"),
+        Ok(result) => Ok(result),
+        Err(_) => Err("its handler panicked"),
     }
 }

@@ -15,6 +15,7 @@ use crate::directory::Directory;
 use crate::events::Events;
 use crate::exchange::KeyExchange;
 use crate::layer::Calls;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 
 pub(crate) struct Shared {
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) directory: Directory,
     pub(crate) exchange: KeyExchange,
+    pub(crate) metrics: Metrics,
     /// Secret of the installation, from which salts follow; set before the first connection.
     pub(crate) secret: OnceLock<Zeroizing<[u8; 32]>>,
     rng: Mutex<Rng>,
@@ -42,19 +44,25 @@ impl Shared {
         calls: Calls,
         events: Arc<dyn Events>,
         exchange: KeyExchange,
+        metrics: Metrics,
         rng: Rng,
     ) -> Self {
         Self {
             detect: Arc::new(Detect::new(config.detect.clone())),
             connections: Connections::new(config.connections.clone()),
             registry: Registry::default(),
-            directory: Directory::new(config.sessions.clone(), config.keys_unused_max),
+            directory: Directory::new(
+                config.sessions.clone(),
+                config.keys_unused_max,
+                metrics.keys_cached.clone(),
+            ),
             config,
             clock,
             backend,
             calls,
             events,
             exchange,
+            metrics,
             secret: OnceLock::new(),
             rng: Mutex::new(rng),
         }

@@ -110,6 +110,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// The lowest id known, once something below it was forgotten.
+    pub fn lowest_known(&self) -> Option<MsgId> {
+        self.heard.first_key_value().map(|(lowest, _)| *lowest).filter(|_| self.has_forgotten)
+    }
+
     /// What we know of an id heard.
     pub fn get(&self, id: MsgId) -> Option<&Heard> {
         self.heard.get(&id)
