@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use crate::cli::ServeArgs;
 use crate::cmd::files;
+use crate::config::limits::Limits;
 
 /// What `chappe serve` runs with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServeConfig {
     pub(crate) data: PathBuf,
     pub(crate) listen: Vec<SocketAddr>,
@@ -18,7 +19,9 @@ pub(crate) struct ServeConfig {
     pub(crate) advertise: Option<SocketAddr>,
     pub(crate) strict_dc: bool,
     pub(crate) old_clients: bool,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log: String,
+    pub(crate) limits: Limits,
 }
 
 /// The file, in which every key may be absent.
@@ -31,7 +34,10 @@ struct File {
     advertise: Option<SocketAddr>,
     strict_dc: Option<bool>,
     no_old_clients: Option<bool>,
+    metrics: Option<SocketAddr>,
     log: Option<String>,
+    #[serde(default)]
+    limits: Limits,
 }
 
 /// Where a server listens that was told nothing.
@@ -48,7 +54,9 @@ impl ServeConfig {
             advertise: args.advertise.or(file.advertise),
             strict_dc: args.strict_dc || file.strict_dc.unwrap_or(false),
             old_clients: !(args.no_old_clients || file.no_old_clients.unwrap_or(false)),
+            metrics: args.metrics.or(file.metrics),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
+            limits: file.limits,
         };
         config.check()?;
         Ok(config)
@@ -92,6 +100,7 @@ mod tests {
             advertise: None,
             strict_dc: false,
             no_old_clients: false,
+            metrics: None,
             log: None,
         })
     }
