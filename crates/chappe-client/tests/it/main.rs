@@ -7,5 +7,6 @@ mod calls;
 mod exchange;
 mod keys;
 mod links;
+mod metrics;
 mod server;
 mod storage;
