@@ -5,6 +5,7 @@
 
 mod call;
 mod keys;
+mod logs;
 mod metrics;
 mod serve;
 mod tl;
