@@ -72,6 +72,10 @@ pub struct SessionLimits {
     /// Sessions in all. Default: 200 000. One costs some 4 KiB, and what its client does not
     /// acknowledge.
     pub total_max: usize,
+    /// Memory of all sessions, as they reckon it: what is unacknowledged, running and remembered.
+    /// Default: 2 GiB. Beyond it the least recently used session without a connection is
+    /// forgotten (SES-06); where there is none, one that grows and has more than its share.
+    pub memory_max_bytes: usize,
     /// A session without a connection is forgotten after this. Default: 15 min (SES-06).
     pub idle_max: Duration,
     /// Ids of forgotten sessions are remembered for this long, against replays. Default: 330 s
@@ -89,6 +93,7 @@ impl Default for SessionLimits {
             per_key_max: 64,
             links_per_key_max: 16,
             total_max: 200_000,
+            memory_max_bytes: 2 << 30,
             idle_max: Duration::from_secs(15 * 60),
             ids_kept: Duration::from_secs(330),
             inputs_max: 64,

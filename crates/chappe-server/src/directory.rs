@@ -35,6 +35,8 @@ struct State {
     sessions: usize,
     /// Keys destroyed so far: a key read from the store before that may be one of them.
     destroyed: u64,
+    /// Sessions at this place among the idle ones, and before, are forgotten.
+    forgotten: u64,
     ticks: u64,
 }
 
@@ -228,6 +230,20 @@ impl Directory {
             state.remove_session(key, session);
             state.note_unused(key, self.keys_unused_max);
         }
+    }
+
+    /// Forgets the session that had no link for longest; whether there was one.
+    pub(crate) fn forget_idlest(&self) -> bool {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        while let Some((place, (key, session))) = state.idle.range(state.forgotten + 1..).next() {
+            state.forgotten = *place;
+            let entry = state.keys.get(key).and_then(|entry| entry.sessions.get(session));
+            if entry.is_some_and(|entry| entry.handle.forget()) {
+                return true;
+            }
+        }
+        false
     }
 
     /// The session, if it is open.

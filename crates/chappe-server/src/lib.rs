@@ -42,6 +42,7 @@ mod handler;
 mod keys;
 mod layer;
 mod link;
+mod memory;
 mod metrics;
 mod push;
 mod registry;

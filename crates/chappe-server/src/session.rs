@@ -27,6 +27,7 @@ use tracing::{Instrument, debug, debug_span, error, info_span, trace, warn};
 
 use crate::config::SessionLimits;
 use crate::keys::{Connection, KeyRecord};
+use crate::memory::{Share, Verdict};
 use crate::metrics::{self, Gauged};
 use crate::push::Pusher;
 use crate::registry::{LinkCommand, LinkSender, Sealing};
@@ -196,8 +197,10 @@ pub(crate) fn open(
         last_ends: None,
         running: JoinSet::new(),
         orders: Vec::new(),
+        memory: shared.memory.open(),
         open: None,
         has_called: false,
+        is_destroying_key: false,
         key_is_gone: false,
         stop: Stop::No,
         watcher,
@@ -219,9 +222,11 @@ struct SessionTask {
     running: JoinSet<Done>,
     /// What links are told after the messages that are ready for them.
     orders: Vec<(LinkId, LinkCommand)>,
+    memory: Share,
     /// Counts while the session is not forgotten.
     open: Option<Gauged>,
     has_called: bool,
+    is_destroying_key: bool,
     key_is_gone: bool,
     stop: Stop,
     watcher: Watcher,
@@ -363,8 +368,22 @@ impl SessionTask {
         if let Some(tally) = self.session.take_tally() {
             self.note(&tally);
         }
+        self.weigh();
         if std::mem::take(&mut self.key_is_gone) {
             self.shared.directory.remove_key(self.record.id());
+        }
+    }
+
+    /// Makes room where all sessions together take too much (SES-06).
+    fn weigh(&mut self) {
+        let Shared { memory, directory, .. } = &*self.shared;
+        if let Verdict::TooMuch { has_more } =
+            memory.note(&mut self.memory, self.session.footprint())
+            && !directory.forget_idlest()
+            && has_more
+        {
+            debug!("forgetting the session: there is no memory for what it holds");
+            self.handle.forget();
         }
     }
 
@@ -414,7 +433,12 @@ impl SessionTask {
                 let existed = self.shared.directory.destroy_session(key, session_id);
                 self.session.session_destroyed(now, request, session_id, existed);
             }
+            // One at a time: a client that asks a thousand times costs the store one query.
+            ServerEvent::DestroyAuthKey { request } if self.is_destroying_key => {
+                self.session.auth_key_destroyed(now, request, KeyDestroyed::Fail);
+            }
             ServerEvent::DestroyAuthKey { request } => {
+                self.is_destroying_key = true;
                 let shared = Arc::clone(&self.shared);
                 self.running.spawn(async move {
                     let outcome = match shared.backend.store().delete_key(key).await {
@@ -534,6 +558,7 @@ impl SessionTask {
         match done {
             Ok(Done::Call(answered)) => self.answer(answered),
             Ok(Done::KeyDestroyed(request, outcome)) => {
+                self.is_destroying_key = false;
                 self.session.auth_key_destroyed(now, request, outcome);
                 if outcome == KeyDestroyed::Ok {
                     debug!("key destroyed");
@@ -550,6 +575,7 @@ impl SessionTask {
 
 impl Drop for SessionTask {
     fn drop(&mut self) {
+        self.shared.memory.close(&self.memory);
         // Links that wait for room learn that nobody will make any.
         self.handle.alive.store(false, Ordering::Release);
         self.handle.room.close();

@@ -15,6 +15,7 @@ use crate::directory::Directory;
 use crate::events::Events;
 use crate::exchange::KeyExchange;
 use crate::layer::Calls;
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) directory: Directory,
     pub(crate) exchange: KeyExchange,
+    pub(crate) memory: Memory,
     pub(crate) metrics: Metrics,
     /// Secret of the installation, from which salts follow; set before the first connection.
     pub(crate) secret: OnceLock<Zeroizing<[u8; 32]>>,
@@ -56,6 +58,7 @@ impl Shared {
                 config.keys_unused_max,
                 metrics.keys_cached.clone(),
             ),
+            memory: Memory::new(config.sessions.memory_max_bytes, metrics.session_memory.clone()),
             config,
             clock,
             backend,

@@ -125,6 +125,16 @@ impl Inbox {
         self.heard.get_mut(&id)
     }
 
+    /// How many ids are known.
+    pub fn len(&self) -> usize {
+        self.heard.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.heard.is_empty()
+    }
+
     /// Every id in the window, lowest first.
     pub fn ids(&self) -> impl Iterator<Item = MsgId> {
         self.heard.keys().copied()

@@ -157,6 +157,21 @@ impl Outbox {
         Some(owed)
     }
 
+    /// How many messages are kept.
+    pub fn len(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    /// Bytes of their bodies.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Everything unacknowledged, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (MsgId, &Owed)> {
         self.owed.iter().map(|(id, owed)| (*id, owed))

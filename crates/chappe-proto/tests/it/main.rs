@@ -18,6 +18,7 @@ mod rpc;
 mod salts;
 mod service;
 mod session_client;
+mod session_limits;
 mod session_pair;
 mod session_recovery;
 mod session_server;

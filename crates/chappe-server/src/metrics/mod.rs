@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     pub(crate) keys_cached: Gauge,
     pub(crate) keys_destroyed: Counter,
     pub(crate) sessions: Gauge,
+    pub(crate) session_memory: Gauge,
     pub(crate) sessions_opened: Counter,
     pub(crate) sessions_forgotten: Counter,
     pub(crate) sessions_refused: Counter,
@@ -130,6 +131,10 @@ impl Metrics {
                 "Auth keys destroyed by their clients.",
             ),
             sessions: level("chappe_server_sessions", "Sessions open."),
+            session_memory: level_bytes(
+                "chappe_server_session_memory_bytes",
+                "Memory of all sessions, as they reckon it.",
+            ),
             sessions_opened: count(
                 "chappe_server_sessions_opened_total",
                 "Sessions opened, also such as had been forgotten.",
@@ -210,6 +215,11 @@ fn count_bytes(name: &'static str, text: &'static str) -> Counter {
 
 fn level(name: &'static str, text: &'static str) -> Gauge {
     describe_gauge!(name, text);
+    gauge!(name)
+}
+
+fn level_bytes(name: &'static str, text: &'static str) -> Gauge {
+    describe_gauge!(name, Unit::Bytes, text);
     gauge!(name)
 }
 

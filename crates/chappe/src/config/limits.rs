@@ -138,6 +138,7 @@ limits! {
         per_key_max: usize,
         links_per_key_max: usize,
         total_max: usize,
+        memory_max_bytes: usize,
         idle_max: Duration,
         ids_kept: Duration,
         inputs_max: usize,

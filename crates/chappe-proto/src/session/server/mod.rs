@@ -73,6 +73,13 @@ impl Default for SessionConfig {
     }
 }
 
+/// What an id of the window, one kept after that, a message owed and a call running take beside
+/// their bodies.
+const HEARD_BYTES: usize = 64;
+const RETIRED_BYTES: usize = 16;
+const OWED_BYTES: usize = 256;
+const RUNNING_BYTES: usize = 256;
+
 /// What a session asks of its owner.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "nearly every event is the largest one, a call")]
@@ -297,6 +304,17 @@ impl ServerSession {
     /// Whether no link is open and no call is running.
     pub fn is_idle(&self) -> bool {
         self.links.is_empty() && self.running.is_empty() && self.held.is_empty()
+    }
+
+    /// About how many bytes of memory all this takes, the bodies of calls and answers included.
+    pub fn footprint(&self) -> usize {
+        let running = self.running.len() + self.disowned.len();
+        self.inbox.len() * HEARD_BYTES
+            + self.retired.len() * RETIRED_BYTES
+            + self.outbox.len() * OWED_BYTES
+            + self.outbox.bytes()
+            + running * RUNNING_BYTES
+            + self.running_bytes
     }
 
     /// Open links of this session.
