@@ -72,3 +72,28 @@ impl Memory {
         self.gauge.decrement(share.bytes as f64);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rule:   the memory of all sessions is bounded; who grows beyond it hears so, and whether it
+    ///         has more than its share. Who shrinks, or hardly changes, hears nothing.
+    /// Source: SES-06, SEC-47.
+    #[test]
+    fn sessions_beyond_the_bound_are_told() {
+        let memory = Memory::new(100 << 10, Gauge::noop());
+        let (mut large, mut small) = (memory.open(), memory.open());
+        assert_eq!(memory.note(&mut large, 72 << 10), Verdict::Fits);
+        assert_eq!(memory.note(&mut small, 20 << 10), Verdict::Fits);
+        assert_eq!(memory.bytes.load(Ordering::Relaxed), 100 << 10);
+        assert_eq!(memory.note(&mut small, (20 << 10) + STEP - 1), Verdict::Fits);
+        let too_much = |has_more| Verdict::TooMuch { has_more };
+        assert_eq!(memory.note(&mut small, 24 << 10), too_much(false));
+        assert_eq!(memory.note(&mut large, 76 << 10), too_much(true));
+        assert_eq!(memory.note(&mut large, 60 << 10), Verdict::Fits);
+        memory.close(&large);
+        memory.close(&small);
+        assert_eq!(memory.bytes.load(Ordering::Relaxed), 0);
+    }
+}

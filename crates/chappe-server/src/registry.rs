@@ -167,3 +167,41 @@ impl Registry {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Rule:   what waits for a link is bounded in number and in bytes; one more, and the link ends.
+    ///         A single thing always fits.
+    /// Source: SEC-47, TRN-43.
+    #[test]
+    fn link_that_takes_too_little_is_given_up() {
+        // A hundred bytes and fifty may wait.
+        check(&[100, 50], 0, true);
+        check(&[100, 50], 1, false);
+        check(&[1000], 1, false);
+        check(&[0; COMMANDS_MAX], 0, false);
+        check(&[0; COMMANDS_MAX - 1], 150, true);
+    }
+
+    fn check(waiting: &[usize], len: usize, fits: bool) {
+        let mut config = DriveConfig::default();
+        (config.outbound_max_bytes, config.outbound_soft_max_bytes) = (100, 50);
+        let (sender, mut queue) = link_queue(&config);
+        let reply = |len| LinkCommand::Reply(vec![1; len].into());
+        for len in waiting {
+            assert!(sender.send(reply(*len)));
+        }
+        assert_eq!(sender.send(reply(len)), fits, "{len} bytes after {}", waiting.len());
+        assert_eq!(queue.has_overrun(), !fits);
+        let next = queue.next().now_or_never().flatten();
+        assert_eq!(next.is_some(), fits, "what came before a loss is lost as well");
+        if fits {
+            while queue.next().now_or_never().flatten().is_some() {}
+            assert_eq!(queue.load.bytes.load(Ordering::Relaxed), 0);
+        }
+    }
+}

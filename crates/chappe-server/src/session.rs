@@ -4,180 +4,35 @@
 //! costs no task: it is polled here first and moves to a task of its own only if it waits.
 
 use std::any::Any;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_net::shutdown::{Stage, Watcher};
-use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::rpc::{RpcError, Unwrapped};
 use chappe_proto::session::server::{
     IncomingCall, KeyDestroyed, Refused, ServerEvent, ServerSession, Tally,
 };
 use chappe_proto::{LinkId, MsgId, Now, SessionId};
 use futures_util::FutureExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, debug_span, error, info_span, trace, warn};
 
-use crate::config::SessionLimits;
 use crate::keys::{Connection, KeyRecord};
 use crate::memory::{Share, Verdict};
 use crate::metrics::{self, Gauged};
 use crate::push::Pusher;
-use crate::registry::{LinkCommand, LinkSender, Sealing};
+use crate::registry::{LinkCommand, Sealing};
 use crate::request::{Caller, Request};
 use crate::shared::Shared;
 
-/// The way to a session. Its inputs keep their order; those that a peer can cause take up room.
-pub(crate) struct SessionHandle {
-    id: SessionId,
-    inputs: mpsc::UnboundedSender<Input>,
-    /// Free room among the inputs, in bytes; closed once the session has ended.
-    room: Semaphore,
-    room_rates: RoomRates,
-    /// Not forgotten. One that is forgotten only remembers ids until it is opened again.
-    alive: AtomicBool,
-    /// Made no call yet but such that want no updates (SVC-50).
-    muted: AtomicBool,
-}
+mod handle;
 
-/// What a session is told.
-pub(crate) enum Input {
-    /// A link is bound to it. Links say so once, before their first message.
-    Attach(Box<AttachedLink>),
-    /// A message came. Takes up room.
-    Message(LinkId, Box<Message>),
-    /// Push this body. Takes up room.
-    Push(Bytes),
-    /// A link is gone or bound elsewhere.
-    Detach(LinkId),
-    /// Forget everything but the ids.
-    Forget,
-    /// Finish what runs, then close the links and end.
-    Drain,
-    /// End.
-    End,
-}
-
-pub(crate) struct AttachedLink {
-    pub(crate) id: LinkId,
-    pub(crate) sender: LinkSender,
-    pub(crate) ends: Ends,
-}
-
-/// The two addresses of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-}
-
-impl SessionHandle {
-    /// `room` and what takes it up, as the settings have it.
-    fn new(id: SessionId, limits: &SessionLimits) -> (Arc<Self>, mpsc::UnboundedReceiver<Input>) {
-        let (sender, inputs) = mpsc::unbounded_channel();
-        let rates = RoomRates::new(limits);
-        let handle = Self {
-            id,
-            inputs: sender,
-            room: Semaphore::new(rates.max as usize),
-            room_rates: rates,
-            alive: AtomicBool::new(true),
-            muted: AtomicBool::new(false),
-        };
-        (Arc::new(handle), inputs)
-    }
-
-    pub(crate) fn id(&self) -> SessionId {
-        self.id
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        self.alive.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn is_muted(&self) -> bool {
-        self.muted.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.room.is_closed()
-    }
-
-    /// Makes the session forget; whether there was anything to forget.
-    pub(crate) fn forget(&self) -> bool {
-        let was_alive = self.alive.swap(false, Ordering::AcqRel);
-        if was_alive {
-            self.tell(Input::Forget);
-        }
-        was_alive
-    }
-
-    pub(crate) fn revive(&self) {
-        self.alive.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn end(&self) {
-        self.alive.store(false, Ordering::Release);
-        self.tell(Input::End);
-    }
-
-    /// Tells what takes up no room.
-    pub(crate) fn tell(&self, input: Input) {
-        // A session that has ended needs to hear nothing.
-        let _ = self.inputs.send(input);
-    }
-
-    /// Waits for room, then tells; gives the input back if the session has ended.
-    pub(crate) async fn tell_in_turn(&self, input: Input) -> Result<(), Input> {
-        let room = self.room_rates.of(input.bytes());
-        let Ok(permit) = self.room.acquire_many(room).await else { return Err(input) };
-        // The session frees the room once it takes the input up.
-        permit.forget();
-        self.inputs.send(input).map_err(|error| error.0)
-    }
-
-    /// An input of so many bytes waits no longer.
-    fn free(&self, bytes: usize) {
-        self.room.add_permits(self.room_rates.of(bytes) as usize);
-    }
-}
-
-/// How much room inputs take up: their bytes, and at least so much that they are not too many.
-#[derive(Clone, Copy, Debug)]
-struct RoomRates {
-    min: u32,
-    max: u32,
-}
-
-impl RoomRates {
-    fn new(limits: &SessionLimits) -> Self {
-        let max = u32::try_from(limits.inputs_max_bytes).unwrap_or(u32::MAX);
-        let min = max / u32::try_from(limits.inputs_max).unwrap_or(u32::MAX);
-        Self { min: min.max(1), max }
-    }
-
-    /// Of one input; the largest fit when nothing else waits.
-    fn of(self, bytes: usize) -> u32 {
-        u32::try_from(bytes).unwrap_or(u32::MAX).clamp(self.min, self.max)
-    }
-}
-
-impl Input {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Message(_, message) => message.body.len(),
-            Self::Push(body) => body.len(),
-            _ => 0,
-        }
-    }
-}
+pub(crate) use handle::{AttachedLink, Ends, Input, SessionHandle};
 
 /// Starts the task of a session.
 pub(crate) fn open(
@@ -308,7 +163,7 @@ impl SessionTask {
                     self.open = Some(Gauged::new(&self.shared.metrics.sessions));
                     self.shared.metrics.sessions_opened.increment(1);
                     debug!("session opened");
-                    self.shared.events.session_opened(self.record.id(), self.handle.id);
+                    self.shared.events.session_opened(self.record.id(), self.handle.id());
                 }
                 debug!(link = link.id.0, peer = %link.ends.peer, "link attached");
                 self.last_ends = Some(link.ends);
@@ -330,7 +185,7 @@ impl SessionTask {
                 self.forgotten();
                 self.session.forget(now);
                 self.has_called = false;
-                self.handle.muted.store(false, Ordering::Relaxed);
+                self.handle.set_muted(false);
             }
             Input::Drain => self.stop = Stop::Draining,
             Input::End => self.stop = Stop::Now,
@@ -346,7 +201,7 @@ impl SessionTask {
         if self.open.take().is_some() {
             self.shared.metrics.sessions_forgotten.increment(1);
             debug!("session forgotten");
-            self.shared.events.session_forgotten(self.record.id(), self.handle.id);
+            self.shared.events.session_forgotten(self.record.id(), self.handle.id());
         }
     }
 
@@ -405,7 +260,7 @@ impl SessionTask {
         }
         if pushes > 0 {
             let key = self.record.id();
-            self.shared.events.pushes_dropped(key, self.handle.id, pushes);
+            self.shared.events.pushes_dropped(key, self.handle.id(), pushes);
         }
     }
 
@@ -475,7 +330,7 @@ impl SessionTask {
         let saved = self.record.connection();
         let caller = Caller {
             auth_key_id: self.record.id(),
-            session_id: self.handle.id,
+            session_id: self.handle.id(),
             msg_id,
             peer,
             local,
@@ -519,7 +374,7 @@ impl SessionTask {
             return Err(RpcError::bad_request("CONNECTION_LAYER_INVALID"));
         }
         self.has_called |= !call.without_updates;
-        self.handle.muted.store(!self.has_called, Ordering::Relaxed);
+        self.handle.set_muted(!self.has_called);
         let (Some(client), Some(layer)) = (&call.client, call.layer) else { return Ok(None) };
         let connection = Connection { layer, client: Arc::new(client.clone()) };
         let stored = connection.to_stored().filter(|stored| stored.check_size().is_ok());
@@ -576,9 +431,7 @@ impl SessionTask {
 impl Drop for SessionTask {
     fn drop(&mut self) {
         self.shared.memory.close(&self.memory);
-        // Links that wait for room learn that nobody will make any.
-        self.handle.alive.store(false, Ordering::Release);
-        self.handle.room.close();
+        self.handle.close();
     }
 }
 

@@ -76,6 +76,7 @@ async fn echo(call: Echo) -> Result<Str, RpcError> {
 async fn sleep(call: Sleep) -> Result<Str, RpcError> {
     let millis = call.text.to_string_lossy().parse().map_err(|_| RpcError::bad_request("NO"))?;
     tokio::time::sleep(Duration::from_millis(millis)).await;
+    tracing::info!("slept");
     Ok(call.text)
 }
 

@@ -1,12 +1,13 @@
 //! A server for one test.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use chappe_backend::Backend;
-use chappe_crypto::{Rng, rsa};
+use chappe_crypto::{AuthKeyId, Rng, rsa};
 use chappe_net::Clock;
-use chappe_server::{Pusher, Router, RsaIdentity, ServeError, Server, ServerConfig};
+use chappe_proto::SessionId;
+use chappe_server::{Events, Pusher, Router, RsaIdentity, ServeError, Server, ServerConfig};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -24,6 +25,7 @@ pub(crate) struct World {
     pub(crate) pusher: Pusher,
     pub(crate) clock: Clock,
     pub(crate) backend: Backend,
+    pub(crate) heard: Heard,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), ServeError>>,
 }
@@ -53,11 +55,13 @@ impl World {
         let mut config = ServerConfig::default();
         change(&mut config);
         let clock = Clock::system();
+        let heard = Heard::default();
         let server = Server::builder()
             .identity(identity)
             .backend(backend.clone())
             .router(router)
             .config(config)
+            .events(Arc::new(heard.clone()))
             .clock(clock)
             .build()
             .unwrap();
@@ -69,7 +73,7 @@ impl World {
             let _ = stopped.await;
         });
         let task = tokio::spawn(serving.into_future());
-        Self { address, public_key, app, pusher, clock, backend, stop: Some(stop), task }
+        Self { address, public_key, app, pusher, clock, backend, heard, stop: Some(stop), task }
     }
 
     /// Asks for the stop.
@@ -84,5 +88,40 @@ impl World {
 
     pub(crate) fn trusted(&self) -> Arc<[rsa::PublicKey]> {
         Arc::new([self.public_key.clone()])
+    }
+}
+
+/// What the server told its program.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<Event>>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Opened(SessionId),
+    Forgotten(SessionId),
+    PushesDropped(SessionId, u64),
+}
+
+impl Heard {
+    pub(crate) fn all(&self) -> Vec<Event> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn note(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl Events for Heard {
+    fn session_opened(&self, _: AuthKeyId, session: SessionId) {
+        self.note(Event::Opened(session));
+    }
+
+    fn session_forgotten(&self, _: AuthKeyId, session: SessionId) {
+        self.note(Event::Forgotten(session));
+    }
+
+    fn pushes_dropped(&self, _: AuthKeyId, session: SessionId, count: u64) {
+        self.note(Event::PushesDropped(session, count));
     }
 }
