@@ -181,7 +181,7 @@ mod tests {
             .lines()
             .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
             .map(|(key, rest)| (key, rest.split(" |").next().unwrap_or_default()))
-            .filter(|(key, _)| !key.starts_with("client."))
+            .filter(|(key, _)| key.contains('.') && !key.starts_with("client."))
             .map(|(key, default)| (key.to_owned(), default.split(' ').next().unwrap().to_owned()))
             .collect();
         let known: BTreeSet<(String, String)> = Limits::defaults().into_iter().collect();
