@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::calls::Init;
 use crate::client::RawClient;
 use crate::error::ConnectError;
+use crate::metrics::Metrics;
 use crate::storage::{KeyRecord, MemoryStorage, ServerId, Storage, StorageError};
 use crate::task::Task;
 
@@ -191,9 +192,12 @@ impl Builder {
         let known = self.load().await?;
         let (commands, commanded) = mpsc::unbounded_channel();
         let (pushes, _) = broadcast::channel(self.pushes_max);
-        let client = RawClient::new(commands, self.calls_max, pushes.downgrade());
+        let metrics = Arc::new(Metrics::new());
+        let counted = Arc::clone(&metrics);
+        let client =
+            RawClient::new(commands, self.calls_max, pushes.downgrade(), counted, self.clock);
         let (ready, is_ready) = oneshot::channel();
-        let task = Task::new(self, rng, known, commanded, pushes, ready);
+        let task = Task::new(self, rng, known, commanded, pushes, metrics, ready);
         tokio::spawn(task.run());
         // The task answers before it ends, unless the runtime goes down under it.
         is_ready

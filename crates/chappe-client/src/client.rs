@@ -3,14 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_crypto::rsa::PublicKey;
+use chappe_net::Clock;
+use chappe_proto::session::kind;
 use chappe_tl::{Function, Raw};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
+use tracing::{Instrument, debug, debug_span};
 
 use crate::builder::Builder;
 use crate::error::{ConnectError, InvokeError};
+use crate::metrics::Metrics;
 use crate::push::{Push, Pushes};
 
 /// Longest call, in bytes: what servers take in one packet (1 MiB − 4 KiB, MSG-03), less what an
@@ -28,6 +33,8 @@ pub struct RawClient {
     room: Arc<Semaphore>,
     last_call: Arc<AtomicU64>,
     pushes: broadcast::WeakSender<Push>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
 }
 
 /// What the task is asked.
@@ -81,9 +88,11 @@ impl RawClient {
         commands: mpsc::UnboundedSender<Command>,
         calls_max: usize,
         pushes: broadcast::WeakSender<Push>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
     ) -> Self {
         let room = Arc::new(Semaphore::new(calls_max));
-        Self { commands, room, last_call: Arc::default(), pushes }
+        Self { commands, room, last_call: Arc::default(), pushes, metrics, clock }
     }
 
     /// Calls a function and waits for its result.
@@ -96,7 +105,7 @@ impl RawClient {
     /// See [`InvokeError`].
     pub async fn invoke<F: Function>(&self, function: &F) -> Result<F::Return, InvokeError> {
         let body = chappe_tl::to_bytes(function).map_err(InvokeError::Encode)?;
-        let answer = self.invoke_raw(body).await?;
+        let answer = self.call(body, F::NAME).await?;
         chappe_tl::from_bytes(answer).map_err(|error| InvokeError::Decode(error.to_string()))
     }
 
@@ -105,6 +114,17 @@ impl RawClient {
     /// # Errors
     /// As for [`invoke`](Self::invoke).
     pub async fn invoke_raw(&self, call: Bytes) -> Result<Bytes, InvokeError> {
+        let name = format!("{:08x}", kind::id_of(&call));
+        self.call(call, &name).await
+    }
+
+    async fn call(&self, call: Bytes, function: &str) -> Result<Bytes, InvokeError> {
+        let id = self.last_call.fetch_add(1, Ordering::Relaxed);
+        let span = debug_span!("call", id, function, len = call.len());
+        self.ask(id, call).instrument(span).await
+    }
+
+    async fn ask(&self, id: u64, call: Bytes) -> Result<Bytes, InvokeError> {
         let len = call.len();
         if len > CALL_MAX_BYTES {
             return Err(InvokeError::TooLong { len });
@@ -112,12 +132,15 @@ impl RawClient {
         let room = Arc::clone(&self.room).acquire_owned().await;
         let room = room.map_err(|_| InvokeError::Closed)?;
         let (answer, answered) = oneshot::channel();
-        let id = self.last_call.fetch_add(1, Ordering::Relaxed);
+        let mut open = OpenCall::new(self, id);
         let command = Command::Call(id, NewCall { body: call, answer, _room: room });
-        self.commands.send(command).map_err(|_| InvokeError::Closed)?;
-        let mut given_up = GivenUp { commands: Some(&self.commands), id };
+        if self.commands.send(command).is_err() {
+            let closed = Err(InvokeError::Closed);
+            open.end(&closed);
+            return closed.map(|Raw(result)| result);
+        }
         let result = answered.await.unwrap_or(Err(InvokeError::Closed));
-        given_up.commands = None;
+        open.end(&result);
         result.map(|Raw(result)| result)
     }
 
@@ -148,17 +171,40 @@ impl fmt::Debug for RawClient {
     }
 }
 
-/// Tells the task when a caller stops waiting.
-struct GivenUp<'a> {
-    commands: Option<&'a mpsc::UnboundedSender<Command>>,
+/// A call on its way. When its caller stops waiting, the task is told.
+struct OpenCall<'a> {
+    client: &'a RawClient,
     id: u64,
+    begun: Duration,
+    is_over: bool,
 }
 
-impl Drop for GivenUp<'_> {
+impl<'a> OpenCall<'a> {
+    fn new(client: &'a RawClient, id: u64) -> Self {
+        client.metrics.calls_open.increment(1.0);
+        Self { client, id, begun: client.clock.now().mono, is_over: false }
+    }
+
+    /// There is a result.
+    fn end(&mut self, result: &Result<Raw, InvokeError>) {
+        self.is_over = true;
+        let outcome = self.client.metrics.called(Some(result), self.took());
+        debug!(id = self.id, outcome, "call ended");
+    }
+
+    fn took(&self) -> Duration {
+        self.client.clock.now().mono.saturating_sub(self.begun)
+    }
+}
+
+impl Drop for OpenCall<'_> {
     fn drop(&mut self) {
-        if let Some(commands) = self.commands {
+        self.client.metrics.calls_open.decrement(1.0);
+        if !self.is_over {
+            let outcome = self.client.metrics.called::<Raw>(None, self.took());
+            debug!(id = self.id, outcome, "call ended");
             // A task that has ended has no calls to give up.
-            let _ = commands.send(Command::Drop(self.id));
+            let _ = self.client.commands.send(Command::Drop(self.id));
         }
     }
 }

@@ -127,6 +127,11 @@ impl Exchange {
         Ok(Some(Work { number: run.number, step, heard: now, body, rng }))
     }
 
+    /// When the run under way began.
+    pub(crate) fn begun(&self) -> Option<Duration> {
+        self.run.as_ref().map(|run| run.started)
+    }
+
     /// Takes what [`Work`] led to; the key, if that was the last step.
     pub(crate) fn handle_done(&mut self, done: Done) -> Result<Option<Box<Finished>>, LinkError> {
         // Work of a run that was given up meanwhile is nothing.

@@ -33,6 +33,7 @@ pub mod client;
 pub mod error;
 mod exchange;
 mod keeper;
+mod metrics;
 mod push;
 pub mod storage;
 mod task;

@@ -15,6 +15,7 @@ use chappe_proto::link::{CloseReason, Link, LinkEvent};
 use chappe_proto::transport::PacketSize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, timeout};
+use tracing::trace;
 
 use crate::clock::Clock;
 
@@ -38,6 +39,9 @@ pub trait Owner: Send {
 
     /// Does what a command asks. Must not wait.
     fn handle_command(&mut self, now: Now, link: &mut Link, command: Self::Command);
+
+    /// Hears how many bytes were read off the connection, or written to it.
+    fn handle_traffic(&mut self, _read: usize, _written: usize) {}
 
     /// Gives the link what the owner has to send; called before each write.
     fn poll_transmit(&mut self, _now: Now, _link: &mut Link) {}
@@ -105,6 +109,48 @@ pub enum End {
     Oversize(#[from] PacketSize),
 }
 
+impl End {
+    /// Every [`cause`](Self::cause).
+    pub const CAUSES: [&str; 14] = [
+        "eof",
+        "io",
+        "stalled",
+        "oversize",
+        "frame",
+        "packet",
+        "plain",
+        "foreign_key",
+        "unencrypted",
+        "silent",
+        "no_ping",
+        "error",
+        "owner",
+        "other",
+    ];
+
+    /// The cause in a word, for counters.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Eof => "eof",
+            Self::Io(_) => "io",
+            Self::Stalled { .. } => "stalled",
+            Self::Oversize(_) => "oversize",
+            Self::Closed(reason) => match reason {
+                CloseReason::Frame(_) => "frame",
+                CloseReason::Packet(_) => "packet",
+                CloseReason::Plain(_) => "plain",
+                CloseReason::ForeignKey(_) => "foreign_key",
+                CloseReason::Unencrypted => "unencrypted",
+                CloseReason::Silent => "silent",
+                CloseReason::NoPing => "no_ping",
+                CloseReason::Error(_) => "error",
+                CloseReason::Owner => "owner",
+                _ => "other",
+            },
+        }
+    }
+}
+
 /// Drives `link` over `stream` until either ends; what is left to say is said before the
 /// connection is closed.
 ///
@@ -123,11 +169,14 @@ where
     let mut outbound = BytesMut::new();
     let end = run(&mut stream, &mut link, owner, clock, config, &mut outbound).await;
     if let End::Closed(reason) = &end {
+        let len = outbound.len();
         let is_flushed = timeout(config.flush_max, async {
             stream.write_all_buf(&mut outbound).await?;
             stream.shutdown().await
         });
-        if matches!(is_flushed.await, Ok(Ok(()))) && matches!(reason, CloseReason::Error(_)) {
+        let is_flushed = is_flushed.await;
+        owner.handle_traffic(0, len - outbound.len());
+        if matches!(is_flushed, Ok(Ok(()))) && matches!(reason, CloseReason::Error(_)) {
             let _ = timeout(config.linger_max, discard(&mut stream)).await;
         }
     }
@@ -172,12 +221,20 @@ where
         let reads = link.wants_bytes() && outbound.len() <= config.outbound_soft_max_bytes;
         tokio::select! {
             written = writer.write_buf(outbound), if !outbound.is_empty() => match written {
-                Ok(_) => stalled_at = None,
+                Ok(len) => {
+                    stalled_at = None;
+                    trace!(len, "written");
+                    owner.handle_traffic(0, len);
+                }
                 Err(error) => return End::Io(error),
             },
             read = read(&mut reader, &mut inbound), if reads => match read {
                 Ok(0) => return End::Eof,
-                Ok(_) => link.handle_bytes(clock.now(), &mut inbound),
+                Ok(len) => {
+                    trace!(len, "read");
+                    owner.handle_traffic(len, 0);
+                    link.handle_bytes(clock.now(), &mut inbound);
+                }
                 Err(error) => return End::Io(error),
             },
             command = owner.next_command() => match command {

@@ -84,8 +84,8 @@ impl Drop for Permit {
     }
 }
 
-/// The block of addresses that one subscriber has at least.
-fn block(address: IpAddr) -> IpAddr {
+/// The block of addresses that one subscriber has at least: limits by address go by it.
+pub fn block(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {

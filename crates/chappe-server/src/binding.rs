@@ -168,6 +168,7 @@ pub(crate) async fn destroy(shared: &Shared, key: &KeyRecord) -> (KeyDestroyed, 
     match destroyed.await {
         Ok(Some(keys)) => {
             debug!(auth_key_id = %permanent, "key destroyed");
+            shared.metrics.keys_destroyed.increment(1);
             shared.events.key_destroyed(permanent);
             (KeyDestroyed::Ok, keys)
         }

@@ -1,6 +1,6 @@
 //! Putting a server together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chappe_backend::Backend;
@@ -12,6 +12,7 @@ use crate::events::{Events, Silence};
 use crate::exchange::KeyExchange;
 use crate::keys::RsaIdentity;
 use crate::layer::Calls;
+use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::server::Server;
 use crate::shared::Shared;
@@ -22,6 +23,7 @@ pub struct Builder {
     identities: Vec<RsaIdentity>,
     backend: Option<Backend>,
     calls: Option<(Calls, HashSet<u32>)>,
+    names: HashMap<u32, &'static str>,
     config: ServerConfig,
     events: Arc<dyn Events>,
     clock: Option<Clock>,
@@ -33,6 +35,7 @@ impl Builder {
             identities: Vec::new(),
             backend: None,
             calls: None,
+            names: HashMap::new(),
             config: ServerConfig::default(),
             events: Arc::new(Silence),
             clock: None,
@@ -53,6 +56,7 @@ impl Builder {
 
     /// What is answered.
     pub fn router<S: Clone + Send + Sync + 'static>(mut self, router: Router<S>) -> Self {
+        self.names = router.names();
         self.calls = Some(router.into_calls());
         self
     }
@@ -75,13 +79,13 @@ impl Builder {
         self
     }
 
-    /// The server.
+    /// The server. What it counts goes to the recorder of `metrics` that is installed by now.
     ///
     /// # Errors
     ///
     /// What is missing, or which setting cannot work.
     pub fn build(self) -> Result<Server, BuildError> {
-        let Self { identities, backend, calls, config, events, clock } = self;
+        let Self { identities, backend, calls, names, config, events, clock } = self;
         if identities.is_empty() {
             return Err(BuildError::NoIdentity);
         }
@@ -92,7 +96,8 @@ impl Builder {
         let identities = identities.into_iter().map(|identity| identity.0).collect();
         let exchange = KeyExchange::new(config.handshake.clone(), identities, rng.fork());
         let clock = clock.unwrap_or_else(Clock::system);
-        let shared = Shared::new(config, clock, backend, calls, events, exchange, rng);
+        let metrics = Metrics::new(names);
+        let shared = Shared::new(config, clock, backend, calls, events, exchange, metrics, rng);
         Ok(Server::new(Arc::new(shared)))
     }
 }

@@ -80,13 +80,19 @@ pub struct SessionLimits {
     /// Sessions in all. Default: 200 000. One costs some 4 KiB, and what its client does not
     /// acknowledge.
     pub total_max: usize,
+    /// Memory of all sessions, as they reckon it: what is unacknowledged, running and remembered.
+    /// Default: 2 GiB. Beyond it the least recently used session without a connection is
+    /// forgotten (SES-06); where there is none, one that grows and has more than its share.
+    pub memory_max_bytes: usize,
     /// A session without a connection is forgotten after this. Default: 15 min (SES-06).
     pub idle_max: Duration,
     /// Ids of forgotten sessions are remembered for this long, against replays. Default: 330 s
     /// (MSG-39); less than the 300 s that a message may be old would allow some.
     pub ids_kept: Duration,
-    /// Messages that wait for a session before its links wait, too. Default: 64.
+    /// Messages and pushes that wait for a session before its links wait, too. Default: 64.
     pub inputs_max: usize,
+    /// Their bytes. Default: 2 MiB, at most 4 GiB. A packet larger than this waits alone.
+    pub inputs_max_bytes: usize,
 }
 
 impl Default for SessionLimits {
@@ -95,9 +101,11 @@ impl Default for SessionLimits {
             per_key_max: 64,
             links_per_key_max: 16,
             total_max: 200_000,
+            memory_max_bytes: 2 << 30,
             idle_max: Duration::from_secs(15 * 60),
             ids_kept: Duration::from_secs(330),
             inputs_max: 64,
+            inputs_max_bytes: 2 << 20,
         }
     }
 }
@@ -110,6 +118,7 @@ impl ServerConfig {
             ("sessions.links_per_key_max", self.sessions.links_per_key_max),
             ("sessions.total_max", self.sessions.total_max),
             ("sessions.inputs_max", self.sessions.inputs_max),
+            ("sessions.inputs_max_bytes", self.sessions.inputs_max_bytes),
             ("connections.total_max", self.connections.total_max),
             ("connections.per_address_max", self.connections.per_address_max),
             ("detect.transports", self.detect.transports.len()),

@@ -9,15 +9,19 @@ use std::time::Duration;
 
 use chappe_crypto::AuthKeyId;
 use chappe_proto::{LinkId, SessionId};
+use metrics::Gauge;
 
 use crate::config::SessionLimits;
 use crate::keys::KeyRecord;
+use crate::metrics::Gauged;
 use crate::registry::{LinkCommand, LinkSender};
 use crate::session::{Input, SessionHandle};
 
 pub(crate) struct Directory {
     limits: SessionLimits,
     keys_unused_max: usize,
+    /// How many keys there are.
+    cached: Gauge,
     state: Mutex<State>,
 }
 
@@ -34,6 +38,8 @@ struct State {
     /// Keys destroyed or bound so far: what was read from the store before that may be of one of
     /// them.
     changes: u64,
+    /// Sessions at this place among the idle ones, and before, are forgotten.
+    forgotten: u64,
     ticks: u64,
 }
 
@@ -45,6 +51,7 @@ struct KeyEntry {
     bound: Vec<AuthKeyId>,
     /// Its place in [`State::unused`].
     unused: Option<u64>,
+    _counted: Gauged,
 }
 
 /// What a key read from the store is bound to.
@@ -76,8 +83,9 @@ pub(crate) enum Refusal {
 const FORGOTTEN_RATIO: usize = 4;
 
 impl Directory {
-    pub(crate) fn new(limits: SessionLimits, keys_unused_max: usize) -> Self {
-        Self { limits, keys_unused_max, state: Mutex::default() }
+    /// Nothing is known yet; `cached` follows the number of keys.
+    pub(crate) fn new(limits: SessionLimits, keys_unused_max: usize, cached: Gauge) -> Self {
+        Self { limits, keys_unused_max, cached, state: Mutex::default() }
     }
 
     /// A key in use or recently so.
@@ -92,7 +100,7 @@ impl Directory {
 
     /// Remembers a key just made.
     pub(crate) fn insert_key(&self, record: Arc<KeyRecord>) {
-        self.lock().insert_key(record, self.keys_unused_max);
+        self.lock().insert_key(record, self.keys_unused_max, &self.cached);
     }
 
     /// Remembers a key read from the store, and what it is bound to, when there had been `changes`
@@ -108,11 +116,11 @@ impl Directory {
         if state.changes != changes {
             return None;
         }
-        let record = state.place_key(record);
+        let record = state.place_key(record, &self.cached);
         if let Some(ReadBond { permanent, end, initialised }) = bond
             && record.permanent().is_none()
         {
-            let permanent = state.place_key(permanent);
+            let permanent = state.place_key(permanent, &self.cached);
             state.bind(&record, &permanent, end, initialised);
         }
         state.drop_unused(self.keys_unused_max);
@@ -124,7 +132,7 @@ impl Directory {
     pub(crate) fn bind(&self, key: &Arc<KeyRecord>, permanent: &Arc<KeyRecord>, end: i64) -> bool {
         let mut state = self.lock();
         state.changes += 1;
-        let permanent = state.place_key(Arc::clone(permanent));
+        let permanent = state.place_key(Arc::clone(permanent), &self.cached);
         let is_news = state.bind(key, &permanent, end, false);
         state.drop_unused(self.keys_unused_max);
         is_news
@@ -143,7 +151,7 @@ impl Directory {
         let mut guard = self.lock();
         let state = &mut *guard;
         let key = record.id();
-        state.insert_key(Arc::clone(record), self.keys_unused_max);
+        state.insert_key(Arc::clone(record), self.keys_unused_max, &self.cached);
         let entry = state.keys.get(&key).ok_or(Refusal::NoKey)?;
         if !entry.links.contains_key(&link.0) && entry.links.len() >= self.limits.links_per_key_max
         {
@@ -264,6 +272,20 @@ impl Directory {
         }
     }
 
+    /// Forgets the session that had no link for longest; whether there was one.
+    pub(crate) fn forget_idlest(&self) -> bool {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        while let Some((place, (key, session))) = state.idle.range(state.forgotten + 1..).next() {
+            state.forgotten = *place;
+            let entry = state.keys.get(key).and_then(|entry| entry.sessions.get(session));
+            if entry.is_some_and(|entry| entry.handle.forget()) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// The session of a key, or of a temporary key that is bound to it, if it is open. A client
     /// may keep its session's id when it begins to use a bound key, which then counts.
     pub(crate) fn session(&self, key: AuthKeyId, session: SessionId) -> Option<Arc<SessionHandle>> {
@@ -330,13 +352,13 @@ impl Directory {
 }
 
 impl State {
-    fn insert_key(&mut self, record: Arc<KeyRecord>, unused_max: usize) {
-        self.place_key(record);
+    fn insert_key(&mut self, record: Arc<KeyRecord>, unused_max: usize, cached: &Gauge) {
+        self.place_key(record, cached);
         self.drop_unused(unused_max);
     }
 
     /// Gives the record in use, which is this one where there was none.
-    fn place_key(&mut self, record: Arc<KeyRecord>) -> Arc<KeyRecord> {
+    fn place_key(&mut self, record: Arc<KeyRecord>, cached: &Gauge) -> Arc<KeyRecord> {
         let id = record.id();
         if let Some(entry) = self.keys.get(&id) {
             return Arc::clone(&entry.record);
@@ -350,6 +372,7 @@ impl State {
             links: HashMap::new(),
             bound: Vec::new(),
             unused: None,
+            _counted: Gauged::new(cached),
         };
         self.keys.insert(id, entry);
         if let Some(end) = record.end() {

@@ -29,6 +29,9 @@ pub trait Events: Send + Sync {
     fn session_opened(&self, _key: AuthKeyId, _session: SessionId) {}
     /// A session was forgotten: destroyed by its client, idle for long, or one too many.
     fn session_forgotten(&self, _key: AuthKeyId, _session: SessionId) {}
+    /// So many pushes were given up because the client acknowledged too little: what it was told
+    /// has a gap (SES-07). A service that numbers its updates tells it to ask for the difference.
+    fn pushes_dropped(&self, _key: AuthKeyId, _session: SessionId, _count: u64) {}
 }
 
 /// Hears nothing.

@@ -10,9 +10,10 @@ use chappe_proto::handshake::server::{
     Exchanges, HandshakeConfig, Origin, Output, Stored, Ticket, Work,
 };
 use tokio::sync::Semaphore;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::keys::KeyRecord;
+use crate::metrics::{self, code_name};
 use crate::registry::LinkCommand;
 use crate::shared::Shared;
 
@@ -43,7 +44,10 @@ impl KeyExchange {
 
 /// Takes an unencrypted message of a link.
 pub(crate) fn handle_plain(shared: &Arc<Shared>, origin: Origin, body: &Bytes) {
-    shared.exchange.lock().handle_plain(shared.clock.now(), origin, body);
+    let mut exchanges = shared.exchange.lock();
+    exchanges.handle_plain(shared.clock.now(), origin, body);
+    shared.metrics.exchanges.set(exchanges.len() as f64);
+    drop(exchanges);
     perform(shared, false);
 }
 
@@ -57,7 +61,11 @@ fn perform(shared: &Arc<Shared>, stored: bool) {
                 shared.registry.send(link, LinkCommand::LastReply(body));
             }
             Output::Reply(link, body) => shared.registry.send(link, LinkCommand::Reply(body)),
-            Output::Error(link, code) => shared.registry.send(link, LinkCommand::Fail(-code)),
+            Output::Error(link, code) => {
+                debug!(link = link.0, code, "key exchange refused");
+                shared.metrics.handshakes.add(code_name(-code), 1);
+                shared.registry.send(link, LinkCommand::Fail(-code));
+            }
             Output::Work(work) => {
                 tokio::spawn(run(Arc::clone(shared), work));
             }
@@ -85,19 +93,30 @@ async fn store(shared: Arc<Shared>, ticket: Ticket, new: Box<NewKey>, dc: i32) {
     let outcome = match shared.backend.store().insert_key(stored.clone(), created).await {
         Ok(Inserted::Stored) => {
             let record = Arc::new(KeyRecord::new(stored, None));
-            info!(auth_key = %record.id(), dc, temporary = expires.is_some(), "key created");
+            info!(auth_key_id = %record.id(), dc, temporary = expires.is_some(), "key created");
             shared.events.key_created(record.id());
             shared.directory.insert_key(record);
             Stored::Kept
         }
-        Ok(Inserted::Collision) => Stored::Collision,
+        Ok(Inserted::Collision) => {
+            shared.metrics.handshakes.add(metrics::COLLISION, 1);
+            Stored::Collision
+        }
         Err(error) => {
             warn!(%error, "a new key cannot be stored");
+            shared.metrics.handshakes.add(metrics::STORE_FAILED, 1);
             Stored::Failed
         }
     };
+    let now = shared.clock.now();
     let mut exchanges = shared.exchange.lock();
-    exchanges.handle_stored(shared.clock.now(), ticket, outcome);
+    if outcome == Stored::Kept {
+        shared.metrics.handshakes.add(metrics::CREATED, 1);
+        if let Some(begun) = exchanges.begun(ticket) {
+            shared.metrics.handshake_duration.record(now.mono.saturating_sub(begun));
+        }
+    }
+    exchanges.handle_stored(now, ticket, outcome);
     drop(exchanges);
     perform(&shared, outcome == Stored::Kept);
 }

@@ -44,6 +44,8 @@ mod keys;
 mod layer;
 mod link;
 mod lookup;
+mod memory;
+mod metrics;
 mod push;
 mod registry;
 mod request;

@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chappe_crypto::AuthKeyId;
-use chappe_net::limits::Permit;
+use chappe_net::limits::{Permit, block};
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_net::{Owner, drive};
 use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::handshake::server::Origin;
 use chappe_proto::link::{CloseReason, Link, LinkEvent};
+use chappe_proto::transport::Transport;
 use chappe_proto::{LinkId, Now, SessionId};
 use tokio::net::TcpStream;
-use tracing::{debug, warn};
+use tracing::{Instrument, debug, info_span, warn};
 
 use crate::directory::Refusal;
 use crate::exchange;
 use crate::keys::KeyRecord;
 use crate::lookup::find_key;
+use crate::metrics::{self, Gauged, code_name};
 use crate::registry::{LinkCommand, LinkQueue, LinkSender, link_queue};
 use crate::session::{self, AttachedLink, Ends, Input, SessionHandle};
 use crate::shared::Shared;
@@ -32,7 +34,7 @@ pub(crate) async fn serve(
     watcher: Watcher,
 ) {
     let Ok(local) = stream.local_addr() else { return };
-    let (sender, queue) = link_queue();
+    let (sender, queue) = link_queue(&shared.config.drive);
     let id = shared.registry.insert(sender.clone());
     let config = shared.config.link.clone();
     let detect = Arc::clone(&shared.detect);
@@ -47,14 +49,23 @@ pub(crate) async fn serve(
         bound: None,
         is_draining: false,
         watcher,
+        transport: None,
+        counted: shared.metrics.open_link(None),
         _permit: permit,
     };
     if owner.watcher.stage() > Stage::Running {
         return;
     }
-    debug!(link = id.0, %peer, "link opened");
-    let end = drive(stream, link, &mut owner, shared.clock, &shared.config.drive).await;
-    debug!(link = id.0, %end, "link closed");
+    let metrics = &shared.metrics;
+    let serving = async {
+        metrics.links_opened.increment(1);
+        debug!("link opened");
+        let end = drive(stream, link, &mut owner, shared.clock, &shared.config.drive).await;
+        let reason = if owner.queue.has_overrun() { metrics::OVERRUN } else { end.cause() };
+        metrics.links_closed.add(reason, 1);
+        debug!(reason, %end, "link closed");
+    };
+    serving.instrument(info_span!("link", link = id.0, %peer)).await;
 }
 
 struct ServerLink {
@@ -69,6 +80,9 @@ struct ServerLink {
     bound: Option<Bound>,
     is_draining: bool,
     watcher: Watcher,
+    /// What the peer speaks, once that is known and counted.
+    transport: Option<Transport>,
+    counted: Gauged,
     _permit: Permit,
 }
 
@@ -90,11 +104,13 @@ impl Owner for ServerLink {
         match event {
             _ if self.is_draining => {}
             LinkEvent::Plain(message) => {
-                let origin = Origin { link: self.id, address: self.ends.peer.ip() };
+                self.shared.metrics.packets_received.add(metrics::PLAIN, 1);
+                let origin = Origin { link: self.id, address: block(self.ends.peer.ip()) };
                 exchange::handle_plain(&self.shared, origin, &message.body);
             }
             LinkEvent::KeyWanted(id) => self.provide_key(now, link, id).await,
             LinkEvent::Message(key, opened) => {
+                self.shared.metrics.packets_received.add(metrics::MESSAGE, 1);
                 self.handle_message(now, link, key, opened.message).await;
             }
             // The rest comes to clients, or is the end and for the driver.
@@ -112,6 +128,7 @@ impl Owner for ServerLink {
                 // What a session sent before the link was bound elsewhere must not leave here,
                 // nor anything under a key whose time is over.
                 if self.is_bound_to(sealing.session()) && self.has_time(now) {
+                    self.shared.metrics.packets_sent.add(metrics::MESSAGE, 1);
                     link.send(sealing.key, sealing.message);
                 }
             }
@@ -120,7 +137,7 @@ impl Owner for ServerLink {
                 link.lift_limits();
                 self.reply(now, link, &body);
             }
-            LinkCommand::Fail(code) => link.fail(now, code),
+            LinkCommand::Fail(code) => self.fail(now, link, code),
             LinkCommand::DisconnectAfter(delay) => link.disconnect_after(now, delay),
             LinkCommand::ForgetKey(id) => self.forget_key(link, id),
             LinkCommand::Drain => {
@@ -132,11 +149,33 @@ impl Owner for ServerLink {
             LinkCommand::Close => link.close(CloseReason::Owner),
         }
     }
+
+    fn handle_traffic(&mut self, read: usize, written: usize) {
+        self.shared.metrics.received_bytes.increment(read as u64);
+        self.shared.metrics.sent_bytes.increment(written as u64);
+    }
+
+    fn poll_transmit(&mut self, _: Now, link: &mut Link) {
+        if self.transport.is_none()
+            && let Some(transport) = link.transport()
+        {
+            debug!(%transport, "transport recognised");
+            self.transport = Some(transport);
+            self.counted = self.shared.metrics.open_link(Some(transport));
+        }
+    }
 }
 
 impl ServerLink {
     fn reply(&self, now: Now, link: &mut Link, body: &Bytes) {
+        self.shared.metrics.packets_sent.add(metrics::PLAIN, 1);
         link.send_plain(now.unix, body);
+    }
+
+    fn fail(&self, now: Now, link: &mut Link, code: i32) {
+        self.shared.metrics.transport_errors.add(code_name(code), 1);
+        debug!(code, "transport error sent");
+        link.fail(now, code);
     }
 
     async fn provide_key(&mut self, now: Now, link: &mut Link, id: AuthKeyId) {
@@ -148,10 +187,14 @@ impl ServerLink {
                 self.records.truncate(RECORDS_MAX);
                 link.provide_key(now, id, Some(key));
             }
-            Ok(None) => link.provide_key(now, id, None),
+            Ok(None) => {
+                debug!(auth_key_id = %id, "no such key");
+                self.shared.metrics.transport_errors.add(code_name(NOT_FOUND), 1);
+                link.provide_key(now, id, None);
+            }
             // To say -404 would make the client throw its key away.
             Err(error) => {
-                warn!(auth_key = %id, %error, "a key cannot be looked up");
+                warn!(auth_key_id = %id, %error, "a key cannot be looked up");
                 link.close(CloseReason::Owner);
             }
         }
@@ -184,8 +227,9 @@ impl ServerLink {
                 Ok(handle) => handle,
                 Err(Refusal::NoKey) => return self.refuse(now, link, key),
                 Err(Refusal::TooMany) => {
-                    debug!(link = self.id.0, auth_key = %key, "too many links or sessions");
-                    return link.fail(now, FLOOD);
+                    debug!(auth_key_id = %key, session_id = %session, "too many links or sessions");
+                    self.shared.metrics.sessions_refused.increment(1);
+                    return self.fail(now, link, FLOOD);
                 }
             };
             // A session that ended meanwhile gives the message back, and a new one is opened.
@@ -219,6 +263,7 @@ impl ServerLink {
             sender: self.sender.clone(),
             ends: self.ends,
         })));
+        debug!(auth_key_id = %record.id(), session_id = %handle.id(), "link bound");
         self.bound = Some(Bound { record: Arc::clone(record), handle: Arc::clone(&handle) });
         Ok(handle)
     }
@@ -239,8 +284,9 @@ impl ServerLink {
 
     /// A message under a key that is no more: as if it had never been (MSG-R02).
     fn refuse(&mut self, now: Now, link: &mut Link, key: AuthKeyId) {
+        debug!(auth_key_id = %key, "message under a key that is no more");
         self.forget_key(link, key);
-        link.fail(now, NOT_FOUND);
+        self.fail(now, link, NOT_FOUND);
     }
 
     fn forget_key(&mut self, link: &mut Link, key: AuthKeyId) {

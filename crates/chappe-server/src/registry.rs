@@ -1,12 +1,13 @@
 //! Open links by number, so that whoever has an answer for one can hand it over.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_crypto::{AuthKey, AuthKeyId};
+use chappe_net::DriveConfig;
 use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::{LinkId, SessionId};
 use tokio::sync::mpsc;
@@ -47,33 +48,62 @@ impl Sealing {
 #[derive(Clone)]
 pub(crate) struct LinkSender {
     queue: mpsc::Sender<LinkCommand>,
-    overrun: Arc<AtomicBool>,
+    load: Arc<Load>,
 }
 
 /// The link's end of it.
 pub(crate) struct LinkQueue {
     queue: mpsc::Receiver<LinkCommand>,
-    overrun: Arc<AtomicBool>,
+    load: Arc<Load>,
 }
 
-/// Commands that may wait for a link. Its driver takes them whenever it runs; each may carry as
-/// much as a container.
+/// How much waits for a link.
+struct Load {
+    bytes: AtomicUsize,
+    bytes_max: usize,
+    overrun: AtomicBool,
+}
+
+/// Commands that may wait for a link. Its driver takes them whenever it runs.
 const COMMANDS_MAX: usize = 1024;
 
-pub(crate) fn link_queue() -> (LinkSender, LinkQueue) {
+/// A queue of as many bytes as may wait for a slow peer, and once more what makes it slow: a
+/// session says at once all that it owes.
+pub(crate) fn link_queue(config: &DriveConfig) -> (LinkSender, LinkQueue) {
     let (sender, queue) = mpsc::channel(COMMANDS_MAX);
-    let overrun = Arc::new(AtomicBool::new(false));
-    (LinkSender { queue: sender, overrun: Arc::clone(&overrun) }, LinkQueue { queue, overrun })
+    let load = Arc::new(Load {
+        bytes: AtomicUsize::new(0),
+        bytes_max: config.outbound_max_bytes.saturating_add(config.outbound_soft_max_bytes),
+        overrun: AtomicBool::new(false),
+    });
+    (LinkSender { queue: sender, load: Arc::clone(&load) }, LinkQueue { queue, load })
+}
+
+impl LinkCommand {
+    /// What it carries.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Message(sealing) => sealing.message.body.len(),
+            Self::Reply(body) | Self::LastReply(body) => body.len(),
+            _ => 0,
+        }
+    }
 }
 
 impl LinkSender {
     /// Hands a command over; `false` if the link is gone or has to go.
     pub(crate) fn send(&self, command: LinkCommand) -> bool {
+        let bytes = command.bytes();
+        let waiting = self.load.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if waiting > 0 && waiting.saturating_add(bytes) > self.load.bytes_max {
+            self.load.overrun.store(true, Ordering::Relaxed);
+            return false;
+        }
         match self.queue.try_send(command) {
             Ok(()) => true,
             Err(error) => {
                 if matches!(error, mpsc::error::TrySendError::Full(_)) {
-                    self.overrun.store(true, Ordering::Relaxed);
+                    self.load.overrun.store(true, Ordering::Relaxed);
                 }
                 false
             }
@@ -84,10 +114,17 @@ impl LinkSender {
 impl LinkQueue {
     /// The next command; `None` once the queue has overrun, for what came after is lost.
     pub(crate) async fn next(&mut self) -> Option<LinkCommand> {
-        if self.overrun.load(Ordering::Relaxed) {
+        if self.has_overrun() {
             return None;
         }
-        self.queue.recv().await
+        let command = self.queue.recv().await?;
+        self.load.bytes.fetch_sub(command.bytes(), Ordering::Relaxed);
+        Some(command)
+    }
+
+    /// Whether something was lost.
+    pub(crate) fn has_overrun(&self) -> bool {
+        self.load.overrun.load(Ordering::Relaxed)
     }
 }
 
@@ -128,5 +165,43 @@ impl Registry {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<LinkId, LinkSender>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Rule:   what waits for a link is bounded in number and in bytes; one more, and the link ends.
+    ///         A single thing always fits.
+    /// Source: SEC-47, TRN-43.
+    #[test]
+    fn link_that_takes_too_little_is_given_up() {
+        // A hundred bytes and fifty may wait.
+        check(&[100, 50], 0, true);
+        check(&[100, 50], 1, false);
+        check(&[1000], 1, false);
+        check(&[0; COMMANDS_MAX], 0, false);
+        check(&[0; COMMANDS_MAX - 1], 150, true);
+    }
+
+    fn check(waiting: &[usize], len: usize, fits: bool) {
+        let mut config = DriveConfig::default();
+        (config.outbound_max_bytes, config.outbound_soft_max_bytes) = (100, 50);
+        let (sender, mut queue) = link_queue(&config);
+        let reply = |len| LinkCommand::Reply(vec![1; len].into());
+        for len in waiting {
+            assert!(sender.send(reply(*len)));
+        }
+        assert_eq!(sender.send(reply(len)), fits, "{len} bytes after {}", waiting.len());
+        assert_eq!(queue.has_overrun(), !fits);
+        let next = queue.next().now_or_never().flatten();
+        assert_eq!(next.is_some(), fits, "what came before a loss is lost as well");
+        if fits {
+            while queue.next().now_or_never().flatten().is_some() {}
+            assert_eq!(queue.load.bytes.load(Ordering::Relaxed), 0);
+        }
     }
 }

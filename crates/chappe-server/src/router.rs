@@ -24,6 +24,7 @@ pub struct Router<S> {
     fallback: Fallback,
     layers: Vec<Box<dyn FnOnce(Calls) -> Calls + Send>>,
     unbound: HashSet<u32>,
+    names: HashMap<u32, &'static str>,
 }
 
 type Route<S> =
@@ -47,6 +48,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             }),
             layers: Vec::new(),
             unbound: HashSet::new(),
+            names: HashMap::new(),
         }
     }
 
@@ -61,6 +63,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             Box::new(move |request, state| handler.clone().handle(request, state));
         let old = self.routes.insert(<H::Call as Function>::ID, route);
         assert!(old.is_none(), "two handlers for {}", <H::Call as Function>::NAME);
+        self.names.insert(<H::Call as Function>::ID, <H::Call as Function>::NAME);
         self
     }
 
@@ -80,6 +83,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         functions: &'static [FunctionInfo],
         answer: impl Fn(&FunctionInfo) -> RpcError + Send + Sync + 'static,
     ) -> Self {
+        self.names.extend(functions.iter().map(|function| (function.id, function.name)));
         let functions = functions.iter().map(|function| (function.id, function)).collect();
         self.known.push(Known { functions, answer: Box::new(answer) });
         self
@@ -110,9 +114,14 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// The functions that are answered by name, by id.
+    pub(crate) fn names(&self) -> HashMap<u32, &'static str> {
+        self.names.clone()
+    }
+
     /// What runs calls, and those that need no bound key.
     pub(crate) fn into_calls(self) -> (Calls, HashSet<u32>) {
-        let Self { state, routes, known, fallback, layers, unbound } = self;
+        let Self { state, routes, known, fallback, layers, unbound, .. } = self;
         let routes = Calls::new(Arc::new(Routes { state, routes, known, fallback }));
         (layers.into_iter().fold(routes, |calls, layer| layer(calls)), unbound)
     }

@@ -131,6 +131,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, watcher: Watcher) {
         let (stream, peer) = listen::accept(&listener).await;
         // Nothing is known of what it speaks: there is no way to tell it why.
         let Some(permit) = shared.connections.admit(peer.ip()) else {
+            shared.metrics.links_refused.increment(1);
             debug!(%peer, "too many connections");
             continue;
         };

@@ -4,127 +4,40 @@
 //! costs no task: it is polled here first and moves to a task of its own only if it waits.
 
 use std::any::Any;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_backend::{ConnectionInfo, StoreError};
 use chappe_crypto::AuthKeyId;
 use chappe_net::shutdown::{Stage, Watcher};
-use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::rpc::{RpcError, Unwrapped};
 use chappe_proto::schema::functions::auth::{BindTempAuthKey, DropTempAuthKeys};
-use chappe_proto::session::server::{IncomingCall, KeyDestroyed, ServerEvent, ServerSession};
+use chappe_proto::session::server::{
+    IncomingCall, KeyDestroyed, Refused, ServerEvent, ServerSession, Tally,
+};
 use chappe_proto::{LinkId, MsgId, Now, SessionId};
 use chappe_tl::Constructor;
 use futures_util::FutureExt;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{debug, error, warn};
+use tracing::{Instrument, debug, debug_span, error, info_span, trace, warn};
 
 use crate::binding;
 use crate::keys::{Connection, KeyRecord};
+use crate::memory::{Share, Verdict};
+use crate::metrics::{self, Gauged};
 use crate::push::Pusher;
-use crate::registry::{LinkCommand, LinkSender, Sealing};
+use crate::registry::{LinkCommand, Sealing};
 use crate::request::{Caller, Request};
 use crate::shared::Shared;
 
-/// The way to a session. Its inputs keep their order; those that a peer can cause take up room.
-pub(crate) struct SessionHandle {
-    id: SessionId,
-    inputs: mpsc::UnboundedSender<Input>,
-    /// Free places among the inputs; closed once the session has ended.
-    room: Semaphore,
-    /// Not forgotten. One that is forgotten only remembers ids until it is opened again.
-    alive: AtomicBool,
-    /// Made no call yet but such that want no updates (SVC-50).
-    muted: AtomicBool,
-}
+mod handle;
 
-/// What a session is told.
-pub(crate) enum Input {
-    /// A link is bound to it. Links say so once, before their first message.
-    Attach(Box<AttachedLink>),
-    /// A message came. Takes up room.
-    Message(LinkId, Box<Message>),
-    /// Push this body. Takes up room.
-    Push(Bytes),
-    /// A link is gone or bound elsewhere.
-    Detach(LinkId),
-    /// Forget everything but the ids.
-    Forget,
-    /// Finish what runs, then close the links and end.
-    Drain,
-    /// End.
-    End,
-}
-
-pub(crate) struct AttachedLink {
-    pub(crate) id: LinkId,
-    pub(crate) sender: LinkSender,
-    pub(crate) ends: Ends,
-}
-
-/// The two addresses of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
-}
-
-impl SessionHandle {
-    pub(crate) fn id(&self) -> SessionId {
-        self.id
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        self.alive.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn is_muted(&self) -> bool {
-        self.muted.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn has_ended(&self) -> bool {
-        self.room.is_closed()
-    }
-
-    /// Makes the session forget; whether there was anything to forget.
-    pub(crate) fn forget(&self) -> bool {
-        let was_alive = self.alive.swap(false, Ordering::AcqRel);
-        if was_alive {
-            self.tell(Input::Forget);
-        }
-        was_alive
-    }
-
-    pub(crate) fn revive(&self) {
-        self.alive.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn end(&self) {
-        self.alive.store(false, Ordering::Release);
-        self.tell(Input::End);
-    }
-
-    /// Tells what takes up no room.
-    pub(crate) fn tell(&self, input: Input) {
-        // A session that has ended needs to hear nothing.
-        let _ = self.inputs.send(input);
-    }
-
-    /// Waits for room, then tells; gives the input back if the session has ended.
-    pub(crate) async fn tell_in_turn(&self, input: Input) -> Result<(), Input> {
-        let Ok(permit) = self.room.acquire().await else { return Err(input) };
-        // The session frees the place once it has dealt with the input.
-        permit.forget();
-        self.inputs.send(input).map_err(|error| error.0)
-    }
-}
+pub(crate) use handle::{AttachedLink, Ends, Input, SessionHandle};
 
 /// Starts the task of a session.
 pub(crate) fn open(
@@ -133,14 +46,7 @@ pub(crate) fn open(
     id: SessionId,
     watcher: Watcher,
 ) -> Arc<SessionHandle> {
-    let (sender, inputs) = mpsc::unbounded_channel();
-    let handle = Arc::new(SessionHandle {
-        id,
-        inputs: sender,
-        room: Semaphore::new(shared.config.sessions.inputs_max),
-        alive: AtomicBool::new(true),
-        muted: AtomicBool::new(false),
-    });
+    let (handle, inputs) = SessionHandle::new(id, &shared.config.sessions);
     let salts = shared.salts(record.id(), record.first_salt);
     let task = Box::new(SessionTask {
         session: ServerSession::new(id, salts, shared.config.session.clone(), shared.rng()),
@@ -151,13 +57,18 @@ pub(crate) fn open(
         last_ends: None,
         running: JoinSet::new(),
         orders: Vec::new(),
-        is_open: false,
+        memory: shared.memory.open(),
+        open: None,
         has_called: false,
+        is_destroying_key: false,
         gone: Vec::new(),
         stop: Stop::No,
         watcher,
     });
-    tokio::spawn(task.run(inputs));
+    let auth_key_id = record.id();
+    // Of no link: the session outlives the one that it begins with.
+    let span = info_span!(parent: None, "session", %auth_key_id, session_id = %id);
+    tokio::spawn(task.run(inputs).instrument(span));
     handle
 }
 
@@ -171,8 +82,11 @@ struct SessionTask {
     running: JoinSet<Done>,
     /// What links are told after the messages that are ready for them.
     orders: Vec<(LinkId, LinkCommand)>,
-    is_open: bool,
+    memory: Share,
+    /// Counts while the session is not forgotten.
+    open: Option<Gauged>,
     has_called: bool,
+    is_destroying_key: bool,
     /// Keys destroyed by what was asked here, to be forgotten once the answer is on its way.
     gone: Vec<AuthKeyId>,
     stop: Stop,
@@ -189,9 +103,17 @@ enum Stop {
 
 /// What ran beside the session.
 enum Done {
-    Call(MsgId, Result<Bytes, RpcError>),
+    Call(Answered),
     KeysDropped(MsgId, Result<Vec<AuthKeyId>, RpcError>),
     KeyDestroyed(MsgId, KeyDestroyed, Vec<AuthKeyId>),
+}
+
+/// A call whose handler has come to its end.
+struct Answered {
+    msg_id: MsgId,
+    function: u32,
+    begun: Duration,
+    outcome: Outcome,
 }
 
 type Outcome = Result<Result<Bytes, RpcError>, Box<dyn Any + Send>>;
@@ -244,21 +166,25 @@ impl SessionTask {
         let now = self.shared.clock.now();
         match input {
             Input::Attach(link) => {
-                if !self.is_open {
-                    self.is_open = true;
-                    self.shared.events.session_opened(self.record.id(), self.handle.id);
+                if self.open.is_none() {
+                    self.open = Some(Gauged::new(&self.shared.metrics.sessions));
+                    self.shared.metrics.sessions_opened.increment(1);
+                    debug!("session opened");
+                    self.shared.events.session_opened(self.record.id(), self.handle.id());
                 }
+                debug!(link = link.id.0, peer = %link.ends.peer, "link attached");
                 self.last_ends = Some(link.ends);
                 self.links.push(*link);
             }
             Input::Message(link, message) => {
-                self.handle.room.add_permits(1);
+                self.handle.free(message.body.len());
                 self.session.handle_message(now, link, *message);
                 // Calls begin before the next input, which may be the end of their link.
                 self.handle_events(now);
             }
             Input::Push(body) => {
-                self.handle.room.add_permits(1);
+                self.handle.free(body.len());
+                self.shared.metrics.pushes.increment(1);
                 self.session.push(now, body);
             }
             Input::Detach(link) => self.detach(link),
@@ -266,7 +192,7 @@ impl SessionTask {
                 self.forgotten();
                 self.session.forget(now);
                 self.has_called = false;
-                self.handle.muted.store(false, Ordering::Relaxed);
+                self.handle.set_muted(false);
             }
             Input::Drain => self.stop = Stop::Draining,
             Input::End => self.stop = Stop::Now,
@@ -279,8 +205,10 @@ impl SessionTask {
     }
 
     fn forgotten(&mut self) {
-        if std::mem::take(&mut self.is_open) {
-            self.shared.events.session_forgotten(self.record.id(), self.handle.id);
+        if self.open.take().is_some() {
+            self.shared.metrics.sessions_forgotten.increment(1);
+            debug!("session forgotten");
+            self.shared.events.session_forgotten(self.record.id(), self.handle.id());
         }
     }
 
@@ -299,8 +227,47 @@ impl SessionTask {
         for (link, command) in std::mem::take(&mut self.orders) {
             self.order(link, command);
         }
+        if let Some(tally) = self.session.take_tally() {
+            self.note(&tally);
+        }
+        self.weigh();
         for key in std::mem::take(&mut self.gone) {
             self.shared.directory.remove_key(key);
+        }
+    }
+
+    /// Makes room where all sessions together take too much (SES-06).
+    fn weigh(&mut self) {
+        let Shared { memory, directory, .. } = &*self.shared;
+        if let Verdict::TooMuch { has_more } =
+            memory.note(&mut self.memory, self.session.footprint())
+            && !directory.forget_idlest()
+            && has_more
+        {
+            debug!("forgetting the session: there is no memory for what it holds");
+            self.handle.forget();
+        }
+    }
+
+    /// Counts and logs what the session has judged.
+    fn note(&self, tally: &Tally) {
+        let metrics = &self.shared.metrics;
+        for (code, Refused { count, last }) in &tally.refused {
+            debug!(code, count, msg_id = %last, "messages refused");
+            metrics.messages_refused.add(&code.to_string(), *count);
+        }
+        metrics.messages_repeated.increment(tally.repeated);
+        metrics.calls_refused.increment(tally.flooded);
+        metrics.future_salts.increment(tally.future_salts);
+        let (pushes, answers) = (tally.dropped_pushes, tally.dropped_answers);
+        if pushes + answers > 0 {
+            metrics.messages_dropped.add(metrics::PUSH, pushes);
+            metrics.messages_dropped.add(metrics::ANSWER, answers);
+            debug!(pushes, answers, "messages given up: too much is unacknowledged");
+        }
+        if pushes > 0 {
+            let key = self.record.id();
+            self.shared.events.pushes_dropped(key, self.handle.id(), pushes);
         }
     }
 
@@ -328,7 +295,12 @@ impl SessionTask {
                 let existed = self.shared.directory.destroy_session(key, session_id);
                 self.session.session_destroyed(now, request, session_id, existed);
             }
+            // One at a time: a client that asks a thousand times costs the store one query.
+            ServerEvent::DestroyAuthKey { request } if self.is_destroying_key => {
+                self.session.auth_key_destroyed(now, request, KeyDestroyed::Fail);
+            }
             ServerEvent::DestroyAuthKey { request } => {
+                self.is_destroying_key = true;
                 let (shared, record) = (Arc::clone(&self.shared), Arc::clone(&self.record));
                 self.running.spawn(async move {
                     let (outcome, keys) = binding::destroy(&shared, &record).await;
@@ -349,7 +321,7 @@ impl SessionTask {
         let IncomingCall { msg_id, link, call } = incoming;
         let function = call.id();
         if function == BindTempAuthKey::ID {
-            return self.bind_key(now, msg_id, call.query);
+            return self.bind_key(now, msg_id, link, call.query);
         }
         let begun = binding::authorise(&self.shared, &self.record, &call)
             .and_then(|identity| Ok((self.note_client(&call, &identity)?, identity)));
@@ -368,7 +340,7 @@ impl SessionTask {
         let caller = Caller {
             auth_key_id: identity.id(),
             temporary_key_id: self.record.end().map(|_| self.record.id()),
-            session_id: self.handle.id,
+            session_id: self.handle.id(),
             msg_id,
             peer,
             local,
@@ -379,7 +351,7 @@ impl SessionTask {
         };
         let request = Request::new(caller, call.query, Pusher::new(&self.shared));
         let shared = Arc::clone(&self.shared);
-        self.run_call(now, msg_id, function, async move {
+        self.run_call(now, msg_id, link, function, async move {
             if let Some(connection) = save {
                 save_connection(&shared, &request.caller, &connection).await?;
             }
@@ -387,10 +359,10 @@ impl SessionTask {
         });
     }
 
-    fn bind_key(&mut self, now: Now, msg_id: MsgId, query: Bytes) {
+    fn bind_key(&mut self, now: Now, msg_id: MsgId, link: LinkId, query: Bytes) {
         let (shared, record) = (Arc::clone(&self.shared), Arc::clone(&self.record));
-        let session_id = self.handle.id;
-        self.run_call(now, msg_id, BindTempAuthKey::ID, async move {
+        let session_id = self.handle.id();
+        self.run_call(now, msg_id, link, BindTempAuthKey::ID, async move {
             binding::bind(&shared, &record, session_id, msg_id, &query).await
         });
     }
@@ -407,18 +379,23 @@ impl SessionTask {
         &mut self,
         now: Now,
         msg_id: MsgId,
+        link: LinkId,
         function: u32,
         future: impl Future<Output = Result<Bytes, RpcError>> + Send + 'static,
     ) {
-        let mut future = Box::pin(AssertUnwindSafe(future).catch_unwind());
-        let result_max = self.shared.config.result_max_bytes;
+        let begun = now.mono;
+        let span = debug_span!(
+            "call", %msg_id, function = %self.shared.metrics.functions.name(function), link = link.0
+        );
+        let mut future = Box::pin(AssertUnwindSafe(future).catch_unwind().instrument(span));
         match poll_once(future.as_mut()) {
-            Poll::Ready(outcome) => {
-                self.session.answer(now, msg_id, judge(outcome, function, result_max));
-            }
+            Poll::Ready(outcome) => self.answer(Answered { msg_id, function, begun, outcome }),
             Poll::Pending => {
+                let counted = Gauged::new(&self.shared.metrics.calls_running);
                 self.running.spawn(async move {
-                    Done::Call(msg_id, judge(future.await, function, result_max))
+                    let outcome = future.await;
+                    drop(counted);
+                    Done::Call(Answered { msg_id, function, begun, outcome })
                 });
             }
         }
@@ -437,13 +414,15 @@ impl SessionTask {
             return Err(RpcError::bad_request("CONNECTION_LAYER_INVALID"));
         }
         self.has_called |= !call.without_updates;
-        self.handle.muted.store(!self.has_called, Ordering::Relaxed);
+        self.handle.set_muted(!self.has_called);
         let (Some(client), Some(layer)) = (&call.client, call.layer) else { return Ok(None) };
         let connection = Connection { layer, client: Arc::new(client.clone()) };
-        let is_small = connection.to_stored().is_some_and(|stored| stored.check_size().is_ok());
-        if !is_small {
+        let stored = connection.to_stored().filter(|stored| stored.check_size().is_ok());
+        // Read anew from its own few bytes: as slices of the call its texts would keep a whole
+        // packet for as long as the key is remembered.
+        let Some(Ok(connection)) = stored.as_ref().map(Connection::from_stored) else {
             return Err(RpcError::bad_request("INPUT_REQUEST_TOO_LONG"));
-        }
+        };
         let changed = identity.set_connection(connection.clone());
         let first = self.record.set_initialised();
         Ok((changed || first).then_some(connection))
@@ -455,10 +434,25 @@ impl SessionTask {
         attached.map(|attached| attached.ends).or(self.last_ends)
     }
 
+    /// Counts and gives the answer of a call.
+    fn answer(&mut self, answered: Answered) {
+        let Answered { msg_id, function, begun, outcome } = answered;
+        let now = self.shared.clock.now();
+        let functions = &self.shared.metrics.functions;
+        let result = judge(outcome, self.shared.config.result_max_bytes).inspect_err(|fault| {
+            error!(%msg_id, function = %functions.name(function), fault, "a call failed");
+        });
+        let result = result.unwrap_or_else(|_| Err(RpcError::internal()));
+        let took = now.mono.saturating_sub(begun);
+        functions.answered(function, &result, took);
+        trace!(%msg_id, function = %functions.name(function), ?took, "call answered");
+        self.session.answer(now, msg_id, result);
+    }
+
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
         let now = self.shared.clock.now();
         match done {
-            Ok(Done::Call(call, result)) => self.session.answer(now, call, result),
+            Ok(Done::Call(answered)) => self.answer(answered),
             Ok(Done::KeysDropped(call, dropped)) => {
                 let result = dropped.map(|keys| {
                     self.gone.extend(keys);
@@ -467,6 +461,7 @@ impl SessionTask {
                 self.session.answer(now, call, result);
             }
             Ok(Done::KeyDestroyed(request, outcome, keys)) => {
+                self.is_destroying_key = false;
                 self.session.auth_key_destroyed(now, request, outcome);
                 self.gone.extend(keys);
             }
@@ -478,9 +473,8 @@ impl SessionTask {
 
 impl Drop for SessionTask {
     fn drop(&mut self) {
-        // Links that wait for room learn that nobody will make any.
-        self.handle.alive.store(false, Ordering::Release);
-        self.handle.room.close();
+        self.shared.memory.close(&self.memory);
+        self.handle.close();
     }
 }
 
@@ -503,7 +497,7 @@ async fn save_connection(
         Ok(())
     };
     saved.await.map_err(|error: StoreError| {
-        warn!(auth_key = %key, %error, "what a client said of itself cannot be saved");
+        warn!(%error, "what a client said of itself cannot be saved");
         RpcError::internal()
     })
 }
@@ -513,18 +507,11 @@ fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// The answer that the outcome of a handler leads to.
-fn judge(outcome: Outcome, function: u32, result_max: usize) -> Result<Bytes, RpcError> {
+/// The answer that the outcome of a handler leads to, or the handler's fault.
+fn judge(outcome: Outcome, result_max: usize) -> Result<Result<Bytes, RpcError>, &'static str> {
     match outcome {
-        Ok(Ok(result)) if result.len() > result_max => {
-            let bytes = result.len();
-            error!(function = format_args!("{function:08x}"), bytes, "a result is too large");
-            Err(RpcError::internal())
-        }
-        Ok(result) => result,
-        Err(_) => {
-            error!(function = format_args!("{function:08x}"), "a handler panicked");
-            Err(RpcError::internal())
-        }
+        Ok(Ok(result)) if result.len() > result_max => Err("its result is too large"),
+        Ok(result) => Ok(result),
+        Err(_) => Err("its handler panicked"),
     }
 }

@@ -17,6 +17,8 @@ use crate::directory::Directory;
 use crate::events::Events;
 use crate::exchange::KeyExchange;
 use crate::layer::Calls;
+use crate::memory::Memory;
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 
 pub(crate) struct Shared {
@@ -33,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) exchange: KeyExchange,
     pub(crate) turns: Turns,
+    pub(crate) memory: Memory,
+    pub(crate) metrics: Metrics,
     /// Secret of the installation, from which salts follow; set before the first connection.
     pub(crate) secret: OnceLock<Zeroizing<[u8; 32]>>,
     rng: Mutex<Rng>,
@@ -47,13 +51,19 @@ impl Shared {
         (calls, unbound_calls): (Calls, HashSet<u32>),
         events: Arc<dyn Events>,
         exchange: KeyExchange,
+        metrics: Metrics,
         rng: Rng,
     ) -> Self {
         Self {
             detect: Arc::new(Detect::new(config.detect.clone())),
             connections: Connections::new(config.connections.clone()),
             registry: Registry::default(),
-            directory: Directory::new(config.sessions.clone(), config.keys_unused_max),
+            directory: Directory::new(
+                config.sessions.clone(),
+                config.keys_unused_max,
+                metrics.keys_cached.clone(),
+            ),
+            memory: Memory::new(config.sessions.memory_max_bytes, metrics.session_memory.clone()),
             config,
             clock,
             backend,
@@ -62,6 +72,7 @@ impl Shared {
             events,
             exchange,
             turns: Turns::new(),
+            metrics,
             secret: OnceLock::new(),
             rng: Mutex::new(rng),
         }

@@ -36,7 +36,8 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Settings in TOML; a flag wins over the file. Every key is the name of a flag.
+    /// Settings in TOML; a flag wins over the file. Its keys are the names of the flags, and the
+    /// tables below `limits`, which no flag sets.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Directory of the RSA key and the database, made when absent [default: chappe-data]
@@ -65,6 +66,10 @@ pub(crate) struct ServeArgs {
     /// secrecy); many know none
     #[arg(long)]
     pub(crate) pfs_only: bool,
+    /// Address at which Prometheus finds what is counted, as http://ADDR/metrics; nothing guards it
+    /// [default: none]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// What to log: error, warn, info, debug, trace, or directives such as chappe_server=debug
     /// [default: info]
     #[arg(long, value_name = "FILTER")]

@@ -6,6 +6,7 @@ mod cli;
 mod cmd;
 mod config;
 mod exit;
+mod metrics;
 
 use clap::Parser;
 

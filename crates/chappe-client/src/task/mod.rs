@@ -14,15 +14,15 @@ use std::time::Duration;
 
 use chappe_crypto::{AuthKey, AuthKeyId, Rng};
 use chappe_net::{Clock, End, Owner, connect, drive};
-use chappe_proto::Now;
 use chappe_proto::handshake::client::Finished;
 use chappe_proto::link::{CloseReason, Link};
 use chappe_proto::session::client::ClientSession;
 use chappe_proto::session::time::ServerClock;
+use chappe_proto::{Now, SessionId};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
-use tracing::{debug, info, warn};
+use tracing::{Instrument, Span, debug, info, info_span, warn};
 
 use crate::backoff::Backoff;
 use crate::builder::{Builder, KeyLoss};
@@ -31,6 +31,7 @@ use crate::client::Command;
 use crate::error::{ConnectError, InvokeError, LinkError};
 use crate::exchange::{Done, Exchange};
 use crate::keeper::Keeper;
+use crate::metrics::Metrics;
 use crate::push::Push;
 use crate::storage::{KeyRecord, ServerId, StorageError};
 
@@ -67,6 +68,9 @@ pub(crate) struct Task {
     hopeless: Option<InvokeError>,
     is_stopping: bool,
     closers: Vec<oneshot::Sender<()>>,
+    metrics: Arc<Metrics>,
+    /// Ids of key and session, for what is logged while they are at work.
+    session_span: Span,
 }
 
 /// The auth key in use.
@@ -103,6 +107,7 @@ impl Task {
         known: Option<(ServerId, KeyRecord)>,
         commands: mpsc::UnboundedReceiver<Command>,
         pushes: broadcast::Sender<Push>,
+        metrics: Arc<Metrics>,
         ready: oneshot::Sender<Result<(), ConnectError>>,
     ) -> Self {
         let clock = settings.clock;
@@ -138,6 +143,8 @@ impl Task {
             hopeless: None,
             is_stopping: false,
             closers: Vec::new(),
+            metrics,
+            session_span: Span::none(),
             settings,
         }
     }
@@ -152,7 +159,10 @@ impl Task {
             let address = self.settings.address.clone();
             match self.attend(connect::connect(address.clone(), ACCEPT_WAIT_MAX)).await {
                 None => break,
-                Some(Ok(stream)) => self.hold(stream).await,
+                Some(Ok(stream)) => {
+                    let peer = stream.peer_addr().ok();
+                    self.hold(stream).instrument(info_span!("link", address, ?peer)).await;
+                }
                 Some(Err(error)) => {
                     self.failed(LinkError::Connect { address, error: Arc::new(error) });
                 }
@@ -180,6 +190,8 @@ impl Task {
 
     /// Drives one connection to its end.
     async fn hold(&mut self, stream: TcpStream) {
+        debug!("link opened");
+        self.metrics.links_opened.increment(1);
         let options = self.settings.client_options();
         let config = self.settings.link.clone();
         let mut link = Link::client(config, self.settings.transport, &options, self.rng.fork());
@@ -203,11 +215,13 @@ impl Task {
         let Some(key) = &self.key else { return };
         link.use_key(Arc::clone(&key.key));
         let session = self.session.get_or_insert_with(|| {
+            debug!(auth_key_id = %key.key.id(), "session opened");
             let config = self.settings.session.clone();
             let mut session = ClientSession::new(config, key.salt, key.clock, self.rng.fork());
             self.calls.begin_anew(&mut session);
             session
         });
+        self.session_span = session_span(key.key.id(), session.id());
         session.handle_link_opened(now);
         // Proves the key to both sides, and tells the server where to push (SES-04).
         session.ping(now);
@@ -228,6 +242,7 @@ impl Task {
     /// An attempt failed, or a link was lost: what follows from the reason.
     fn failed(&mut self, error: LinkError) {
         debug!(%error, "no link");
+        self.metrics.lost(&error);
         match &error {
             LinkError::Transport { code: 404 } if self.key.is_some() => {
                 self.not_found += 1;
@@ -253,7 +268,7 @@ impl Task {
     /// The server knows the key no more.
     fn lose_key(&mut self) {
         let Some(key) = &self.key else { return };
-        warn!(key = %key.key.id(), "the server does not know our auth key any more");
+        warn!(auth_key_id = %key.key.id(), "the server does not know our auth key any more");
         if self.settings.key_loss == KeyLoss::Stop {
             self.refuse(ConnectError::KeyLost, &InvokeError::KeyLost);
             self.hopeless = Some(InvokeError::KeyLost);
@@ -269,7 +284,8 @@ impl Task {
     /// An exchange has led to a key, which has to be stored before it is used.
     fn take_key(&mut self, now: Now, finished: Finished) {
         let Finished { key, server_key, first_salt, server_time, heard_at, .. } = finished;
-        info!(key = %key.id(), "made an auth key");
+        info!(auth_key_id = %key.id(), "made an auth key");
+        self.metrics.handshakes.increment(1);
         let mut clock = ServerClock::guess(now, 0);
         clock.set(heard_at, Duration::from_secs(server_time.max(0).unsigned_abs()));
         self.key = Some(Key {
@@ -318,11 +334,18 @@ impl Task {
                 self.stop(now, link);
             }
             Note::Command(None) => self.stop(now, link),
-            Note::Worked(Ok(done)) => match self.exchange.handle_done(done) {
-                Ok(Some(finished)) => self.take_key(now, *finished),
-                Ok(None) => {}
-                Err(error) => self.fail(link, error),
-            },
+            Note::Worked(Ok(done)) => {
+                let begun = self.exchange.begun();
+                match self.exchange.handle_done(done) {
+                    Ok(Some(finished)) => {
+                        let took = now.mono.saturating_sub(begun.unwrap_or(now.mono));
+                        self.metrics.handshake_duration.record(took);
+                        self.take_key(now, *finished);
+                    }
+                    Ok(None) => {}
+                    Err(error) => self.fail(link, error),
+                }
+            }
             // Only a fault of ours ends here; it shows as one.
             Note::Worked(Err(error)) => {
                 if let Ok(panic) = error.try_into_panic() {
@@ -461,6 +484,11 @@ impl Task {
             let _ = closer.send(());
         }
     }
+}
+
+/// What is logged in it belongs to this session.
+fn session_span(auth_key_id: AuthKeyId, session_id: SessionId) -> Span {
+    info_span!("session", %auth_key_id, %session_id)
 }
 
 /// Whether only the connection failed, and nobody said anything wrong.

@@ -9,9 +9,9 @@ use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::link::{Link, LinkEvent};
 use chappe_proto::rpc::RpcError;
 use chappe_proto::session::client::{ClientEvent, ClientSession};
-use tracing::debug;
+use tracing::{debug, trace};
 
-use super::{Note, Task};
+use super::{Note, Task, session_span};
 use crate::error::LinkError;
 use crate::push::Push;
 
@@ -44,6 +44,11 @@ impl Owner for Task {
             // Of servers, and of the driver.
             LinkEvent::KeyWanted(_) | LinkEvent::Closed(_) => {}
         }
+    }
+
+    fn handle_traffic(&mut self, read: usize, written: usize) {
+        self.metrics.received_bytes.increment(read as u64);
+        self.metrics.sent_bytes.increment(written as u64);
     }
 
     async fn next_command(&mut self) -> Option<Note> {
@@ -91,9 +96,14 @@ impl Owner for Task {
 
 impl Task {
     fn hear(&mut self, now: Now, link: &mut Link, message: Message) {
+        let _entered = self.session_span.clone().entered();
         let Some(session) = &mut self.session else { return };
+        trace!(msg_id = %message.header.msg_id, len = message.body.len(), "message heard");
         match session.handle_message(now, message) {
             Ok(()) => {
+                if let Some(round_trip) = session.take_round_trip() {
+                    self.metrics.round_trip.record(round_trip);
+                }
                 self.confirm();
                 self.take_events(now, link);
             }
@@ -120,7 +130,12 @@ impl Task {
                     }
                     self.keep(now);
                 }
-                ClientEvent::Restarted(session) => debug!(%session, "began a new session"),
+                ClientEvent::Restarted(session) => {
+                    debug!(session_id = %session, "began a new session");
+                    if let Some(key) = &self.key {
+                        self.session_span = session_span(key.key.id(), session);
+                    }
+                }
                 ClientEvent::LinkIsDead => self.fail(Some(link), LinkError::Silent),
             }
         }

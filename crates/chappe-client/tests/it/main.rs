@@ -7,6 +7,7 @@ mod calls;
 mod exchange;
 mod keys;
 mod links;
+mod metrics;
 mod mtproto1;
 mod server;
 mod storage;

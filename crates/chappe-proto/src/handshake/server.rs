@@ -14,6 +14,7 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_crypto::{Rng, equal, pq, rsa, sha256};
@@ -173,6 +174,11 @@ impl Exchanges {
     /// What to do next; `None` when there is nothing.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// When the exchange of a ticket began, on the monotonic clock.
+    pub fn begun(&self, ticket: Ticket) -> Option<Duration> {
+        self.register.begun(&ticket.0)
     }
 
     /// Exchanges remembered.

@@ -110,6 +110,11 @@ impl Inbox {
         Ok(())
     }
 
+    /// The lowest id known, once something below it was forgotten.
+    pub fn lowest_known(&self) -> Option<MsgId> {
+        self.heard.first_key_value().map(|(lowest, _)| *lowest).filter(|_| self.has_forgotten)
+    }
+
     /// What we know of an id heard.
     pub fn get(&self, id: MsgId) -> Option<&Heard> {
         self.heard.get(&id)
@@ -120,19 +125,19 @@ impl Inbox {
         self.heard.get_mut(&id)
     }
 
-    /// Every id in the window, lowest first.
-    pub fn ids(&self) -> impl Iterator<Item = MsgId> {
-        self.heard.keys().copied()
-    }
-
-    /// How many ids the window holds.
+    /// How many ids are known.
     pub fn len(&self) -> usize {
         self.heard.len()
     }
 
-    /// Whether nothing was heard.
+    /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.heard.is_empty()
+    }
+
+    /// Every id in the window, lowest first.
+    pub fn ids(&self) -> impl Iterator<Item = MsgId> {
+        self.heard.keys().copied()
     }
 
     /// State byte of an id that the peer asks about (05-service-messages §4).

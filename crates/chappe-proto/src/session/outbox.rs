@@ -30,6 +30,15 @@ pub enum Place {
     Sent(LinkId),
 }
 
+/// Messages given up for a newer one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Those that answered nothing.
+    pub pushes: u64,
+    /// Answers.
+    pub answers: u64,
+}
+
 /// Everything unacknowledged of one session, oldest first, within limits (SES-07).
 #[derive(Debug)]
 pub struct Outbox {
@@ -82,20 +91,22 @@ impl Outbox {
     }
 
     /// Keeps a message until it is acknowledged. Gives how many older ones had to go for it.
-    pub fn keep(&mut self, id: MsgId, owed: Owed) -> usize {
+    pub fn keep(&mut self, id: MsgId, owed: Owed) -> Dropped {
         self.bytes += owed.body.len();
         if owed.answers.is_none() {
             self.pushes.insert(id);
         }
         self.owed.insert(id, owed);
-        let mut dropped = 0;
+        let mut dropped = Dropped::default();
         while self.owed.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
             // Pushes go first: who missed one asks for the difference. A lost answer has no cure.
             let push = self.pushes.first().filter(|push| **push != id);
             let oldest = push.or_else(|| self.owed.keys().find(|other| **other != id)).copied();
             let Some(victim) = oldest else { break };
-            self.forget(victim);
-            dropped += 1;
+            match self.forget(victim) {
+                Some(Owed { answers: Some(_), .. }) => dropped.answers += 1,
+                _ => dropped.pushes += 1,
+            }
         }
         dropped
     }
@@ -146,14 +157,19 @@ impl Outbox {
         Some(owed)
     }
 
-    /// How many messages are unacknowledged.
+    /// How many messages are kept.
     pub fn len(&self) -> usize {
         self.owed.len()
     }
 
-    /// Whether everything was acknowledged.
+    /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.owed.is_empty()
+    }
+
+    /// Bytes of their bodies.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Everything unacknowledged, oldest first.

@@ -21,6 +21,7 @@ mod salts;
 mod service;
 mod session_client;
 mod session_forgotten;
+mod session_limits;
 mod session_pair;
 mod session_recovery;
 mod session_server;

@@ -1,13 +1,12 @@
 //! Many clients at once, on several threads, and what the logs say of them.
 
-use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use chappe_proto::MsgId;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::client::Client;
 use crate::functions::{Count, Echo, Sleep};
+use crate::log::Log;
 use crate::world::World;
 
 /// Rule:   whatever connections come and go, each client gets its own answers, and each call runs
@@ -49,13 +48,8 @@ async fn many_clients_come_and_go() {
 /// Source: SEC-53.
 #[tokio::test]
 async fn logs_hold_no_secrets() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(log.clone())
-        .finish();
-    // For the whole process: what other tests log is held to the same.
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    // Of the whole process: what other tests log is held to the same.
+    let log = Log::of_the_process();
     let world = World::new().await;
     let mut client = Client::new(&world).await;
     client.call(Echo::from("a private text")).await.unwrap();
@@ -63,7 +57,7 @@ async fn logs_hold_no_secrets() {
     client.wire.ends().await;
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
 
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let text = log.text();
     assert!(text.contains(&client.account.key.id().to_string()));
     assert!(text.contains("link closed"));
     assert!(!text.contains("private"));
@@ -76,26 +70,4 @@ async fn logs_hold_no_secrets() {
     }
     let salt = client.account.salt;
     assert!(!text.contains(&salt.to_string()) && !text.contains(&MsgId(salt).to_string()));
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
 }

@@ -97,6 +97,7 @@ pub(crate) fn named(identity: AuthKeyId, temporary: Option<AuthKeyId>) -> String
 async fn sleep(call: Sleep) -> Result<Str, RpcError> {
     let millis = call.text.to_string_lossy().parse().map_err(|_| RpcError::bad_request("NO"))?;
     tokio::time::sleep(Duration::from_millis(millis)).await;
+    tracing::info!("slept");
     Ok(call.text)
 }
 

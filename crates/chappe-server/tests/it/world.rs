@@ -1,11 +1,12 @@
 //! A server for one test.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use chappe_backend::Backend;
-use chappe_crypto::{Rng, rsa};
+use chappe_crypto::{AuthKeyId, Rng, rsa};
 use chappe_net::Clock;
+use chappe_proto::SessionId;
 use chappe_server::{
     Events, Pusher, Revoker, Router, RsaIdentity, ServeError, Server, ServerConfig,
 };
@@ -27,6 +28,7 @@ pub(crate) struct World {
     pub(crate) revoker: Revoker,
     pub(crate) clock: Clock,
     pub(crate) backend: Backend,
+    pub(crate) heard: Heard,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), ServeError>>,
 }
@@ -84,17 +86,16 @@ impl World {
         let Setup { backend, app, router, config, clock, events } = setup;
         let identity = RsaIdentity::from_pem(&IDENTITY).unwrap();
         let public_key = identity.public().clone();
+        let heard = Heard::default();
         let server = Server::builder()
             .identity(identity)
             .backend(backend.clone())
             .router(router)
             .config(config)
-            .clock(clock);
-        let server = match events {
-            Some(events) => server.events(events),
-            None => server,
-        };
-        let server = server.build().unwrap();
+            .events(events.unwrap_or_else(|| Arc::new(heard.clone())))
+            .clock(clock)
+            .build()
+            .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (pusher, revoker) = (server.pusher(), server.revoker());
@@ -104,7 +105,7 @@ impl World {
         });
         let task = tokio::spawn(serving.into_future());
         let stop = Some(stop);
-        Self { address, public_key, app, pusher, revoker, clock, backend, stop, task }
+        Self { address, public_key, app, pusher, revoker, clock, backend, heard, stop, task }
     }
 
     /// Asks for the stop.
@@ -119,5 +120,40 @@ impl World {
 
     pub(crate) fn trusted(&self) -> Arc<[rsa::PublicKey]> {
         Arc::new([self.public_key.clone()])
+    }
+}
+
+/// What the server told its program.
+#[derive(Clone, Default)]
+pub(crate) struct Heard(Arc<Mutex<Vec<Event>>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Opened(SessionId),
+    Forgotten(SessionId),
+    PushesDropped(SessionId, u64),
+}
+
+impl Heard {
+    pub(crate) fn all(&self) -> Vec<Event> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn note(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl Events for Heard {
+    fn session_opened(&self, _: AuthKeyId, session: SessionId) {
+        self.note(Event::Opened(session));
+    }
+
+    fn session_forgotten(&self, _: AuthKeyId, session: SessionId) {
+        self.note(Event::Forgotten(session));
+    }
+
+    fn pushes_dropped(&self, _: AuthKeyId, session: SessionId, count: u64) {
+        self.note(Event::PushesDropped(session, count));
     }
 }

@@ -19,6 +19,7 @@ use super::keys::{fingerprint, write_pair};
 use crate::cli::ServeArgs;
 use crate::config::serve::ServeConfig;
 use crate::exit::Exit;
+use crate::metrics::Page;
 
 /// Name of the database in a data directory.
 const DATABASE: &str = "chappe.db";
@@ -31,6 +32,11 @@ pub(crate) fn run(args: ServeArgs) -> Result<Exit> {
 
 async fn serve(config: ServeConfig) -> Result<Exit> {
     let stop = stop_signal()?;
+    // First of all, for whatever is made later asks for the recorder once.
+    let page = match config.metrics {
+        Some(address) => Some(Page::open(address).await?),
+        None => None,
+    };
     let identity = open_identity(&config.data)?;
     let fingerprint = fingerprint(identity.public());
     let backend = Backend::embedded(config.data.join(DATABASE)).await?;
@@ -56,6 +62,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     if config.strict_dc {
         settings.handshake.dc = DcPolicy::Only { dc: config.dc, test: false, media: true };
     }
+    config.limits.apply(&mut settings)?;
     let server = Server::builder()
         .identity(identity)
         .backend(backend)
@@ -67,6 +74,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
         "event": "ready",
         "listen": addresses,
         "dc": config.dc,
+        "metrics": page.as_ref().map(Page::address).transpose()?,
         "public_key": config.data.join(PUBLIC_KEY),
         "fingerprint": fingerprint,
     });
@@ -75,6 +83,9 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     stdout.flush()?;
     if let Some(address) = config.advertise {
         tracing::info!(%address, "clients are told to come back to this address");
+    }
+    if let Some(page) = page {
+        tokio::spawn(page.serve());
     }
     server.serve_all(listeners).with_graceful_shutdown(stop).await?;
     Ok(Exit::Done)

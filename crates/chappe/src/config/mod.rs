@@ -1,3 +1,4 @@
 //! Settings from files: every key checked, every error with its line.
 
+pub(crate) mod limits;
 pub(crate) mod serve;

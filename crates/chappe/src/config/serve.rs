@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use crate::cli::ServeArgs;
 use crate::cmd::files;
+use crate::config::limits::Limits;
 
 /// What `chappe serve` runs with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServeConfig {
     pub(crate) data: PathBuf,
     pub(crate) listen: Vec<SocketAddr>,
@@ -20,7 +21,9 @@ pub(crate) struct ServeConfig {
     pub(crate) old_clients: bool,
     pub(crate) mtproto1: bool,
     pub(crate) pfs_only: bool,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log: String,
+    pub(crate) limits: Limits,
 }
 
 /// The file, in which every key may be absent.
@@ -35,7 +38,10 @@ struct File {
     no_old_clients: Option<bool>,
     no_mtproto1: Option<bool>,
     pfs_only: Option<bool>,
+    metrics: Option<SocketAddr>,
     log: Option<String>,
+    #[serde(default)]
+    limits: Limits,
 }
 
 /// Where a server listens that was told nothing.
@@ -54,7 +60,9 @@ impl ServeConfig {
             old_clients: !(args.no_old_clients || file.no_old_clients.unwrap_or(false)),
             mtproto1: !(args.no_mtproto1 || file.no_mtproto1.unwrap_or(false)),
             pfs_only: args.pfs_only || file.pfs_only.unwrap_or(false),
+            metrics: args.metrics.or(file.metrics),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
+            limits: file.limits,
         };
         config.check()?;
         Ok(config)
@@ -100,6 +108,7 @@ mod tests {
             no_old_clients: false,
             no_mtproto1: false,
             pfs_only: false,
+            metrics: None,
             log: None,
         })
     }

@@ -5,6 +5,8 @@
 
 mod call;
 mod keys;
+mod logs;
+mod metrics;
 mod serve;
 mod tl;
 

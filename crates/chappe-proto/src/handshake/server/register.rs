@@ -46,6 +46,11 @@ impl Register {
         Some(&mut entry.exchange)
     }
 
+    /// When it began; no use of it.
+    pub(super) fn begun(&self, nonce: &Nonce) -> Option<Duration> {
+        self.entries.get(nonce).map(|entry| entry.age.0)
+    }
+
     /// Whether whoever sends from `origin` may begin another exchange (KEY-32).
     pub(super) fn admits(&self, origin: Origin, config: &HandshakeConfig) -> bool {
         let of_link = self.by_link.get(&origin.link).copied().unwrap_or(0);

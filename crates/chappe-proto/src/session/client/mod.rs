@@ -187,6 +187,8 @@ pub struct ClientSession {
     pong_due: Option<Duration>,
     /// When this link last brought a pong.
     ponged: Option<Duration>,
+    /// Time from the first ping without a pong until one came.
+    round_trip: Option<Duration>,
     salts_asked: Option<Duration>,
     salt_corrected: Option<Duration>,
     state: Option<StateQuestion>,
@@ -275,6 +277,7 @@ impl ClientSession {
             ping_due: Duration::ZERO,
             pong_due: None,
             ponged: None,
+            round_trip: None,
             salts_asked: None,
             salt_corrected: None,
             state: None,
@@ -290,6 +293,11 @@ impl ClientSession {
     /// What the session believes the server's time to be.
     pub fn clock(&self) -> ServerClock {
         self.clock
+    }
+
+    /// Time from a ping until its pong, once for each pong.
+    pub fn take_round_trip(&mut self) -> Option<Duration> {
+        self.round_trip.take()
     }
 
     /// Calls without an answer.

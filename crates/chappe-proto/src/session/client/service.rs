@@ -235,7 +235,9 @@ impl ClientSession {
         }
         self.sent.remove(&ping);
         self.heed_late_answer(now, id.time(), ping);
-        self.pong_due = None;
+        if let Some(due) = self.pong_due.take() {
+            self.round_trip = Some((now.mono + self.config.disconnect_delay).saturating_sub(due));
+        }
         self.doubt_unacknowledged(now);
     }
 

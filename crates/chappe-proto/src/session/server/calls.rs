@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{IncomingCall, Running, ServerEvent, ServerSession};
 use crate::ids::{LinkId, MsgId};
 use crate::now::Now;
-use crate::rpc::{self, RpcError};
+use crate::rpc::{self, RpcError, Unwrapped};
 use crate::schema::{ctors, types};
 use crate::session::inbox::Admission;
 
@@ -20,7 +20,11 @@ impl ServerSession {
         // becomes a depth of stack.
         let mut answers = VecDeque::from([(call, result)]);
         while let Some((call, result)) = answers.pop_front() {
-            let Some(running) = self.running.remove(&call) else { continue };
+            let Some(running) = self.running.remove(&call) else {
+                self.running_bytes -= self.disowned.remove(&call).unwrap_or(0);
+                continue;
+            };
+            self.running_bytes -= running.bytes;
             let failed = result.is_err();
             let result = match result {
                 _ if running.is_dropped => {
@@ -50,15 +54,22 @@ impl ServerSession {
             Ok(call) => call,
             Err(error) => return self.send_result(now, link, msg_id, error.to_tl(), true),
         };
-        if self.running.len() >= self.config.calls_max {
-            let error = RpcError::new(420, "FLOOD_WAIT_1");
-            return self.send_result(now, link, msg_id, error.to_tl(), true);
+        let call = compacted(call);
+        let bytes = call.query.len() + size_of_val(&*call.after);
+        if !self.has_room_for(bytes) {
+            return self.flood(now, link, msg_id);
         }
-        self.running.insert(msg_id, Running { link, is_dropped: false });
+        self.running_bytes += bytes;
+        self.running.insert(msg_id, Running { link, bytes, is_dropped: false });
         let awaited = self.awaited(&call.after);
         let call = IncomingCall { msg_id, link, call };
         match awaited {
             Ok(awaited) if awaited.is_empty() => self.events.push_back(ServerEvent::Call(call)),
+            Ok(awaited) if awaited.len() > self.config.after_max => {
+                self.running_bytes -= bytes;
+                self.running.remove(&msg_id);
+                self.flood(now, link, msg_id);
+            }
             Ok(awaited) => {
                 self.held.hold(call, awaited, now.mono + self.config.after_wait_max);
             }
@@ -66,6 +77,19 @@ impl ServerSession {
                 self.answer(now, msg_id, Err(RpcError::bad_request("MSG_WAIT_FAILED")));
             }
         }
+    }
+
+    fn flood(&mut self, now: Now, link: LinkId, msg_id: MsgId) {
+        self.tally().flooded += 1;
+        let error = RpcError::new(420, "FLOOD_WAIT_1");
+        self.send_result(now, link, msg_id, error.to_tl(), true);
+    }
+
+    /// Whether a call of so many bytes may run beside those that do; a lone one always may.
+    fn has_room_for(&self, bytes: usize) -> bool {
+        let running = self.running.len() + self.disowned.len();
+        running < self.config.calls_max
+            && (running == 0 || self.running_bytes + bytes <= self.config.calls_max_bytes)
     }
 
     /// Answers the calls that have waited for others too long (SVC-44).
@@ -120,6 +144,18 @@ impl ServerSession {
         Ok(awaited)
     }
 }
+
+/// The call with its query in memory of its own, unless that is large: as a slice of what came
+/// it would keep a whole packet, or a whole buffer of them, for as long as it runs.
+fn compacted(call: Unwrapped) -> Unwrapped {
+    if call.query.len() >= SHARED_MIN {
+        return call;
+    }
+    Unwrapped { query: Bytes::copy_from_slice(&call.query), ..call }
+}
+
+/// Queries from this size on are not copied: they are much of what they keep.
+const SHARED_MIN: usize = 64 << 10;
 
 /// A call names another that failed, or that never came.
 struct AwaitsFailure;

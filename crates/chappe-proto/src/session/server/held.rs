@@ -63,6 +63,11 @@ impl Held {
         Some(call)
     }
 
+    /// Whether a call waits here, so that nobody has seen it.
+    pub(super) fn holds(&self, id: MsgId) -> bool {
+        self.calls.contains_key(&id)
+    }
+
     /// A call that has waited too long.
     pub(super) fn late(&self, now: Duration) -> Option<MsgId> {
         self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|(_, id)| *id)

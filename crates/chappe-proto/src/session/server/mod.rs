@@ -21,9 +21,11 @@ mod held;
 mod receive;
 mod send;
 mod service;
+mod tally;
 
 use held::Held;
 use send::Ready;
+pub use tally::{Refused, Tally};
 
 /// Limits and timers of a server's sessions.
 #[derive(Clone, Debug)]
@@ -35,8 +37,15 @@ pub struct SessionConfig {
     pub outbox: OutboxLimits,
     /// Wait before a slow call is acknowledged by itself. Default: 0.5 s (SVC-03).
     pub ack_delay_max: Duration,
-    /// Calls running at once; more are refused with `FLOOD_WAIT_1`. Default: 1000.
+    /// Calls running at once; more are refused with `FLOOD_WAIT_1`. Default: 1000. Each costs
+    /// its handler and some 300 bytes.
     pub calls_max: usize,
+    /// Bytes of the calls running at once, a lone one apart; more are refused with
+    /// `FLOOD_WAIT_1`. Default: 16 MiB.
+    pub calls_max_bytes: usize,
+    /// Running calls that one may name in `invokeAfterMsgs`; one that names more is refused with
+    /// `FLOOD_WAIT_1`. Default: 100. Each costs some 50 bytes.
+    pub after_max: usize,
     /// Wait of a call for those it names in `invokeAfterMsg`. Default: 0.5 s (SVC-44).
     pub after_wait_max: Duration,
     /// Largest answer sent again whole; larger ones are announced first. Default: 1 KiB (SVC-19).
@@ -54,6 +63,8 @@ impl Default for SessionConfig {
             outbox: OutboxLimits::default(),
             ack_delay_max: Duration::from_millis(500),
             calls_max: 1000,
+            calls_max_bytes: 16 << 20,
+            after_max: 100,
             after_wait_max: Duration::from_millis(500),
             resend_max_bytes: 1024,
             gzip_min_bytes: 4096,
@@ -61,6 +72,13 @@ impl Default for SessionConfig {
         }
     }
 }
+
+/// What an id of the window, one kept after that, a message owed and a call running take beside
+/// their bodies.
+const HEARD_BYTES: usize = 64;
+const RETIRED_BYTES: usize = 16;
+const OWED_BYTES: usize = 256;
+const RUNNING_BYTES: usize = 256;
 
 /// What a session asks of its owner.
 #[derive(Debug)]
@@ -152,15 +170,23 @@ pub struct ServerSession {
     links: Vec<LinkId>,
     /// Ids heard before the session was forgotten: they must not run again (MSG-39).
     retired: BTreeSet<MsgId>,
+    /// Ids up to this one may have been heard, too; nobody can say any more.
+    retired_below: Option<MsgId>,
     /// Calls handed out and not answered yet.
     running: BTreeMap<MsgId, Running>,
+    /// Those handed out before the session was forgotten, and what each takes.
+    disowned: BTreeMap<MsgId, usize>,
+    /// What the queries of both take.
+    running_bytes: usize,
     /// Calls that wait for others (SVC-44).
     held: Held,
     ready: BTreeMap<LinkId, VecDeque<Ready>>,
     /// Something owed may be on no open link; looked for when a link can take it.
     has_orphans: bool,
     events: VecDeque<ServerEvent>,
-    dropped_pushes: u64,
+    dropped: u64,
+    /// Absent while there is nothing to tell.
+    tally: Option<Box<Tally>>,
 }
 
 #[derive(Debug)]
@@ -172,6 +198,7 @@ struct Created {
 #[derive(Debug)]
 struct Running {
     link: LinkId,
+    bytes: usize,
     is_dropped: bool,
 }
 
@@ -191,25 +218,41 @@ impl ServerSession {
             seq_no: SeqNo::default(),
             links: Vec::new(),
             retired: BTreeSet::new(),
+            retired_below: None,
             running: BTreeMap::new(),
+            disowned: BTreeMap::new(),
+            running_bytes: 0,
             held: Held::default(),
             ready: BTreeMap::new(),
             has_orphans: false,
             events: VecDeque::new(),
-            dropped_pushes: 0,
+            dropped: 0,
+            tally: None,
         }
     }
 
     /// Forgets everything but the ids that a recording of the last minutes could bring back: the
     /// next message creates the session anew, and what ran before does not run again (MSG-39).
     ///
-    /// Calls that are running go on; their answers are nobody's any more.
+    /// Calls that are running go on and count; their answers are nobody's any more.
     pub fn forget(&mut self, now: Now) {
         let fresh = Self::new(self.id, self.salts.clone(), self.config.clone(), self.rng.fork());
         let old = std::mem::replace(self, fresh);
         let span = old.config.inbox.span;
         let is_recent = |id: &MsgId| id.time() + span >= now.unix;
-        self.retired = old.retired.into_iter().chain(old.inbox.ids()).filter(is_recent).collect();
+        self.retired =
+            old.retired.iter().copied().chain(old.inbox.ids()).filter(is_recent).collect();
+        self.retired_below = old.retired_below.max(old.inbox.lowest_known());
+        while self.retired.len() > old.config.inbox.ids_max
+            && let Some(lowest) = self.retired.pop_first()
+        {
+            self.retired_below = self.retired_below.max(Some(lowest));
+        }
+        let handed_out = old.running.into_iter().filter(|(call, _)| !old.held.holds(*call));
+        self.disowned = old.disowned;
+        self.disowned.extend(handed_out.map(|(call, running)| (call, running.bytes)));
+        self.running_bytes = self.disowned.values().sum();
+        self.tally = old.tally;
         // Time and numbers go on, so that no id of ours means two messages.
         self.ids = old.ids;
     }
@@ -259,7 +302,16 @@ impl ServerSession {
 
     /// Messages that had to be given up because the client acknowledges nothing (SES-07).
     pub fn dropped(&self) -> u64 {
-        self.dropped_pushes
+        self.dropped
+    }
+
+    /// What there is to count since this was last called; `None` if nothing.
+    pub fn take_tally(&mut self) -> Option<Tally> {
+        self.tally.take().map(|tally| *tally)
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        self.tally.get_or_insert_default()
     }
 
     /// Whether no link is open and no call is running.
@@ -275,6 +327,17 @@ impl ServerSession {
             owed: self.outbox.len(),
             running: self.running.len(),
         }
+    }
+
+    /// About how many bytes of memory all this takes, the bodies of calls and answers included.
+    pub fn footprint(&self) -> usize {
+        let running = self.running.len() + self.disowned.len();
+        self.inbox.len() * HEARD_BYTES
+            + self.retired.len() * RETIRED_BYTES
+            + self.outbox.len() * OWED_BYTES
+            + self.outbox.bytes()
+            + running * RUNNING_BYTES
+            + self.running_bytes
     }
 
     /// Open links of this session.

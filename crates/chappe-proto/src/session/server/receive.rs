@@ -82,6 +82,9 @@ impl ServerSession {
         if self.retired.contains(&msg_id) {
             return Admission::TooOld;
         }
+        if self.retired_below.is_some_and(|lowest| msg_id <= lowest) {
+            return Admission::TooOld;
+        }
         self.inbox.judge(msg_id)
     }
 
@@ -128,6 +131,7 @@ impl ServerSession {
             return self.refuse(now, link, outer, seq_no, 64);
         };
         if self.judge(inner.msg_id) == Admission::Duplicate {
+            self.tally().repeated += 1;
             return self.send_acks(now, link, &[outer, inner.msg_id]);
         }
         let first = inner.msg_id;
@@ -150,6 +154,7 @@ impl ServerSession {
         if !is_content_related(seq_no) {
             return;
         }
+        self.tally().repeated += 1;
         let answer = self.inbox.get(msg_id).and_then(|heard| heard.answer);
         match answer.filter(|answer| self.outbox.get(*answer).is_some()) {
             Some(answer) => self.send_again(now, link, answer),
@@ -172,12 +177,14 @@ impl ServerSession {
     }
 
     fn refuse(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32, code: i32) {
+        self.tally().refused(code, id);
         let notice =
             ctors::BadMsgNotification { bad_msg_id: id.0, bad_msg_seqno: seq_no, error_code: code };
         self.send_service(now, link, rpc::boxed(&notice));
     }
 
     fn correct_salt(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32) {
+        self.tally().refused(48, id);
         let notice = ctors::BadServerSalt {
             bad_msg_id: id.0,
             bad_msg_seqno: seq_no,

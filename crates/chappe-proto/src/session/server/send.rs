@@ -11,7 +11,7 @@ use crate::rpc;
 use crate::schema::{ctors, types};
 use crate::session::container::{self, Inner};
 use crate::session::msg_id::Origin;
-use crate::session::outbox::{Owed, Place};
+use crate::session::outbox::{Dropped, Owed, Place};
 
 /// A message with its numbers, waiting for its link to take it.
 #[derive(Debug)]
@@ -126,7 +126,13 @@ impl ServerSession {
         let msg_id = self.ids.next(now.unix, origin, &mut self.rng);
         let seq_no = self.seq_no.next(true);
         let owed = Owed { seq_no, body, answers, place: Place::Nowhere };
-        self.dropped_pushes += self.outbox.keep(msg_id, owed) as u64;
+        let Dropped { pushes, answers } = self.outbox.keep(msg_id, owed);
+        if pushes + answers > 0 {
+            self.dropped += pushes + answers;
+            let tally = self.tally();
+            tally.dropped_pushes += pushes;
+            tally.dropped_answers += answers;
+        }
         if let Some(link) = link {
             self.outbox.put(msg_id, Place::Ready(link));
             self.ready.entry(link).or_default().push_back(Ready::Owed(msg_id));

@@ -157,6 +157,7 @@ impl ServerSession {
     }
 
     fn future_salts(&mut self, request: Request, count: i32) {
+        self.tally().future_salts += 1;
         let second = request.now.unix_seconds();
         let body = rpc::boxed(&types::FutureSalts {
             req_msg_id: request.msg_id.0,

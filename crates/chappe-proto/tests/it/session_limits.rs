@@ -1,0 +1,202 @@
+//! What a client can make a server's session hold is bounded: each bound, and one past it.
+
+use bytes::Bytes;
+use chappe_proto::LinkId;
+use chappe_proto::MsgId;
+use chappe_proto::schema::functions;
+use chappe_proto::session::inbox::InboxLimits;
+use chappe_proto::session::outbox::OutboxLimits;
+use chappe_proto::session::server::SessionConfig;
+
+use crate::raw::{RawServer, boxed, ping, query};
+
+const FLOOD: &str = "420 FLOOD_WAIT_1";
+
+/// Rule:   calls that run at once are bounded in bytes; one byte more is refused, a lone call never.
+/// Source: SEC-47.
+#[test]
+fn running_calls_are_bounded_in_bytes() {
+    let mut config = SessionConfig::default();
+    config.calls_max_bytes = 100;
+    let mut raw = RawServer::with(config);
+    raw.greet();
+    let first = raw.call(sized(40));
+    raw.call(sized(60));
+    assert_eq!(raw.ran().len(), 2);
+    raw.call(sized(8));
+    assert_eq!(raw.errors(), [FLOOD]);
+    raw.answer(first, query(1));
+    raw.call(sized(44));
+    raw.call(sized(40));
+    assert_eq!(raw.ran().len(), 1, "of 44 and 40 bytes only the second fits");
+    assert_eq!(raw.session.take_tally().unwrap().flooded, 2);
+
+    let mut config = SessionConfig::default();
+    config.calls_max_bytes = 100;
+    let mut raw = RawServer::with(config);
+    let large = raw.call(sized(4000));
+    assert_eq!(raw.ran(), [large]);
+    raw.call(sized(8));
+    assert!(raw.ran().is_empty());
+}
+
+/// Rule:   the ids that a call names count among its bytes, and those that still run are bounded.
+/// Source: SEC-47, SVC-44.
+#[test]
+fn calls_waited_for_are_bounded() {
+    let mut config = SessionConfig::default();
+    config.after_max = 2;
+    config.calls_max_bytes = 8 * 10;
+    let mut raw = RawServer::with(config);
+    raw.greet();
+    let running = [raw.call(query(1)), raw.call(query(2)), raw.call(query(3))];
+    raw.call(after(&running[..2]));
+    assert!(raw.errors().is_empty());
+    raw.call(after(&running));
+    assert_eq!(raw.errors(), [FLOOD]);
+    // Ids that are answered are not waited for, but held.
+    let answered = running[0];
+    raw.answer(answered, query(4));
+    raw.replies();
+    raw.call(after(&[answered; 8]));
+    assert_eq!(raw.errors(), [FLOOD]);
+}
+
+/// Rule:   calls go on counting after their session was forgotten, until they are answered: to
+///         forget it does not make room for more.
+/// Source: SEC-47, SES-06.
+#[test]
+fn calls_of_a_forgotten_session_count() {
+    let mut config = SessionConfig::default();
+    config.calls_max = 2;
+    let mut raw = RawServer::with(config);
+    let calls = [raw.call(query(1)), raw.call(query(2))];
+    assert_eq!(raw.ran(), calls);
+    raw.session.forget(raw.now);
+    raw.call(query(3));
+    assert_eq!(raw.errors(), [FLOOD]);
+    raw.answer(calls[0], query(4));
+    assert!(raw.results().is_empty(), "the answer is nobody's any more");
+    let third = raw.call(query(3));
+    assert_eq!(raw.ran(), [third]);
+    raw.call(query(3));
+    assert_eq!(raw.errors(), [FLOOD]);
+}
+
+/// Rule:   the ids kept after a session was forgotten are bounded as those of a session are; below
+///         them nobody can say any more, and nothing runs.
+/// Source: MSG-38, MSG-39, SEC-47, SEC-55.
+#[test]
+fn ids_of_forgotten_sessions_are_bounded() {
+    let mut config = SessionConfig::default();
+    config.inbox = InboxLimits::SERVER.with_ids(4, 6);
+    let mut raw = RawServer::with(config);
+    let calls: Vec<MsgId> = (0..5).map(|number| raw.call(query(number))).collect();
+    for call in &calls {
+        raw.answer(*call, query(9));
+    }
+    raw.session.forget(raw.now);
+    let later: Vec<MsgId> = (0..5).map(|number| raw.call(query(number))).collect();
+    for call in &later {
+        raw.answer(*call, query(9));
+    }
+    raw.session.forget(raw.now);
+    raw.events();
+    raw.replies();
+    // Six of ten are remembered; the four below are too old, whatever became of them.
+    for (rank, id) in calls.iter().chain(&later).enumerate() {
+        raw.send(*id, 1, query(1));
+        assert!(raw.calls().is_empty(), "message {rank} ran again");
+        let refused = raw.refusals();
+        match rank {
+            ..4 => assert_eq!(refused, [(*id, 1, 20)]),
+            _ => assert!(refused.is_empty()),
+        }
+    }
+    assert_eq!(raw.session.take_tally().unwrap().repeated, 6);
+    raw.call(query(1));
+    assert_eq!(raw.calls().len(), 1);
+}
+
+/// Rule:   what a window of ids had let go before its session was forgotten stays too old to run.
+/// Source: MSG-36, MSG-39, SEC-55.
+#[test]
+fn ids_let_go_stay_too_old_in_a_forgotten_session() {
+    let mut config = SessionConfig::default();
+    config.inbox = InboxLimits::SERVER.with_ids(2, 3);
+    let mut raw = RawServer::with(config);
+    let calls: Vec<MsgId> = (0..5).map(|number| raw.call(query(number))).collect();
+    raw.events();
+    raw.session.forget(raw.now);
+    raw.replies();
+    raw.send(calls[0], 1, query(1));
+    assert_eq!(raw.refusals(), [(calls[0], 1, 20)]);
+    raw.send(calls[4], 1, query(1));
+    assert!(raw.calls().is_empty() && raw.refusals().is_empty());
+}
+
+/// Rule:   a session tells what it refused, by code, what came twice, and what it gave up: pushes
+///         are a gap, answers are told apart.
+/// Source: SES-07, MSG-29.
+#[test]
+fn tally_tells_what_became_of_messages() {
+    let mut config = SessionConfig::default();
+    config.outbox = OutboxLimits::new(2, 1 << 20);
+    let mut raw = RawServer::with(config);
+    raw.greet();
+    assert_eq!(raw.session.take_tally(), None);
+    let call = raw.call(query(1));
+    raw.send(call, 1, query(1));
+    let odd = MsgId(raw.id().0 | 1);
+    raw.send(odd, 3, query(1));
+    let even = raw.id();
+    raw.send(even, 2, query(1));
+    raw.salt ^= 1;
+    raw.call(query(1));
+    raw.salt ^= 1;
+    raw.service(ping(1));
+    let tally = raw.session.take_tally().unwrap();
+    let codes: Vec<_> =
+        tally.refused.iter().map(|(code, refused)| (*code, refused.count)).collect();
+    assert_eq!(codes, [(18, 1), (35, 1), (48, 1)]);
+    assert_eq!((tally.refused[&18].last, tally.refused[&35].last), (odd, even));
+    assert_eq!(tally.repeated, 1);
+    raw.answer(call, query(2));
+    raw.session.push(raw.now, query(3));
+    raw.session.push(raw.now, query(4));
+    assert_eq!(raw.session.take_tally().unwrap().dropped_pushes, 1);
+    let calls = [raw.call(query(5)), raw.call(query(6))];
+    raw.answer(calls[0], query(2));
+    raw.answer(calls[1], query(2));
+    let tally = raw.session.take_tally().unwrap();
+    assert_eq!((tally.dropped_pushes, tally.dropped_answers), (1, 1));
+    assert_eq!(raw.session.take_tally(), None);
+}
+
+/// What a session says it takes grows and shrinks with what it holds.
+#[test]
+fn footprint_follows_what_is_held() {
+    let mut raw = RawServer::greeted();
+    let least = raw.session.footprint();
+    let call = raw.call(sized(10_000));
+    assert!((10_000..11_000).contains(&(raw.session.footprint() - least)));
+    raw.answer(call, sized(1000));
+    assert!((1000..2000).contains(&(raw.session.footprint() - least)));
+    raw.session.push(raw.now, Bytes::from(vec![1; 5000]));
+    assert!((6000..7000).contains(&(raw.session.footprint() - least)));
+    raw.acknowledge_all();
+    assert!(raw.session.footprint() - least < 500);
+    raw.session.handle_link_closed(LinkId(1));
+    raw.session.forget(raw.now);
+    assert!(raw.session.footprint() < least);
+}
+
+/// A call of so many bytes.
+fn sized(len: usize) -> Bytes {
+    [&query(7)[..], &vec![5; len - 8]].concat().into()
+}
+
+fn after(ids: &[MsgId]) -> Bytes {
+    let msg_ids = ids.iter().map(|id| id.0).collect();
+    boxed(&functions::InvokeAfterMsgs { msg_ids, query: chappe_tl::Raw(query(8)) })
+}

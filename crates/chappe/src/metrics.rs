@@ -1,0 +1,117 @@
+//! What the process counts, for Prometheus: one page over HTTP.
+//!
+//! The protocol is as much of HTTP/1.1 as that takes: a GET, an answer, the end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{interval, sleep, timeout};
+use tracing::warn;
+
+/// The page, about to be served.
+pub(crate) struct Page {
+    listener: TcpListener,
+    prometheus: PrometheusHandle,
+}
+
+/// Upper bounds of the classes that durations are sorted into, in seconds.
+const CLASSES: [f64; 12] =
+    [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
+/// Time between two looks at what was recorded, which waits in memory until then.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// Connections served at once; more wait.
+const CONNECTIONS_MAX: usize = 8;
+/// Longest request.
+const REQUEST_MAX: usize = 8 << 10;
+/// Longest time that one connection takes.
+const LIFE_MAX: Duration = Duration::from_secs(10);
+/// Wait before another try when there are no descriptors.
+const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
+
+impl Page {
+    /// Installs the recorder of the process, to be called before anything is counted, and binds
+    /// the address.
+    pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("metrics: cannot listen on {address}"))?;
+        let prometheus = PrometheusBuilder::new().set_buckets(&CLASSES)?.install_recorder()?;
+        Ok(Self { listener, prometheus })
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves it for ever.
+    pub(crate) async fn serve(self) {
+        let Self { listener, prometheus } = self;
+        let upkeep = prometheus.clone();
+        tokio::spawn(async move {
+            let mut ticks = interval(UPKEEP_INTERVAL);
+            loop {
+                ticks.tick().await;
+                upkeep.run_upkeep();
+            }
+        });
+        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            // Never closed.
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let prometheus = prometheus.clone();
+                    tokio::spawn(async move {
+                        // A scraper that fails will come again.
+                        let _ = timeout(LIFE_MAX, answer(stream, prometheus)).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection for metrics; trying again");
+                    sleep(EXHAUSTED_WAIT).await;
+                }
+            }
+        }
+    }
+}
+
+/// Takes one request and answers it.
+async fn answer(mut stream: TcpStream, prometheus: PrometheusHandle) -> io::Result<()> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        if request.len() >= REQUEST_MAX || stream.read_buf(&mut request).await? == 0 {
+            return respond(&mut stream, "400 Bad Request", "").await;
+        }
+    }
+    let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    match (method, target.split(|byte| *byte == b'?').next().unwrap_or_default()) {
+        (b"GET", b"/metrics") => {
+            let page = tokio::task::spawn_blocking(move || prometheus.render()).await?;
+            respond(&mut stream, "200 OK", &page).await
+        }
+        (b"GET", _) => respond(&mut stream, "404 Not Found", "see /metrics\n").await,
+        _ => respond(&mut stream, "405 Method Not Allowed\r\nAllow: GET", "").await,
+    }
+}
+
+async fn respond(stream: &mut TcpStream, status: &str, body: &str) -> io::Result<()> {
+    let len = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+         Content-Length: {len}\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}
