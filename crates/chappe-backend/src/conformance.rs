@@ -282,14 +282,16 @@ async fn a_new_binding_takes_the_place_of_the_one_before(store: Arc<dyn Store>) 
     expect_bound_keys(&store, 2, &[5]).await;
 }
 
-/// PFS-12: keys of media data centres, test ones too, and the others do not replace each other.
+/// PFS-12: keys of media data centres, test ones too, and the others, those of old clients that
+/// name none among them, do not replace each other.
 async fn media_keys_have_a_place_of_their_own(store: Arc<dyn Store>) {
     insert(&store, &permanent(1), Inserted::Stored).await;
-    for (id, dc) in [(2, 2), (3, -2), (4, -10_002), (5, 10_002)] {
+    for (id, dc) in [(2, 2), (3, -2), (4, -10_002), (5, 10_002), (6, 0)] {
         let key = StoredKey { dc, ..temporary(id, NOW + 100) };
         insert(&store, &key, Inserted::Stored).await;
     }
-    for (id, expected) in [(2, &[2][..]), (3, &[2, 3]), (4, &[2, 4]), (5, &[4, 5])] {
+    let steps = [(2, &[2][..]), (3, &[2, 3]), (4, &[2, 4]), (5, &[4, 5]), (6, &[4, 6])];
+    for (id, expected) in steps {
         bind(&store, id, 1, NOW + 50, Bound::Done).await;
         expect_bound_keys(&store, 1, expected).await;
     }

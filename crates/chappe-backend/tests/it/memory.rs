@@ -94,3 +94,26 @@ async fn keys_over_the_bound_are_refused_until_others_go() {
     assert_eq!(store.insert_key(permanent(6), NOW + 1).await, Ok(Inserted::Stored));
     assert_eq!(store.insert_key(permanent(7), NOW + 1).await, Err(full));
 }
+
+/// Rule: PFS-13, SEC-47: what is forgotten with a binding, or with its end, makes room for others.
+#[tokio::test]
+async fn a_binding_frees_what_was_said_before() {
+    let store = MemoryStore::new(3 * 640 + 100);
+    let info = |len| ConnectionInfo { layer: 1, data: vec![0; len].into() };
+    let to_one = KeyBinding { permanent: AuthKeyId(1), expires: NOW + 50 };
+    assert_eq!(store.insert_key(permanent(1), NOW).await, Ok(Inserted::Stored));
+    for id in [2, 3] {
+        let key = temporary(id, NOW + 100);
+        assert_eq!(store.insert_key(key, NOW).await, Ok(Inserted::Stored));
+    }
+    let full = Err(StoreError::Full { bytes_max: 3 * 640 + 100 });
+    assert_eq!(store.save_connection(AuthKeyId(2), info(100)).await, Ok(true));
+    assert_eq!(store.save_connection(AuthKeyId(1), info(1)).await, full);
+    assert_eq!(store.bind_key(AuthKeyId(2), to_one, NOW).await, Ok(Bound::Done));
+    assert_eq!(store.save_connection(AuthKeyId(1), info(40)).await, Ok(true));
+    assert_eq!(store.save_connection(AuthKeyId(2), info(60)).await, Ok(true));
+    assert_eq!(store.save_connection(AuthKeyId(3), info(1)).await, full);
+    assert_eq!(store.bind_key(AuthKeyId(3), to_one, NOW).await, Ok(Bound::Done));
+    assert_eq!(store.save_connection(AuthKeyId(3), info(60)).await, Ok(true));
+    assert_eq!(store.save_connection(AuthKeyId(2), info(1)).await, full);
+}
