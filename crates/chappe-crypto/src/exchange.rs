@@ -40,7 +40,8 @@ pub fn seal_inner(object: &[u8], keys: &AesKeys, rng: &mut Rng) -> Vec<u8> {
 /// The hash covers the object alone, and only its reader knows where it ends: read it from
 /// [`Inner::unchecked`], then let [`Inner::check`] judge.
 ///
-/// Errors: [`LengthError`] unless `sealed` holds one or more whole blocks.
+/// Errors: [`LengthError`] unless `sealed` holds two or more whole blocks: the hash alone is longer
+/// than one.
 pub fn open_inner<'a>(sealed: &'a mut [u8], keys: &AesKeys) -> Result<Inner<'a>, LengthError> {
     ige::decrypt(sealed, &keys.key, &keys.iv)?;
     sealed.split_first_chunk().map(|(hash, rest)| Inner { hash, rest }).ok_or(LengthError(16))

@@ -84,7 +84,18 @@ mod portable {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{decrypt, encrypt, portable, whole_blocks};
+    use super::{decrypt, encrypt, portable, simd, whole_blocks};
+
+    /// The instructions are used where there are any: nothing else would show that they are not.
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn instructions_are_used_where_there_are_any() {
+        let able = is_x86_feature_detected!("aes")
+            && is_x86_feature_detected!("avx")
+            && is_x86_feature_detected!("ssse3");
+        assert_eq!(simd::ige_encrypt(&mut [[0; 16]; 2], &[1; 32], &[2; 32]), able);
+        assert_eq!(simd::ige_decrypt(&mut [[0; 16]; 2], &[1; 32], &[2; 32]), able);
+    }
 
     proptest! {
         /// CRY-01: the processor's AES instructions give what the portable cipher gives, for any

@@ -2,9 +2,9 @@
 //!
 //! - [`Reader`] and [`Writer`] with the traits [`Encode`], [`Decode`], [`Constructor`] and
 //!   [`Function`]: values ⇄ bytes. Reading is bounded in depth and size and shares the input.
-//! - `schema` (feature, on by default): the text of a schema → definitions, checked; usable at run time; values by such
-//!   a schema, and as JSON, in `dynamic`.
-//! - [`dynamic`]: values by schema at run time; JSON with the feature `json`.
+//! - `schema` (feature, on by default): the text of a schema → definitions, checked.
+//! - [`dynamic`] (feature, on by default): values by schema at run time; JSON with the feature
+//!   `json`.
 //! - `codegen` (feature): definitions → Rust, for a `build.rs`:
 //!
 //! ```ignore

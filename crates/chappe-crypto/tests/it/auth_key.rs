@@ -68,7 +68,26 @@ fn secrets_are_wiped() {
 fn debug_shows_the_identifier_only() {
     let key = AuthKey::new([0xcd; 256]);
     assert_eq!(format!("{key:?}"), format!("AuthKey({:016x})", key.id().0));
-    assert_eq!(format!("{}", AuthKeyId(0x1f)), "000000000000001f");
+    assert_eq!(
+        format!("{0} {0:?}", AuthKeyId(0x1f)),
+        "000000000000001f AuthKeyId(000000000000001f)"
+    );
+    assert_eq!(format!("{:?}", Ctr::new(&[1; 32], &[2; 16])), "Ctr");
+}
+
+/// CRY-03: keys are equal if all their bytes are, and what a server has left of a key is not the
+/// whole key, even where that ended in zeros.
+#[test]
+fn equality_sees_every_byte_and_what_is_missing() {
+    let mut bytes = [7; 256];
+    bytes[192..].fill(0);
+    let key = AuthKey::new(bytes);
+    assert_eq!(key, AuthKey::new(bytes));
+    bytes[255] = 1;
+    assert_ne!(key, AuthKey::new(bytes));
+    let mut shortened = key.clone();
+    shortened.forget_client_part();
+    assert_ne!(key, shortened);
 }
 
 /// CRY-03, SEC-23: the one comparison for secrets, both outcomes and unequal lengths.

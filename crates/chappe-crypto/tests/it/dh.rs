@@ -25,6 +25,13 @@ fn only_safe_primes_of_2048_bits_pass() {
         let outcome = Group::check(&vec![0xff; len], 4, &mut rng);
         assert_eq!(outcome.unwrap_err(), DhError::PrimeLength);
     }
+    // Both sides of 2^2047.
+    let mut number = [0xff; 256];
+    number[0] = 0x7f;
+    assert_eq!(Group::check(&number, 4, &mut rng).unwrap_err(), DhError::PrimeLength);
+    number = [0; 256];
+    (number[0], number[255]) = (0x80, 1);
+    assert_eq!(Group::check(&number, 4, &mut rng).unwrap_err(), DhError::NotSafePrime);
 }
 
 /// CRY-15: a good prime that no table holds passes by the test itself (RFC 3526, group 14).

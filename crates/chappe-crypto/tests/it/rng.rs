@@ -34,6 +34,27 @@ fn below_is_even() {
     assert_eq!(rng.below(1), 0);
 }
 
+/// A bound that divides 2^32 rejects nothing: one draw makes one number, of its highest bits.
+#[test]
+fn below_a_power_of_two_takes_one_draw() {
+    let (mut rng, mut draws) = (Rng::from_seed([5; 32]), Rng::from_seed([5; 32]));
+    for bits in [1, 3, 16, 31].into_iter().cycle().take(200) {
+        assert_eq!(rng.below(1 << bits), draws.u32() >> (32 - bits));
+    }
+}
+
+/// Below a bound of 3/4 of 2^32 plain scaling would give every third number twice as often as
+/// the others.
+#[test]
+fn below_a_large_bound_is_even_too() {
+    let mut rng = Rng::from_seed([6; 32]);
+    let mut seen = [0u32; 3];
+    for _ in 0..30_000 {
+        seen[(rng.below(3 << 30) % 3) as usize] += 1;
+    }
+    assert!(seen.iter().all(|count| (9_500..10_500).contains(count)), "{seen:?}");
+}
+
 /// SEC-10: a smoke test of the source of all nonces: set bits are half of all bits.
 #[test]
 fn bits_are_balanced() {

@@ -10,33 +10,37 @@ use crate::wire::Limits;
 /// A JSON skeleton of a definition that [`from_json`](super::from_json) accepts: every field that
 /// has to be there, with the simplest value of its type.
 pub fn example(schema: &Schema, definition: &Definition) -> Json {
-    Skeleton { schema }.object(definition, &Bindings::default(), Limits::default().depth)
+    Skeleton { schema, open: Vec::new() }.object(definition, Vec::new())
 }
 
 struct Skeleton<'s> {
     schema: &'s Schema,
+    /// The definitions around the place that is filled in, with the arguments of their types.
+    open: Vec<(&'s str, Vec<Type>)>,
 }
 
-impl Skeleton<'_> {
-    fn object(&self, definition: &Definition, bindings: &Bindings, depth: u32) -> Json {
-        let mut fields = self.fields(&definition.params, bindings, depth);
+impl<'s> Skeleton<'s> {
+    fn object(&mut self, definition: &'s Definition, args: Vec<Type>) -> Json {
+        let bindings = Bindings::of(definition, &args);
+        self.open.push((&definition.name, args));
+        let mut fields = self.fields(&definition.params, &bindings);
+        self.open.pop();
         fields.shift_insert(0, "_".to_owned(), definition.name.as_str().into());
         fields.into()
     }
 
-    fn fields(&self, params: &[Param], bindings: &Bindings, depth: u32) -> Map<String, Json> {
+    fn fields(&mut self, params: &[Param], bindings: &Bindings) -> Map<String, Json> {
         let required =
             |place: &usize| params[*place].condition.is_none() && !is_implied(params, *place);
         let field = |place: usize| {
-            let value = self.value(&params[place].ty, bindings, depth);
+            let value = self.value(&params[place].ty, bindings);
             (key(params, place).into_owned(), value)
         };
         (0..params.len()).filter(required).map(field).collect()
     }
 
-    fn value(&self, ty: &Type, bindings: &Bindings, depth: u32) -> Json {
-        // Only a type that no finite value has goes this deep.
-        let Some(depth) = depth.checked_sub(1) else { return Json::Null };
+    fn value(&mut self, ty: &Type, bindings: &Bindings) -> Json {
+        let schema = self.schema;
         match ty {
             Type::Int | Type::Long | Type::Nat => 0.into(),
             Type::Double => 0.0.into(),
@@ -47,24 +51,24 @@ impl Skeleton<'_> {
             Type::True => true.into(),
             Type::Vector { .. } => Json::Array(Vec::new()),
             Type::Boxed { name, args } => {
-                self.simplest(self.schema.constructors_of(name), bindings, args, depth)
+                self.simplest(schema.constructors_of(name), bindings, args)
             }
             Type::Bare { name, args } => {
-                self.simplest(self.schema.constructor(name).into_iter(), bindings, args, depth)
+                self.simplest(schema.constructor(name).into_iter(), bindings, args)
             }
             Type::Object | Type::Query(_) => {
-                self.simplest(functions(self.schema, "").into_iter(), bindings, &[], depth)
+                self.simplest(functions(schema, "").into_iter(), bindings, &[])
             }
             Type::Repeat { count, params } => {
                 let count = if let Count::Fixed(count) = count { *count } else { 0 };
                 let element = match sole(params) {
-                    Some(ty) => self.value(ty, bindings, depth),
-                    None => self.fields(params, bindings, depth).into(),
+                    Some(ty) => self.value(ty, bindings),
+                    None => self.fields(params, bindings).into(),
                 };
                 vec![element; count.min(REPEATED_MAX) as usize].into()
             }
             Type::Variable(name) => match bindings.get(name) {
-                Ok(ty) => self.value(ty, &Bindings::default(), depth),
+                Ok(ty) => self.value(ty, &Bindings::default()),
                 Err(_) => Json::Null,
             },
             Type::Number(_) => Json::Null,
@@ -72,23 +76,27 @@ impl Skeleton<'_> {
     }
 
     /// The first of those with the fewest fields that have to be there.
-    fn simplest<'d>(
-        &self,
-        candidates: impl Iterator<Item = &'d Definition>,
+    ///
+    /// A definition inside itself would go on for ever, with several fields at a pace that no
+    /// limit of depth makes bearable: a type that has nothing else gives `null`.
+    fn simplest(
+        &mut self,
+        candidates: impl Iterator<Item = &'s Definition>,
         bindings: &Bindings,
         args: &[Type],
-        depth: u32,
     ) -> Json {
         // Where any call will do, one that only asks is safer to send as it stands.
         let cost = |d: &&Definition| {
             let required = d.params.iter().filter(|param| param.condition.is_none()).count();
             (required, !d.short_name().starts_with("get"))
         };
-        match candidates.min_by_key(cost) {
-            Some(definition) => {
-                let bindings = Bindings::of(definition, &bindings.close(args).unwrap_or_default());
-                self.object(definition, &bindings, depth)
-            }
+        let args = bindings.close(args).unwrap_or_default();
+        // Arguments that grow from level to level never repeat.
+        let is_deep = self.open.len() >= Limits::default().depth as usize;
+        let is_open =
+            |d: &Definition| is_deep || self.open.iter().any(|o| o.0 == d.name && o.1 == args);
+        match candidates.filter(|d| !is_open(d)).min_by_key(cost) {
+            Some(definition) => self.object(definition, args),
             None => Json::Null,
         }
     }

@@ -202,6 +202,26 @@ fn example_of_a_wrapper_holds_a_call_that_only_asks() {
     assert_eq!(json, json!({"_": "wrap", "query": {"_": "getAll"}}));
 }
 
+/// A type may prefer to hold itself, twice; its example ends all the same.
+#[test]
+fn example_of_a_type_that_holds_itself_ends() {
+    let schema = Schema::parse(
+        "branch left:Tree right:Tree = Tree;
+         leaf a:int b:int c:int = Tree;
+         endless left:Endless right:Endless = Endless;
+         more {t:Type} next:More<Vector<t>> = More t;
+         start more:More<int> = Start;",
+    )
+    .unwrap();
+    let leaf = json!({"_": "leaf", "a": 0, "b": 0, "c": 0});
+    let branch = example(&schema, schema.constructor("branch").unwrap());
+    assert_eq!(branch, json!({"_": "branch", "left": leaf, "right": leaf}));
+    let endless = example(&schema, schema.constructor("endless").unwrap());
+    assert_eq!(endless, json!({"_": "endless", "left": null, "right": null}));
+    let start = example(&schema, schema.constructor("start").unwrap());
+    assert_eq!(start["more"]["next"]["_"], "more");
+}
+
 #[test]
 fn forgotten_namespace_is_found() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../chappe-api/schema/api.tl");
