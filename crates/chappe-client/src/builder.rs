@@ -11,12 +11,13 @@ use chappe_proto::handshake::client::KeyRequest;
 use chappe_proto::link::LinkConfig;
 use chappe_proto::session::client::SessionConfig;
 use chappe_proto::transport::{ClientOptions, Framing, Secret, Transport};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::calls::Init;
 use crate::client::RawClient;
 use crate::error::ConnectError;
 use crate::metrics::Metrics;
+use crate::push;
 use crate::storage::{KeyRecord, MemoryStorage, ServerId, Storage, StorageError};
 use crate::task::Task;
 
@@ -49,6 +50,7 @@ pub struct Builder {
     pub(crate) key_loss: KeyLoss,
     pub(crate) calls_max: usize,
     pub(crate) pushes_max: usize,
+    pub(crate) pushes_max_bytes: usize,
     pub(crate) clock: Clock,
 }
 
@@ -71,6 +73,7 @@ impl Builder {
             key_loss: KeyLoss::default(),
             calls_max: 1000,
             pushes_max: 1024,
+            pushes_max_bytes: 16 << 20,
             clock: Clock::system(),
         }
     }
@@ -173,6 +176,13 @@ impl Builder {
         Self { pushes_max: pushes_max.clamp(1, 1 << 20), ..self }
     }
 
+    /// Bytes of the pushes that may wait for a receiver that is slow, the newest apart; then the
+    /// oldest go. Default: 16 MiB.
+    #[must_use]
+    pub fn pushes_max_bytes(self, pushes_max_bytes: usize) -> Self {
+        Self { pushes_max_bytes, ..self }
+    }
+
     /// The clock to go by. Default: the system's.
     #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
@@ -191,11 +201,10 @@ impl Builder {
         let rng = entropy::rng()?;
         let known = self.load().await?;
         let (commands, commanded) = mpsc::unbounded_channel();
-        let (pushes, _) = broadcast::channel(self.pushes_max);
+        let (pushes, source) = push::channel(self.pushes_max, self.pushes_max_bytes);
         let metrics = Arc::new(Metrics::new());
         let counted = Arc::clone(&metrics);
-        let client =
-            RawClient::new(commands, self.calls_max, pushes.downgrade(), counted, self.clock);
+        let client = RawClient::new(commands, self.calls_max, source, counted, self.clock);
         let (ready, is_ready) = oneshot::channel();
         let task = Task::new(self, rng, known, commanded, pushes, metrics, ready);
         tokio::spawn(task.run());

@@ -10,13 +10,13 @@ use chappe_crypto::rsa::PublicKey;
 use chappe_net::Clock;
 use chappe_proto::session::kind;
 use chappe_tl::{Function, Raw};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tracing::{Instrument, debug, debug_span};
 
 use crate::builder::Builder;
 use crate::error::{ConnectError, InvokeError};
 use crate::metrics::Metrics;
-use crate::push::{Push, Pushes};
+use crate::push::{PushSource, Pushes};
 
 /// Longest call, in bytes: what servers take in one packet (1 MiB − 4 KiB, MSG-03), less what an
 /// envelope adds.
@@ -32,7 +32,7 @@ pub struct RawClient {
     /// One permit for each call that the task holds: this bounds the queue of commands.
     room: Arc<Semaphore>,
     last_call: Arc<AtomicU64>,
-    pushes: broadcast::WeakSender<Push>,
+    pushes: PushSource,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
@@ -87,7 +87,7 @@ impl RawClient {
     pub(crate) fn new(
         commands: mpsc::UnboundedSender<Command>,
         calls_max: usize,
-        pushes: broadcast::WeakSender<Push>,
+        pushes: PushSource,
         metrics: Arc<Metrics>,
         clock: Clock,
     ) -> Self {
@@ -146,12 +146,7 @@ impl RawClient {
 
     /// Receives what the server pushes from now on. Each receiver gets everything.
     pub fn pushes(&self) -> Pushes {
-        // A task that has ended leaves a receiver that says so at once.
-        let receiver = self
-            .pushes
-            .upgrade()
-            .map_or_else(|| broadcast::channel(1).1, |sender| sender.subscribe());
-        Pushes::new(receiver)
+        self.pushes.subscribe()
     }
 
     /// Ends the client, for all clones: what was received is acknowledged, the key's salt is

@@ -20,7 +20,7 @@ use chappe_proto::session::client::ClientSession;
 use chappe_proto::session::time::ServerClock;
 use chappe_proto::{Now, SessionId};
 use tokio::net::TcpStream;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{Instrument, Span, debug, info, info_span, warn};
 
@@ -32,7 +32,7 @@ use crate::error::{ConnectError, InvokeError, LinkError};
 use crate::exchange::{Done, Exchange};
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
-use crate::push::Push;
+use crate::push::{Push, PushSender};
 use crate::storage::{KeyRecord, ServerId, StorageError};
 
 mod owner;
@@ -43,7 +43,7 @@ pub(crate) struct Task {
     clock: Clock,
     rng: Rng,
     commands: mpsc::UnboundedReceiver<Command>,
-    pushes: broadcast::Sender<Push>,
+    pushes: PushSender,
     /// Who waits for the first proof of the server.
     ready: Option<oneshot::Sender<Result<(), ConnectError>>>,
     calls: Calls,
@@ -106,7 +106,7 @@ impl Task {
         mut rng: Rng,
         known: Option<(ServerId, KeyRecord)>,
         commands: mpsc::UnboundedReceiver<Command>,
-        pushes: broadcast::Sender<Push>,
+        pushes: PushSender,
         metrics: Arc<Metrics>,
         ready: oneshot::Sender<Result<(), ConnectError>>,
     ) -> Self {
@@ -465,8 +465,7 @@ impl Task {
     }
 
     fn push(&self, push: Push) {
-        // It fails when nobody listens, which is the listeners' choice.
-        let _ = self.pushes.send(push);
+        self.pushes.send(push);
     }
 
     /// Stores what is to be stored and lets everyone go.
