@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod conformance;
 mod schema;
 mod test;
 mod tidy;
@@ -9,6 +10,7 @@ mod tidy;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.split_first() {
+        Some((command, rest)) if command == "conformance" => conformance::run(rest),
         Some((command, rest)) if command == "schema" => schema::run(rest),
         Some((command, rest)) if command == "test" => test::run(rest),
         Some((command, _)) if command == "tidy" => tidy::run(),
@@ -33,9 +35,12 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
 commands:
+  conformance
+            make docs/conformance.md: every rule, our tests of it, what other implementations do
   schema    make the Telegram schema and the error table from published packages
             --check          compare with the committed files, write nothing
             --tl FILE        read this .tl file, not the one of the published crate
             --errors FILE    read this JSON error table, not the one of the published package
   test      run every check and test, and install what they need; with words, the steps so named
-  tidy      check the rules of the house: who imports whom, what the core must not name";
+  tidy      check the rules of the house: who imports whom, what the core must not name, which
+            rules have no test";

@@ -125,6 +125,16 @@ impl Inbox {
         self.heard.keys().copied()
     }
 
+    /// How many ids the window holds.
+    pub fn len(&self) -> usize {
+        self.heard.len()
+    }
+
+    /// Whether nothing was heard.
+    pub fn is_empty(&self) -> bool {
+        self.heard.is_empty()
+    }
+
     /// State byte of an id that the peer asks about (05-service-messages §4).
     pub fn state(&self, id: MsgId) -> u8 {
         if let Some(heard) = self.heard.get(&id) {

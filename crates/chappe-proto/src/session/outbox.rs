@@ -146,6 +146,16 @@ impl Outbox {
         Some(owed)
     }
 
+    /// How many messages are unacknowledged.
+    pub fn len(&self) -> usize {
+        self.owed.len()
+    }
+
+    /// Whether everything was acknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.owed.is_empty()
+    }
+
     /// Everything unacknowledged, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (MsgId, &Owed)> {
         self.owed.iter().map(|(id, owed)| (*id, owed))

@@ -626,7 +626,7 @@ fn piece(from: Side) -> impl Strategy<Value = Vec<u8>> {
 
 /// What a link told its owner.
 #[derive(Debug, PartialEq)]
-enum Seen {
+pub(crate) enum Seen {
     Plain(usize),
     Wanted(AuthKeyId),
     Message(AuthKeyId, i64),
@@ -635,7 +635,7 @@ enum Seen {
     Closed(CloseReason),
 }
 
-fn seen(link: &mut Link) -> Vec<Seen> {
+pub(crate) fn seen(link: &mut Link) -> Vec<Seen> {
     std::iter::from_fn(|| link.poll_event())
         .map(|event| match event {
             LinkEvent::Plain(message) => Seen::Plain(message.body.len()),
@@ -768,7 +768,7 @@ fn seal(key: &AuthKey, msg_id: i64, len: usize, from: Side) -> BytesMut {
     encrypted::seal(&[(key, &message)], from, &mut rng(4)).remove(0)
 }
 
-fn plain_packet(msg_id: i64, body: &[u8]) -> Vec<u8> {
+pub(crate) fn plain_packet(msg_id: i64, body: &[u8]) -> Vec<u8> {
     let mut packet = BytesMut::new();
     plain::seal(MsgId(msg_id), body, &mut packet);
     packet.to_vec()

@@ -3,6 +3,7 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod bind;
 mod container;
 mod envelope;
 mod handshake_client;
@@ -12,12 +13,14 @@ mod handshake_server;
 mod inbox;
 mod link;
 mod msg_id;
+mod mtproto1;
 mod pair;
 mod raw;
 mod rpc;
 mod salts;
 mod service;
 mod session_client;
+mod session_forgotten;
 mod session_pair;
 mod session_recovery;
 mod session_server;

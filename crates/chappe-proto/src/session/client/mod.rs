@@ -133,6 +133,17 @@ pub enum MessageError {
     AnswersNothing,
 }
 
+/// What a session holds, for those who watch over memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Calls without an answer.
+    pub calls: usize,
+    /// Messages of ours that the server may still speak about.
+    pub remembered: usize,
+    /// Ids in the window of received messages.
+    pub heard: usize,
+}
+
 /// One MTProto session on a client.
 ///
 /// Holds no socket, clock or task. The caller
@@ -284,6 +295,11 @@ impl ClientSession {
     /// Calls without an answer.
     pub fn calls(&self) -> usize {
         self.calls.len()
+    }
+
+    /// What the session holds at present.
+    pub fn load(&self) -> Load {
+        Load { calls: self.calls.len(), remembered: self.sent.len(), heard: self.inbox.len() }
     }
 
     /// Sends a call: a boxed function. Its answer comes as [`ClientEvent::Answer`].

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::send::Outgoing;
 use super::{
-    CallError, CallId, ClientEvent, ClientSession, FORMER_MAX, Flight, Sent, StateQuestion, new_id,
+    Call, CallError, CallId, ClientEvent, ClientSession, FORMER_MAX, Flight, Sent, StateQuestion,
+    new_id,
 };
 use crate::ids::MsgId;
 use crate::now::Now;
@@ -95,12 +96,14 @@ impl ClientSession {
             return self.ask_state(now, above);
         }
         self.state = None;
-        let open: Vec<CallId> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| matches!(call.flight, Flight::Sent { acknowledged: false, .. }))
-            .map(|(id, _)| *id)
-            .collect();
+        // Those that every question was about; what was sent since has a right to its own.
+        let wait = self.config.state_wait_max * STATE_QUESTIONS_MAX;
+        let is_lost = |call: &Call| match call.flight {
+            Flight::Sent { at, acknowledged, .. } => !acknowledged && at + wait <= now.mono,
+            Flight::Queued => false,
+        };
+        let open: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| is_lost(call)).map(|(id, _)| *id).collect();
         for call in open {
             // The earlier message may have arrived: its answer counts, whichever comes first.
             self.queue_anew(call);
@@ -159,12 +162,33 @@ impl ClientSession {
         for (id, state) in ids.into_iter().zip(info) {
             if state & 7 == RECEIVED {
                 self.acknowledged(id);
-            } else if let Some(Sent::Call(call)) = self.sent.get(&id) {
+            } else if let Some(Sent::Call(call)) = self.sent.get(&id)
+                && self.is_in_flight(*call, id)
+            {
                 // Under its old id: if the message arrives after all, it still runs once.
                 self.queue.push_back(Outgoing::CallAgain(*call));
             }
         }
         true
+    }
+
+    /// Whether a call is under way as this message, which no later one has replaced.
+    fn is_in_flight(&self, call: CallId, id: MsgId) -> bool {
+        let flight = self.calls.get(&call).map(|call| call.flight);
+        matches!(flight, Some(Flight::Sent { msg_id, .. }) if msg_id == id)
+    }
+
+    /// The server has forgotten what it acknowledged before. Which of the calls it still knows
+    /// has to be asked: a message that was long on its way may have begun its new session, and
+    /// then calls that it lost lie above the first id that it announces.
+    pub(super) fn doubt_acknowledged(&mut self, now: Now) {
+        for call in self.calls.values_mut() {
+            if let Flight::Sent { acknowledged, .. } = &mut call.flight {
+                *acknowledged = false;
+            }
+        }
+        self.state = None;
+        self.ask_state(now, MsgId(i64::MIN));
     }
 
     /// `msg_resend_req`: our calls again if all are known, else their states (SVC-22).

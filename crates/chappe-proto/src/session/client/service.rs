@@ -51,7 +51,7 @@ impl ClientSession {
             }
             types::NewSession::ID => {
                 if let Some(new) = read::<types::NewSession>(body) {
-                    self.new_session_created(&new);
+                    self.new_session_created(now, &new);
                 }
             }
             types::Pong::ID => {
@@ -204,15 +204,15 @@ impl ClientSession {
     }
 
     /// `new_session_created`: what the server heard nothing of is sent again (SVC-40).
-    fn new_session_created(&mut self, new: &types::NewSession) {
+    fn new_session_created(&mut self, now: Now, new: &types::NewSession) {
         self.salts.announce(new.server_salt);
         self.events.push_back(ClientEvent::Salt(new.server_salt));
-        let is_new = self.unique_id != Some(new.unique_id);
-        if is_new && self.unique_id.is_some() {
-            self.events.push_back(ClientEvent::PushesMayBeLost);
-        }
-        self.unique_id = Some(new.unique_id);
+        let earlier = self.unique_id.replace(new.unique_id);
         self.requeue_below(MsgId(new.first_msg_id));
+        if earlier.is_some_and(|earlier| earlier != new.unique_id) {
+            self.events.push_back(ClientEvent::PushesMayBeLost);
+            self.doubt_acknowledged(now);
+        }
     }
 
     /// Sends a ping that also bounds the life of the link (SVC-34, SVC-35).

@@ -111,6 +111,19 @@ pub enum KeyDestroyed {
     Fail,
 }
 
+/// What a session holds, for those who watch over memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Ids in the window of received messages.
+    pub heard: usize,
+    /// Ids remembered from before the session was forgotten.
+    pub retired: usize,
+    /// Messages that the client has not acknowledged.
+    pub owed: usize,
+    /// Calls without an answer.
+    pub running: usize,
+}
+
 /// One MTProto session on a server.
 ///
 /// Holds no socket, clock or task. The caller
@@ -252,6 +265,16 @@ impl ServerSession {
     /// Whether no link is open and no call is running.
     pub fn is_idle(&self) -> bool {
         self.links.is_empty() && self.running.is_empty() && self.held.is_empty()
+    }
+
+    /// What the session holds at present.
+    pub fn load(&self) -> Load {
+        Load {
+            heard: self.inbox.len(),
+            retired: self.retired.len(),
+            owed: self.outbox.len(),
+            running: self.running.len(),
+        }
     }
 
     /// Open links of this session.

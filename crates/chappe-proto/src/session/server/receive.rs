@@ -76,10 +76,11 @@ impl ServerSession {
         }
     }
 
-    /// An id heard before the session was forgotten counts as heard (MSG-39).
+    /// An id heard before the session was forgotten must not run again, and what became of it
+    /// nobody knows (MSG-39): to acknowledge it would make its sender wait for ever.
     fn judge(&self, msg_id: MsgId) -> Admission {
         if self.retired.contains(&msg_id) {
-            return Admission::Duplicate;
+            return Admission::TooOld;
         }
         self.inbox.judge(msg_id)
     }

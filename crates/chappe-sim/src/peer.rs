@@ -1,0 +1,397 @@
+//! A client: one link at a time, one session over all of them, as the client's task couples them.
+//!
+//! It mirrors `chappe-client` (`task/`) without tasks and channels.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use chappe_crypto::{AuthKey, Rng};
+use chappe_proto::handshake::client::{
+    self, AwaitDhGen, AwaitDhParams, AwaitResPq, DhGen, KeyRequest,
+};
+use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
+use chappe_proto::schema::types;
+use chappe_proto::session::client::{CallId, ClientEvent, ClientSession, SessionConfig};
+use chappe_proto::session::time::ServerClock;
+use chappe_proto::transport::{ClientOptions, Transport};
+use chappe_proto::{LinkId, Now, SessionId};
+use chappe_tl::Constructor;
+
+use crate::clock::Clock;
+use crate::model::Rule;
+use crate::node::Env;
+use crate::words::{self, Token};
+
+/// One client and its machine.
+pub struct Peer {
+    /// Its place among the clients.
+    pub number: usize,
+    /// The machine's clocks.
+    pub clock: Clock,
+    /// Until when the machine sleeps.
+    pub sleeps_until: Option<Duration>,
+    /// What its connections speak.
+    pub transport: Transport,
+    /// Bytes for the connection in hand.
+    pub outbound: BytesMut,
+    /// Sessions begun anew since somebody asked last.
+    pub restarts: u32,
+    config: SessionConfig,
+    key: Option<Arc<AuthKey>>,
+    salt: i64,
+    server_clock: Option<ServerClock>,
+    request: Option<KeyRequest>,
+    step: Option<Step>,
+    session: Option<ClientSession>,
+    line: Option<Line>,
+    calls: BTreeMap<CallId, Token>,
+    /// Calls made before there was a session.
+    waiting: Vec<Token>,
+    failures: u32,
+    rng: Rng,
+}
+
+struct Line {
+    id: LinkId,
+    link: Link,
+    inbound: BytesMut,
+    /// Nothing more is believed on it.
+    has_verdict: bool,
+}
+
+/// What a key exchange waits for.
+enum Step {
+    ResPq(AwaitResPq),
+    DhParams(AwaitDhParams),
+    DhGen(Box<AwaitDhGen>),
+}
+
+impl Peer {
+    /// A client that holds a key already.
+    pub fn with_key(
+        number: usize,
+        clock: Clock,
+        transport: Transport,
+        config: SessionConfig,
+        key: Arc<AuthKey>,
+        salt: i64,
+        rng: Rng,
+    ) -> Self {
+        let key = Some(key);
+        Self { key, salt, ..Self::new(number, clock, transport, config, rng) }
+    }
+
+    /// A client that makes a key first.
+    pub fn without_key(
+        number: usize,
+        clock: Clock,
+        transport: Transport,
+        config: SessionConfig,
+        request: KeyRequest,
+        rng: Rng,
+    ) -> Self {
+        Self { request: Some(request), ..Self::new(number, clock, transport, config, rng) }
+    }
+
+    fn new(
+        number: usize,
+        clock: Clock,
+        transport: Transport,
+        config: SessionConfig,
+        rng: Rng,
+    ) -> Self {
+        Self {
+            number,
+            clock,
+            sleeps_until: None,
+            transport,
+            outbound: BytesMut::new(),
+            restarts: 0,
+            config,
+            key: None,
+            salt: 0,
+            server_clock: None,
+            request: None,
+            step: None,
+            session: None,
+            line: None,
+            calls: BTreeMap::new(),
+            waiting: Vec::new(),
+            failures: 0,
+            rng,
+        }
+    }
+
+    /// The connection in hand.
+    pub fn link(&self) -> Option<LinkId> {
+        self.line.as_ref().map(|line| line.id)
+    }
+
+    /// The session it works under.
+    pub fn session(&self) -> Option<SessionId> {
+        self.session.as_ref().map(ClientSession::id)
+    }
+
+    /// The wait before the next attempt to connect (SES-13).
+    pub fn backoff(&mut self) -> Duration {
+        let seconds = match self.failures {
+            0 => 0,
+            n => 60.min(1 << (n - 1).min(6)),
+        };
+        self.failures += 1;
+        Duration::from_millis(seconds * u64::from(800 + self.rng.below(401)))
+    }
+
+    /// The application makes a call.
+    pub fn call(&mut self, env: &mut Env<'_>, token: Token) {
+        env.model.called(self.number, token);
+        match &mut self.session {
+            Some(session) => {
+                self.calls.insert(session.call(words::question(token)), token);
+            }
+            None => self.waiting.push(token),
+        }
+        self.settle(env);
+    }
+
+    /// The application gives up a call.
+    pub fn drop_call(&mut self, env: &mut Env<'_>, token: Token) {
+        let found = self.calls.iter().find(|(_, known)| **known == token).map(|(id, _)| *id);
+        if let (Some(id), Some(session)) = (found, &mut self.session) {
+            env.model.dropped(token);
+            session.drop_call(id);
+        }
+        self.settle(env);
+    }
+
+    /// A connection is open.
+    pub fn open(&mut self, env: &mut Env<'_>, id: LinkId) {
+        let options = ClientOptions::default();
+        let config = LinkConfig::client();
+        let mut link = Link::client(config, self.transport, &options, self.rng.fork());
+        if let (None, Some(request)) = (&self.key, &self.request) {
+            let (step, body) = client::start(request.clone(), &mut self.rng);
+            link.send_plain(self.clock.now(env.at).unix, &body);
+            self.step = Some(Step::ResPq(step));
+        }
+        self.line = Some(Line { id, link, inbound: BytesMut::new(), has_verdict: false });
+        self.open_session(env);
+        self.settle(env);
+    }
+
+    fn open_session(&mut self, env: &mut Env<'_>) {
+        let now = self.clock.now(env.at);
+        let (Some(key), Some(line)) = (&self.key, &mut self.line) else { return };
+        line.link.use_key(Arc::clone(key));
+        let session = self.session.get_or_insert_with(|| {
+            let clock = self.server_clock.unwrap_or_else(|| ServerClock::guess(now, 0));
+            ClientSession::new(self.config.clone(), self.salt, clock, self.rng.fork())
+        });
+        env.model.owns(self.number, session.id());
+        for token in std::mem::take(&mut self.waiting) {
+            self.calls.insert(session.call(words::question(token)), token);
+        }
+        session.handle_link_opened(now);
+        session.ping(now);
+    }
+
+    /// The connection in hand is gone.
+    pub fn handle_end(&mut self, env: &mut Env<'_>) {
+        if self.line.take().is_none() {
+            return;
+        }
+        self.step = None;
+        env.trace.note(env.at, "client {} loses its link", &[self.number as u64]);
+        if let Some(session) = &mut self.session {
+            session.handle_link_closed();
+        }
+        self.settle(env);
+    }
+
+    /// Bytes came on the connection in hand.
+    pub fn handle_bytes(&mut self, env: &mut Env<'_>, bytes: &[u8]) {
+        let now = self.clock.now(env.at);
+        let Some(line) = &mut self.line else { return };
+        line.inbound.extend_from_slice(bytes);
+        line.link.handle_bytes(now, &mut line.inbound);
+        self.settle(env);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called, in the world's time.
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let due = self.session.as_ref().filter(|_| self.line.is_some())?.poll_timeout()?;
+        Some(self.clock.world_time(due))
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, env: &mut Env<'_>) {
+        let now = self.clock.now(env.at);
+        if let (Some(session), Some(_)) = (&mut self.session, &self.line) {
+            session.handle_timeout(now);
+        }
+        self.settle(env);
+    }
+
+    /// Whether the link in hand is over and the connection has to be closed.
+    pub fn is_over(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.has_verdict)
+    }
+
+    fn settle(&mut self, env: &mut Env<'_>) {
+        let now = self.clock.now(env.at);
+        while let Some(line) = &mut self.line
+            && let Some(event) = line.link.poll_event()
+        {
+            let is_believed = !line.has_verdict;
+            match event {
+                LinkEvent::Closed(_) => line.has_verdict = true,
+                LinkEvent::Message(_, opened) if is_believed => self.hear(env, opened.message),
+                LinkEvent::Plain(message) if is_believed => {
+                    if self.take_step(env, now, &message.body).is_none() {
+                        self.give_up();
+                    }
+                }
+                LinkEvent::TransportError(_) if is_believed => self.give_up(),
+                _ => {}
+            }
+            self.take_events(env);
+        }
+        self.take_events(env);
+        let (Some(line), Some(session), Some(key)) = (&mut self.line, &mut self.session, &self.key)
+        else {
+            return self.write();
+        };
+        while !line.has_verdict
+            && let Some(message) = session.poll_transmit(now)
+        {
+            env.model.client_sends(self.number, session.id(), &message);
+            env.trace.message(env.at, "client {} says {}", self.number as u64, &message);
+            line.link.send(Arc::clone(key), message);
+        }
+        if session.load().remembered > 4096 + session.calls() + self.calls.len() {
+            env.model.fail(Rule::Bounds, || format!("a client remembers {:?}", session.load()));
+        }
+        self.write();
+    }
+
+    fn write(&mut self) {
+        if let Some(line) = &mut self.line
+            && line.link.poll_transmit(&mut self.outbound).is_err()
+        {
+            line.has_verdict = true;
+        }
+    }
+
+    fn give_up(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.has_verdict = true;
+            line.link.close(CloseReason::Owner);
+        }
+    }
+
+    fn hear(&mut self, env: &mut Env<'_>, message: chappe_proto::envelope::encrypted::Message) {
+        let now = self.clock.now(env.at);
+        let Some(session) = &mut self.session else { return };
+        let before = session.clock().at(now);
+        let was = session.id();
+        env.trace.note(
+            env.at,
+            "client {} hears {}",
+            &[self.number as u64, words::fact(message.header.msg_id)],
+        );
+        let result = session.handle_message(now, message.clone());
+        let after = session.clock().at(now);
+        match result {
+            Ok(()) => {
+                self.failures = 0;
+                let is_own = message.header.session_id == was;
+                let is_timely = after <= message.header.msg_id.time() + Duration::from_secs(300);
+                if is_own && is_timely {
+                    env.model.clock_moved(self.number, before, after, &message);
+                }
+                let states = |inner: &chappe_proto::session::container::Inner| {
+                    words::id_of(&inner.body) == types::MsgsStateInfo::ID
+                };
+                if words::flatten(&message).iter().any(states) {
+                    env.model.heard_states(self.number);
+                }
+            }
+            Err(_) => {
+                env.trace.note(env.at, "client {} refuses it", &[self.number as u64]);
+                self.give_up();
+            }
+        }
+    }
+
+    fn take_events(&mut self, env: &mut Env<'_>) {
+        while let Some(session) = &mut self.session
+            && let Some(event) = session.poll_event()
+        {
+            match event {
+                ClientEvent::Answer(call, result) => match self.calls.remove(&call) {
+                    Some(token) => {
+                        env.trace.note(
+                            env.at,
+                            "client {} has the outcome of {}",
+                            &[self.number as u64, token.0],
+                        );
+                        env.model.outcome(token, &result);
+                    }
+                    None => {
+                        env.model
+                            .fail(Rule::OneOutcome, || format!("{call:?} has a second outcome"));
+                    }
+                },
+                ClientEvent::Pushed(body) => env.model.heard_push(self.number, &body),
+                ClientEvent::Restarted(id) => {
+                    env.trace.note(
+                        env.at,
+                        "client {} begins session {}",
+                        &[self.number as u64, id.0 as u64],
+                    );
+                    env.model.owns(self.number, id);
+                    env.model.excuse(self.number);
+                    self.restarts += 1;
+                }
+                ClientEvent::LinkIsDead => {
+                    env.trace.note(env.at, "client {} finds its link dead", &[self.number as u64]);
+                    self.give_up();
+                }
+                ClientEvent::PushesMayBeLost | ClientEvent::Salt(_) => {}
+            }
+        }
+    }
+
+    /// The next step of the key exchange; `None` ends the link.
+    fn take_step(&mut self, env: &mut Env<'_>, now: Now, body: &Bytes) -> Option<()> {
+        let (step, reply) = match self.step.take()? {
+            Step::ResPq(state) => {
+                let (state, reply) = state.handle(body, &mut self.rng).ok()?;
+                (Step::DhParams(state), reply)
+            }
+            Step::DhParams(state) => {
+                let (state, reply) = state.handle(now, body, &mut self.rng).ok()?;
+                (Step::DhGen(Box::new(state)), reply)
+            }
+            Step::DhGen(state) => match state.handle(body, &mut self.rng).ok()? {
+                DhGen::Again(state, reply) => (Step::DhGen(state), reply),
+                DhGen::Finished(finished) => {
+                    env.trace.note(env.at, "client {} has made a key", &[self.number as u64]);
+                    let server_time = finished.server_time.max(0).unsigned_abs();
+                    let mut clock = ServerClock::guess(now, 0);
+                    clock.set(finished.heard_at, Duration::from_secs(server_time));
+                    self.server_clock = Some(clock);
+                    self.salt = finished.first_salt;
+                    self.key = Some(Arc::new(finished.key));
+                    self.open_session(env);
+                    return Some(());
+                }
+            },
+        };
+        self.step = Some(step);
+        self.line.as_mut()?.link.send_plain(now.unix, &reply);
+        Some(())
+    }
+}

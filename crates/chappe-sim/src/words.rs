@@ -1,0 +1,162 @@
+//! What the calls of the world say: a question that names itself, and its only right answer.
+
+use bytes::Bytes;
+use chappe_proto::MsgId;
+use chappe_proto::envelope::encrypted::Message;
+use chappe_proto::rpc::{self, RpcError};
+use chappe_proto::schema::{ctors, functions, types};
+use chappe_proto::session::container::{self, Inner};
+use chappe_tl::{Constructor, Reader, Writer};
+
+/// Names one call or push of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub u64);
+
+/// Constructors of no schema: questions, answers, pushes.
+const QUESTION: u32 = 0xaaaa_0001;
+const ANSWER: u32 = 0xbbbb_0001;
+const PUSH: u32 = 0xcccc_0001;
+
+/// Bytes beyond the token: few, many that do not pack, many that do.
+fn filler(token: Token, style: u64) -> Vec<u8> {
+    match style % 8 {
+        0 => noise(token.0, 2048),
+        1 => vec![7; 6000],
+        2 => noise(token.0, 256),
+        _ => Vec::new(),
+    }
+}
+
+/// Bytes without a pattern that follow from `seed`.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut word = seed | 1;
+    let mut out = Vec::with_capacity(len + 8);
+    while out.len() < len {
+        word ^= word << 13;
+        word ^= word >> 7;
+        word ^= word << 17;
+        out.extend_from_slice(&word.wrapping_mul(0x2545_f491_4f6c_dd1d).to_le_bytes());
+    }
+    out
+}
+
+fn body(id: u32, token: Token, style: u64) -> Bytes {
+    let filler = filler(token, style);
+    let mut out = Vec::with_capacity(12 + filler.len());
+    out.extend_from_slice(&id.to_le_bytes());
+    out.extend_from_slice(&token.0.to_le_bytes());
+    out.extend_from_slice(&filler);
+    out.into()
+}
+
+/// The question of a call.
+pub fn question(token: Token) -> Bytes {
+    body(QUESTION, token, token.0)
+}
+
+/// What a push says.
+pub fn push(token: Token) -> Bytes {
+    body(PUSH, token, token.0 / 8)
+}
+
+/// The answer that a handler gives to a question; some questions fail.
+pub fn answer(token: Token) -> Result<Bytes, RpcError> {
+    if token.0 % 16 == 9 {
+        return Err(RpcError::bad_request(format!("SIM_{}", token.0)));
+    }
+    Ok(body(ANSWER, token, token.0 / 8))
+}
+
+/// The token of a question.
+pub fn asked(body: &[u8]) -> Option<Token> {
+    token_of(QUESTION, body)
+}
+
+/// The token of a push.
+pub fn pushed(body: &[u8]) -> Option<Token> {
+    token_of(PUSH, body)
+}
+
+fn token_of(id: u32, body: &[u8]) -> Option<Token> {
+    let rest = body.strip_prefix(&id.to_le_bytes())?;
+    Some(Token(u64::from_le_bytes(*rest.first_chunk()?)))
+}
+
+/// The constructor id of a body.
+pub fn id_of(body: &[u8]) -> u32 {
+    body.first_chunk().map_or(0, |id| u32::from_le_bytes(*id))
+}
+
+/// What a constructor is called.
+pub fn name_of(id: u32) -> &'static str {
+    match id {
+        QUESTION => "question",
+        ANSWER => "answer",
+        PUSH => "push",
+        rpc::RESULT => "rpc_result",
+        rpc::GZIP_PACKED => "gzip_packed",
+        types::MsgsAck::ID => "msgs_ack",
+        types::NewSession::ID => "new_session_created",
+        types::MsgsStateReq::ID => "msgs_state_req",
+        types::MsgsStateInfo::ID => "msgs_state_info",
+        types::Pong::ID => "pong",
+        types::FutureSalts::ID => "future_salts",
+        ctors::BadMsgNotification::ID => "bad_msg_notification",
+        ctors::BadServerSalt::ID => "bad_server_salt",
+        ctors::MsgDetailedInfo::ID => "msg_detailed_info",
+        ctors::MsgNewDetailedInfo::ID => "msg_new_detailed_info",
+        ctors::MsgResendReq::ID => "msg_resend_req",
+        functions::PingDelayDisconnect::ID => "ping_delay_disconnect",
+        functions::GetFutureSalts::ID => "get_future_salts",
+        functions::RpcDropAnswer::ID => "rpc_drop_answer",
+        _ => "something",
+    }
+}
+
+/// The `long` at an offset; 0 where there is none.
+pub fn long_at(body: &[u8], at: usize) -> i64 {
+    body.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |long| i64::from_le_bytes(*long))
+}
+
+/// A constructor with its id before it.
+pub fn boxed<T: Constructor>(object: &T) -> Bytes {
+    let mut writer = Writer::new();
+    writer.u32(T::ID);
+    object.encode_bare(&mut writer);
+    writer.finish().expect("service messages hold no string of 16 MiB")
+}
+
+/// Reads a body as one constructor, if it is that one.
+pub fn read<T: Constructor>(body: &Bytes) -> Option<T> {
+    let mut reader = Reader::new(body.clone());
+    (reader.u32() == Ok(T::ID)).then_some(())?;
+    let object = T::decode_bare(&mut reader).ok()?;
+    reader.finish().ok()?;
+    Some(object)
+}
+
+/// The messages that an envelope brings: those in its container, or the one that it is.
+pub fn flatten(message: &Message) -> Vec<Inner> {
+    let (msg_id, seq_no) = (message.header.msg_id, message.header.seq_no);
+    let alone = || vec![Inner { msg_id, seq_no, body: message.body.clone() }];
+    if is_container(message) {
+        container::unpack(msg_id, &message.body).unwrap_or_default()
+    } else {
+        alone()
+    }
+}
+
+/// Whether an envelope brings a container.
+pub fn is_container(message: &Message) -> bool {
+    id_of(&message.body) == container::ID
+}
+
+/// Whether a body is something that its sender wants acknowledged: from a client a call.
+pub fn is_question(body: &Bytes) -> bool {
+    asked(body).is_some() || id_of(body) == rpc::GZIP_PACKED
+}
+
+/// The id as a fact for the log.
+pub fn fact(id: MsgId) -> u64 {
+    id.0 as u64
+}

@@ -1,0 +1,742 @@
+//! One world: virtual time, a node, clients, the network between them, and all that goes wrong.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use chappe_crypto::{AuthKey, AuthKeyId, Rng};
+use chappe_proto::handshake::client::KeyRequest;
+use chappe_proto::session::client::SessionConfig;
+use chappe_proto::session::salts::FirstSalt;
+use chappe_proto::transport::{Framing, Transport};
+use chappe_proto::{LinkId, MsgId, SessionId};
+
+use crate::clock::Clock;
+use crate::fault::{Cut, Fault, Plan};
+use crate::identity;
+use crate::model::{Broken, Model, Rule};
+use crate::network::{Network, Opener, Part, Way};
+use crate::node::{Env, Node, NodeConfig, Order};
+use crate::peer::Peer;
+use crate::trace::Trace;
+use crate::words::{self, Token};
+
+/// What became of a world.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Equal for equal runs.
+    pub hash: u64,
+    /// Things that happened.
+    pub events: u64,
+    /// The rule that did not hold.
+    pub broken: Option<Broken>,
+}
+
+/// Everything there is.
+pub struct World {
+    at: Duration,
+    queue: BinaryHeap<Reverse<(Duration, u64, Event)>>,
+    ticks: u64,
+    rng: Rng,
+    plan: Plan,
+    clients: Vec<Peer>,
+    node: Node,
+    is_down: bool,
+    network: Network,
+    model: Model,
+    trace: Trace,
+    is_well: bool,
+    /// When each machine's timer rings: the clients', then the node's.
+    alarms: Vec<Option<Duration>>,
+    /// What a middleman has recorded: what it speaks, which way it went, and the bytes.
+    recorded: VecDeque<(Transport, Way, Bytes)>,
+    session_of: BTreeMap<Token, (AuthKeyId, SessionId)>,
+    last_call: Vec<u64>,
+    last_push: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Connect(usize),
+    Connected(usize),
+    Arrive(LinkId, Way),
+    Alarm(usize),
+    Wake(usize),
+    Call(usize, Option<Duration>),
+    GiveUp(usize, Token),
+    Push,
+    KeyFound(u64, LinkId, AuthKeyId),
+    Answer(u64, AuthKeyId, SessionId, MsgId, Token),
+    Fault(usize),
+    Start,
+    Sends(LinkId, Bytes),
+    Leaves(LinkId),
+    Reap,
+    Heal,
+    Check,
+}
+
+/// Unix second of a change of salts, at or after which every world begins.
+const EPOCH: u64 = 1_800_000_000;
+/// How long a well network may take to bring every call to its end.
+const PATIENCE: Duration = Duration::from_secs(1800);
+/// Recordings that a middleman keeps.
+const RECORDED_MAX: usize = 32;
+/// Things that may happen in one world; more happen only where somebody goes round in circles.
+const EVENTS_MAX: u64 = 200_000;
+
+/// Runs the world of a seed to its end.
+pub fn run(seed: u64, prints: bool) -> Outcome {
+    let mut world = World::new(seed, prints);
+    let mut events = 0;
+    while world.model.broken().is_none() {
+        let Some(Reverse((at, _, event))) = world.queue.pop() else { break };
+        world.at = at;
+        if event == Event::Check && world.is_done() {
+            break;
+        }
+        world.handle(event);
+        events += 1;
+        if events == EVENTS_MAX {
+            world.model.fail(Rule::Progress, || format!("{events} things happened until {at:?}"));
+        }
+    }
+    if let Some(broken) = world.model.broken() {
+        let text = broken.to_string();
+        world.trace.note(world.at, "BROKEN", &[]);
+        world.trace.bytes(text.as_bytes());
+    }
+    Outcome { hash: world.trace.hash(), events, broken: world.model.broken().cloned() }
+}
+
+impl World {
+    fn new(seed: u64, prints: bool) -> Self {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        let mut rng = Rng::from_seed(bytes);
+        let plan = Plan::draw(&mut rng);
+        let clock = Clock::new(EPOCH + plan.phase);
+        let mut config = NodeConfig { idle_max: plan.idle_max, ..NodeConfig::default() };
+        config.session.resend_max_bytes = if rng.below(2) == 0 { 1024 } else { 128 };
+        let rsa = plan.makes_keys.then(identity::private);
+        let mut node = Node::new(clock, config, rsa, rng.fork());
+        let created = (EPOCH + plan.phase) as i64 - i64::from(rng.below(7200));
+        let shared: [u8; 256] = rng.bytes();
+        let mut clients = Vec::new();
+        for (number, transport) in plan.transports.iter().enumerate() {
+            let mut clock = clock;
+            clock.step(plan.skews[number]);
+            let mut config = SessionConfig::default();
+            if rng.below(2) == 0 {
+                config.ack_delay_max = Duration::from_secs(1 + u64::from(rng.below(30)));
+            }
+            let rng = rng.fork();
+            clients.push(if plan.makes_keys {
+                let server_keys = Arc::new([identity::private().public().clone()]);
+                let request = KeyRequest { dc: 2, expires_in: None, server_keys };
+                Peer::without_key(number, clock, *transport, config, request, rng)
+            } else {
+                let mut rng = rng;
+                let bytes = if plan.shares_key { shared } else { rng.bytes() };
+                let key = AuthKey::new(bytes);
+                let salt = rng.u64() as i64;
+                node.keep_key(key.clone(), FirstSalt { value: salt, created });
+                let key = Arc::new(key);
+                Peer::with_key(number, clock, *transport, config, key, salt, rng)
+            });
+        }
+        let mut world = Self {
+            at: Duration::ZERO,
+            queue: BinaryHeap::new(),
+            ticks: 0,
+            rng,
+            alarms: vec![None; clients.len() + 1],
+            last_call: vec![0; clients.len()],
+            clients,
+            node,
+            is_down: false,
+            network: Network::default(),
+            model: Model::default(),
+            trace: Trace::new(prints),
+            is_well: false,
+            recorded: VecDeque::new(),
+            session_of: BTreeMap::new(),
+            last_push: 0,
+            plan,
+        };
+        world.schedule();
+        world
+    }
+
+    fn schedule(&mut self) {
+        for number in 0..self.clients.len() {
+            self.add(Duration::ZERO, Event::Connect(number));
+        }
+        for (at, client, until) in self.plan.calls.clone() {
+            self.add(at, Event::Call(client, until));
+        }
+        for at in self.plan.pushes.clone() {
+            self.add(at, Event::Push);
+        }
+        for (number, (at, _)) in self.plan.faults.clone().into_iter().enumerate() {
+            self.add(at, Event::Fault(number));
+        }
+        self.add(Duration::from_secs(10), Event::Reap);
+        self.add(self.plan.heals_at, Event::Heal);
+    }
+
+    fn add(&mut self, at: Duration, event: Event) {
+        self.ticks += 1;
+        self.queue.push(Reverse((at.max(self.at), self.ticks, event)));
+    }
+
+    fn add_in(&mut self, span: Duration, event: Event) {
+        self.add(self.at + span, event);
+    }
+
+    /// Whether every call has had its outcome and every debt was paid.
+    fn is_done(&mut self) -> bool {
+        let open: Vec<Token> = self.model.open().collect();
+        let owed: usize = self
+            .node
+            .sessions()
+            .filter(|(_, id, _)| self.is_current(*id))
+            .map(|(_, _, session)| session.load().owed)
+            .sum();
+        let links = self.node.links();
+        // An answer that came twice to life, after somebody forgot, is nobody's (SVC-21).
+        let owed = if self.model.has_excuses() || self.node.life() > 0 { 0 } else { owed };
+        let is_done = open.is_empty() && owed == 0;
+        if is_done || self.at < self.plan.heals_at + PATIENCE {
+            self.add_in(Duration::from_secs(20), Event::Check);
+            return is_done;
+        }
+        self.model.fail(Rule::Completion, || {
+            format!("{PATIENCE:?} after the healing calls {open:x?} are open, {owed} messages owed on {links} links")
+        });
+        true
+    }
+
+    /// Whether some client still works under this session.
+    fn is_current(&self, session: SessionId) -> bool {
+        self.clients.iter().any(|client| client.session() == Some(session))
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Connect(client) => self.connect(client),
+            Event::Connected(client) => self.connected(client),
+            Event::Arrive(link, way) => self.arrive(link, way),
+            Event::Alarm(machine) => self.alarm(machine),
+            Event::Wake(client) => self.wake(client),
+            Event::Call(client, until) => {
+                if let Some(at) = self.clients[client].sleeps_until {
+                    return self.add(at, Event::Call(client, until.map(|until| until.max(at))));
+                }
+                self.last_call[client] += 1;
+                let token = Token((client as u64 + 1) << 24 | self.last_call[client]);
+                self.trace.note(self.at, "client {} calls {}", &[client as u64, token.0]);
+                if let Some(until) = until {
+                    self.add(until, Event::GiveUp(client, token));
+                }
+                self.client(client, |peer, env| peer.call(env, token));
+            }
+            Event::GiveUp(client, token) => {
+                self.trace.note(self.at, "client {} gives up {}", &[client as u64, token.0]);
+                self.client(client, |peer, env| peer.drop_call(env, token));
+            }
+            Event::Push => self.push(),
+            Event::KeyFound(life, link, key) => {
+                if life == self.node.life() && !self.is_down {
+                    self.node(|node, env| node.key_found(env, link, key));
+                }
+            }
+            Event::Answer(life, key, session, call, token) => {
+                if life == self.node.life() && !self.is_down {
+                    let result = words::answer(token);
+                    self.node(|node, env| node.answer(env, (key, session), call, result));
+                }
+            }
+            Event::Fault(number) => {
+                if !self.is_well || self.plan.faults[number].1 == Fault::LateReplay {
+                    self.strike(self.plan.faults[number].1);
+                }
+            }
+            Event::Start => {
+                self.trace.note(self.at, "node starts", &[]);
+                self.is_down = false;
+            }
+            Event::Sends(link, bytes) => self.put(link, Way::Up, &bytes),
+            Event::Leaves(link) => self.end(link, Way::Up),
+            Event::Reap => {
+                self.node(Node::reap);
+                self.add_in(Duration::from_secs(10), Event::Reap);
+            }
+            Event::Heal => self.heal(),
+            Event::Check => {}
+        }
+    }
+
+    /// Lets a client act, then does what it wants.
+    fn client(&mut self, number: usize, act: impl FnOnce(&mut Peer, &mut Env<'_>)) {
+        let peer = &mut self.clients[number];
+        let mut env = Env { at: self.at, model: &mut self.model, trace: &mut self.trace };
+        act(peer, &mut env);
+        let out = peer.outbound.split();
+        let link = peer.link();
+        let is_over = peer.is_over();
+        if let Some(link) = link {
+            if !out.is_empty() {
+                self.transmit(link, Way::Up, &out);
+            }
+            if is_over {
+                self.end(link, Way::Up);
+                self.lose_link(number);
+            }
+        }
+        let due = self.clients[number].poll_timeout();
+        self.set_alarm(number, due);
+    }
+
+    /// Lets the node act, then does what it wants.
+    fn node(&mut self, act: impl FnOnce(&mut Node, &mut Env<'_>)) {
+        let mut env = Env { at: self.at, model: &mut self.model, trace: &mut self.trace };
+        act(&mut self.node, &mut env);
+        for order in std::mem::take(&mut self.node.orders) {
+            match order {
+                Order::Send(link, bytes) => self.transmit(link, Way::Down, &bytes),
+                Order::Close(link) => self.end(link, Way::Down),
+                Order::FindKey(link, key) => {
+                    let wait = Duration::from_millis(u64::from(self.rng.below(30)));
+                    self.add_in(wait, Event::KeyFound(self.node.life(), link, key));
+                }
+                Order::Run(key, session, call) => {
+                    let Some(token) = words::asked(&call.call.query) else { continue };
+                    let longest = match self.rng.below(self.plan.slow) {
+                        0 => self.plan.slowest,
+                        _ => Duration::from_millis(20),
+                    };
+                    let wait = longest.mul_f64(f64::from(self.rng.below(1000)) / 1000.0);
+                    let life = self.node.life();
+                    self.add_in(wait, Event::Answer(life, key, session, call.msg_id, token));
+                }
+            }
+        }
+        let due = self.node.poll_timeout();
+        self.set_alarm(self.clients.len(), due);
+    }
+
+    fn set_alarm(&mut self, machine: usize, due: Option<Duration>) {
+        let Some(due) = due.map(|due| due.max(self.at)) else { return };
+        if self.alarms[machine].is_none_or(|set| due < set) {
+            self.alarms[machine] = Some(due);
+            self.add(due, Event::Alarm(machine));
+        }
+    }
+
+    fn alarm(&mut self, machine: usize) {
+        if self.alarms[machine] != Some(self.at) {
+            return;
+        }
+        self.alarms[machine] = None;
+        if machine == self.clients.len() {
+            if !self.is_down {
+                self.node(Node::handle_timeout);
+            }
+        } else if self.clients[machine].sleeps_until.is_none() {
+            self.client(machine, Peer::handle_timeout);
+        }
+    }
+
+    fn connect(&mut self, client: usize) {
+        let delay = self.delay();
+        if let Some(at) = self.clients[client].sleeps_until {
+            return self.add(at, Event::Connect(client));
+        }
+        self.add_in(delay, Event::Connected(client));
+    }
+
+    fn connected(&mut self, client: usize) {
+        if self.clients[client].sleeps_until.is_some() || self.is_down {
+            return self.retry(client);
+        }
+        let link = self.network.open(Opener::Client(client));
+        self.trace.note(self.at, "client {} opens link {}", &[client as u64, link.0]);
+        self.node(|node, env| node.accept(env, link));
+        self.client(client, |peer, env| peer.open(env, link));
+    }
+
+    fn retry(&mut self, client: usize) {
+        let wait = self.clients[client].backoff();
+        self.add_in(wait, Event::Connect(client));
+    }
+
+    /// A client's connection is over for it: it tries again.
+    fn lose_link(&mut self, client: usize) {
+        if self.clients[client].link().is_some() {
+            self.client(client, Peer::handle_end);
+            self.retry(client);
+        }
+    }
+
+    fn delay(&mut self) -> Duration {
+        let jitter = self.plan.network.jitter.as_millis() as u32;
+        // Most are quick; a few take as long as it gets.
+        let jitter = if self.rng.below(8) == 0 { jitter } else { jitter / 10 };
+        self.plan.network.delay + Duration::from_millis(u64::from(self.rng.below(jitter + 1)))
+    }
+
+    /// Sends what an end has written, past whoever sits in between.
+    fn transmit(&mut self, link: LinkId, way: Way, bytes: &[u8]) {
+        self.trace.bytes(bytes);
+        let Some(conn) = self.network.get_mut(link) else { return };
+        let Opener::Client(client) = conn.opener else { return };
+        let is_first = way == Way::Up && !conn.has_begun;
+        conn.has_begun |= is_first;
+        let transport = self.clients[client].transport;
+        let meddled = match is_first {
+            true => bytes.to_vec(),
+            false => self.meddle(link, way, transport, bytes),
+        };
+        let bytes = &meddled[..];
+        if is_first {
+            self.record(transport, way, without_tag(transport, bytes));
+        } else {
+            self.record(transport, way, bytes);
+        }
+        let weather = &self.plan.network;
+        let (cut, split) = (weather.cut, weather.split);
+        if self.strikes(cut) {
+            let kept = self.rng.below(bytes.len() as u32 + 1) as usize;
+            self.put(link, way, &bytes[..kept]);
+            self.end(link, way);
+            return self.cut_off(link, way);
+        }
+        let mut rest = bytes;
+        while rest.len() > 1 && self.strikes(split) {
+            let (piece, after) = rest.split_at(1 + self.rng.below(rest.len() as u32 - 1) as usize);
+            self.put(link, way, piece);
+            rest = after;
+        }
+        self.put(link, way, rest);
+    }
+
+    /// After a cut in one way the other end hears of it, too.
+    fn cut_off(&mut self, link: LinkId, way: Way) {
+        let other = if way == Way::Up { Way::Down } else { Way::Up };
+        if let Some(conn) = self.network.get_mut(link) {
+            conn.drain(other);
+        }
+        self.end(link, other);
+    }
+
+    fn strikes(&mut self, chance: u32) -> bool {
+        chance > 0 && !self.is_well && self.rng.below(10_000) < chance
+    }
+
+    /// What a middleman makes of a write.
+    fn meddle(&mut self, link: LinkId, way: Way, transport: Transport, bytes: &[u8]) -> Vec<u8> {
+        let weather = self.plan.network.clone();
+        let mut out = bytes.to_vec();
+        let mut is_tampered = true;
+        if self.strikes(weather.swallow) {
+            out.clear();
+        } else if self.strikes(weather.steal) {
+            if way == Way::Up {
+                self.send_as_stranger(transport, bytes);
+            }
+            out.clear();
+        } else if self.strikes(weather.duplicate) {
+            out.extend_from_slice(bytes);
+        } else if self.strikes(weather.flip) {
+            let bit = self.rng.below(8 * bytes.len() as u32);
+            out[(bit / 8) as usize] ^= 1 << (bit % 8);
+        } else if self.strikes(weather.inject) {
+            out = self.injected(way, transport);
+            out.extend_from_slice(bytes);
+        } else {
+            is_tampered = false;
+        }
+        if is_tampered {
+            self.trace.note(self.at, "middleman meddles with link {}", &[link.0]);
+            if let Some(conn) = self.network.get_mut(link) {
+                conn.is_tampered = true;
+            }
+        }
+        out
+    }
+
+    /// Something recorded elsewhere, or a transport error.
+    fn injected(&mut self, way: Way, transport: Transport) -> Vec<u8> {
+        let fits =
+            |(spoken, went, _): &&(Transport, Way, Bytes)| *spoken == transport && *went == way;
+        let known: Vec<_> = self.recorded.iter().filter(fits).collect();
+        if !known.is_empty() && self.rng.below(3) > 0 {
+            let (_, _, bytes) = known[self.rng.below(known.len() as u32) as usize];
+            return bytes.to_vec();
+        }
+        let code: i32 = -[404, 429, 444, 403][self.rng.below(4) as usize];
+        match transport.framing() {
+            Framing::Abridged => [&[1][..], &code.to_le_bytes()].concat(),
+            _ => [4i32.to_le_bytes(), code.to_le_bytes()].concat(),
+        }
+    }
+
+    fn record(&mut self, transport: Transport, way: Way, bytes: &[u8]) {
+        let is_readable = !transport.is_obfuscated() && transport.framing() != Framing::Full;
+        if is_readable && !bytes.is_empty() && !self.is_well {
+            self.recorded.push_back((transport, way, Bytes::copy_from_slice(bytes)));
+            if self.recorded.len() > RECORDED_MAX {
+                let victim = self.rng.below(RECORDED_MAX as u32) as usize;
+                self.recorded.remove(victim);
+            }
+        }
+    }
+
+    /// Opens a connection of a stranger's own and sends something recorded there.
+    fn send_as_stranger(&mut self, transport: Transport, bytes: &[u8]) {
+        let mut out = BytesMut::new();
+        match transport.framing() {
+            Framing::Abridged => out.put_bytes(0xef, 1),
+            Framing::Intermediate => out.put_bytes(0xee, 4),
+            _ => out.put_bytes(0xdd, 4),
+        }
+        out.extend_from_slice(bytes);
+        let link = self.network.open(Opener::Stranger);
+        self.trace.note(self.at, "stranger opens link {}", &[link.0]);
+        if !self.is_down {
+            self.node(|node, env| node.accept(env, link));
+        }
+        let wait = self.delay();
+        self.add_in(wait, Event::Sends(link, out.freeze()));
+        let stays = Duration::from_millis(u64::from(self.rng.below(30_000)));
+        self.add_in(wait + stays, Event::Leaves(link));
+    }
+
+    fn put(&mut self, link: LinkId, way: Way, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let arrival = self.at + self.delay();
+        let Some(conn) = self.network.get_mut(link) else { return };
+        if let Some(at) = conn.write(way, Part::Bytes(Bytes::copy_from_slice(bytes)), arrival) {
+            self.add(at, Event::Arrive(link, way));
+        }
+    }
+
+    fn end(&mut self, link: LinkId, way: Way) {
+        let arrival = self.at + self.delay();
+        let Some(conn) = self.network.get_mut(link) else { return };
+        if let Some(at) = conn.write(way, Part::End, arrival) {
+            self.add(at, Event::Arrive(link, way));
+        }
+    }
+
+    fn arrive(&mut self, link: LinkId, way: Way) {
+        let Some(conn) = self.network.get_mut(link) else { return };
+        let opener = conn.opener;
+        if let (Way::Down, Opener::Client(client)) = (way, opener)
+            && let Some(at) = self.clients[client].sleeps_until
+        {
+            return self.add(at, Event::Arrive(link, way));
+        }
+        let Some(part) = conn.arrive(way) else { return };
+        match (way, part, opener) {
+            (Way::Up, Part::Bytes(bytes), _) => {
+                let is_known = !self.is_down && self.node.has_link(link);
+                if is_known {
+                    self.node(|node, env| node.handle_bytes(env, link, &bytes));
+                } else {
+                    // Nobody is there: the machine says so.
+                    if let Some(conn) = self.network.get_mut(link) {
+                        conn.drain(Way::Down);
+                    }
+                    self.end(link, Way::Down);
+                }
+            }
+            (Way::Up, Part::End, _) => {
+                if !self.is_down {
+                    self.node(|node, env| node.handle_end(env, link));
+                }
+                self.end(link, Way::Down);
+            }
+            (Way::Down, part, Opener::Client(client)) => {
+                if self.clients[client].link() != Some(link) {
+                    return;
+                }
+                match part {
+                    Part::Bytes(bytes) => {
+                        self.client(client, |peer, env| peer.handle_bytes(env, &bytes))
+                    }
+                    Part::End => {
+                        self.end(link, Way::Up);
+                        self.lose_link(client);
+                    }
+                }
+            }
+            (Way::Down, _, Opener::Stranger) => {}
+        }
+    }
+
+    fn push(&mut self) {
+        let sessions: Vec<_> = self.node.sessions().map(|(key, id, _)| (key, id)).collect();
+        if sessions.is_empty() || self.is_down {
+            return;
+        }
+        let session = sessions[self.rng.below(sessions.len() as u32) as usize];
+        self.last_push += 1;
+        let token = Token(self.last_push);
+        self.trace.note(self.at, "node pushes {} to {}", &[token.0, session.1.0 as u64]);
+        self.model.pushed(token, session.1);
+        self.session_of.insert(token, session);
+        self.node(|node, env| node.push(env, session, words::push(token)));
+    }
+
+    fn strike(&mut self, fault: Fault) {
+        match fault {
+            Fault::Cut { client, cut } => self.cut(client, cut),
+            Fault::StepClient(client, millis) => {
+                self.trace.note(self.at, "client {} steps its clock", &[client as u64]);
+                self.clients[client].clock.step(millis);
+            }
+            Fault::Sleep { client, span, mono_stands } => {
+                let peer = &mut self.clients[client];
+                if peer.sleeps_until.is_none() {
+                    self.trace.note(
+                        self.at,
+                        "client {} sleeps {} s",
+                        &[client as u64, span.as_secs()],
+                    );
+                    peer.sleeps_until = Some(self.at + span);
+                    if mono_stands {
+                        peer.clock.stop(self.at);
+                    }
+                    self.add_in(span, Event::Wake(client));
+                }
+            }
+            Fault::StepNode(millis) => {
+                self.trace.note(self.at, "node steps its clock", &[]);
+                self.node.clock.step(millis);
+            }
+            Fault::Restart(span) => {
+                self.trace.note(self.at, "node ends", &[]);
+                self.node.restart();
+                self.is_down = true;
+                for client in 0..self.clients.len() {
+                    // Half of them hear of it, the others when they speak.
+                    if let Some(link) =
+                        self.clients[client].link().filter(|_| self.rng.below(2) == 0)
+                    {
+                        self.end(link, Way::Down);
+                    }
+                }
+                self.add_in(span, Event::Start);
+            }
+            Fault::ForgetAll | Fault::Forget(_) => {
+                let sessions: Vec<_> = self.node.sessions().map(|(key, id, _)| (key, id)).collect();
+                for session in sessions {
+                    let is_meant = match fault {
+                        Fault::Forget(client) => self.model.owner(session.1) == Some(client),
+                        _ => true,
+                    };
+                    if is_meant {
+                        self.node(|node, env| {
+                            node.forget(env, session);
+                        });
+                    }
+                }
+            }
+            Fault::Replay | Fault::LateReplay => {
+                let is_up = |(_, way, _): &&(Transport, Way, Bytes)| *way == Way::Up;
+                let known: Vec<_> = self.recorded.iter().filter(is_up).cloned().collect();
+                if !known.is_empty() {
+                    let (transport, _, bytes) = &known[self.rng.below(known.len() as u32) as usize];
+                    self.send_as_stranger(*transport, bytes);
+                }
+                if fault == Fault::LateReplay
+                    && self.at < self.plan.heals_at + Duration::from_secs(700)
+                {
+                    let wait = Duration::from_secs(u64::from(1 + self.rng.below(120)));
+                    let number =
+                        self.plan.faults.iter().position(|(_, fault)| *fault == Fault::LateReplay);
+                    self.add_in(wait, Event::Fault(number.unwrap_or(0)));
+                }
+            }
+            Fault::Noise => {
+                let mut noise = vec![0; 1 + self.rng.below(200) as usize];
+                self.rng.fill(&mut noise);
+                self.send_as_stranger(Transport::plain(Framing::Intermediate), &noise);
+            }
+        }
+    }
+
+    fn cut(&mut self, client: usize, cut: Cut) {
+        let Some(link) = self.clients[client].link() else { return };
+        self.trace.note(self.at, "the network cuts link {}", &[link.0]);
+        let Some(conn) = self.network.get_mut(link) else { return };
+        match cut {
+            Cut::Both => {
+                conn.drain(Way::Up);
+                conn.drain(Way::Down);
+                self.end(link, Way::Up);
+                self.end(link, Way::Down);
+            }
+            Cut::Client => {
+                conn.kill(Way::Up);
+                conn.drain(Way::Down);
+                self.end(link, Way::Down);
+            }
+            Cut::Node => {
+                conn.drain(Way::Up);
+                conn.kill(Way::Down);
+                self.end(link, Way::Up);
+            }
+            Cut::Nobody => {
+                conn.kill(Way::Up);
+                conn.kill(Way::Down);
+            }
+            Cut::NobodyUp => conn.kill(Way::Up),
+            Cut::NobodyDown => conn.kill(Way::Down),
+        }
+    }
+
+    fn wake(&mut self, client: usize) {
+        if self.clients[client].sleeps_until.is_none_or(|at| at > self.at) {
+            return;
+        }
+        self.trace.note(self.at, "client {} wakes", &[client as u64]);
+        self.clients[client].sleeps_until = None;
+        self.clients[client].clock.resume(self.at);
+        self.alarms[client] = None;
+        let due = self.clients[client].poll_timeout();
+        self.set_alarm(client, due);
+    }
+
+    /// Nothing goes wrong from now on, and what somebody meddled with is cut.
+    fn heal(&mut self) {
+        self.trace.note(self.at, "all is well again", &[]);
+        self.is_well = true;
+        self.plan.network.jitter = self.plan.network.jitter.min(Duration::from_millis(200));
+        for link in self.network.tampered() {
+            if let Some(conn) = self.network.get_mut(link) {
+                conn.drain(Way::Up);
+                conn.drain(Way::Down);
+            }
+            self.end(link, Way::Up);
+            self.end(link, Way::Down);
+        }
+        self.add_in(Duration::from_secs(1), Event::Check);
+    }
+}
+
+/// The bytes after what announces the transport.
+fn without_tag(transport: Transport, bytes: &[u8]) -> &[u8] {
+    let len = match transport.framing() {
+        Framing::Abridged => 1,
+        Framing::Intermediate | Framing::Padded => 4,
+        Framing::Full => 0,
+    };
+    bytes.get(len..).unwrap_or_default()
+}
