@@ -110,6 +110,7 @@ class Client(contract.Client):
         await self.call("close")
         while await self.states.get() != "authorizationStateClosed":
             pass
+        self.folder.cleanup()
 
 
 if __name__ == "__main__":

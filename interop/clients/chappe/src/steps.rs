@@ -73,7 +73,7 @@ fn check(config: &Config, dc: i32, server: SocketAddr) -> Result<Value> {
     Ok(json!({ "this_dc": config.this_dc, "dc_options": config.dc_options.len() }))
 }
 
-/// Connects and calls; whatever fails is done again, and counted.
+/// Connects and calls; whatever fails is done again, and counted. Nothing may, of ours.
 pub(crate) async fn recover(target: &Target, calls: usize, report: &mut Report) -> Result<()> {
     let begun = report.begin("connect");
     let client = connect(target).await?;
@@ -93,6 +93,7 @@ pub(crate) async fn recover(target: &Target, calls: usize, report: &mut Report) 
     report.set("calls", calls);
     report.set("repeated", json!({ "failed": insist.failed.get(), "lost": insist.lost.get() }));
     report.end("calls", begun);
+    ensure!(insist.failed.get() + insist.lost.get() == 0, "the client gave calls up");
     Ok(())
 }
 
