@@ -82,6 +82,11 @@ impl Inbox {
         }
     }
 
+    /// The id below which nothing is known, after something was forgotten.
+    pub fn floor(&self) -> Option<MsgId> {
+        self.heard.keys().next().copied().filter(|_| self.has_forgotten)
+    }
+
     /// Remembers a fresh id; `now` is the server's time and decides what may be forgotten.
     pub fn remember(&mut self, id: MsgId, seq_no: i32, now: Duration) {
         let entry = Heard { seq_no, acknowledged: false, call: false, answer: None, failed: false };

@@ -645,3 +645,15 @@ proptest! {
         prop_assert!(raw.events().contains(&ClientEvent::Pushed(pushed)));
     }
 }
+
+/// Rule:   an id that is negative, of a time after 2038, ends the link: the clock that followed it
+///         would be one that no id of ours can show.
+/// Source: MSG-R08, SEC-26.
+#[test]
+fn id_of_no_time_is_no_servers() {
+    let mut raw = RawClient::new();
+    let id = MsgId(i64::MIN | 1);
+    let refused = raw.hand(id, 1, query(9));
+    assert_eq!(refused, Err(MessageError::Parity(id)));
+    assert!(raw.hand(MsgId(1 << 32 | 1), 1, query(9)).is_ok());
+}

@@ -139,6 +139,8 @@ pub struct ServerSession {
     links: Vec<LinkId>,
     /// Ids heard before the session was forgotten: they must not run again (MSG-39).
     retired: BTreeSet<MsgId>,
+    /// Below this one even those ids are not known any more.
+    retired_below: MsgId,
     /// Calls handed out and not answered yet.
     running: BTreeMap<MsgId, Running>,
     /// Calls that wait for others (SVC-44).
@@ -178,6 +180,7 @@ impl ServerSession {
             seq_no: SeqNo::default(),
             links: Vec::new(),
             retired: BTreeSet::new(),
+            retired_below: MsgId(i64::MIN),
             running: BTreeMap::new(),
             held: Held::default(),
             ready: BTreeMap::new(),
@@ -196,6 +199,8 @@ impl ServerSession {
         let old = std::mem::replace(self, fresh);
         let span = old.config.inbox.span;
         let is_recent = |id: &MsgId| id.time() + span >= now.unix;
+        self.retired_below =
+            old.inbox.floor().map_or(old.retired_below, |floor| floor.max(old.retired_below));
         self.retired = old.retired.into_iter().chain(old.inbox.ids()).filter(is_recent).collect();
         // Time and numbers go on, so that no id of ours means two messages.
         self.ids = old.ids;

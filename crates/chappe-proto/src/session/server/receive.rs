@@ -81,6 +81,9 @@ impl ServerSession {
         if self.retired.contains(&msg_id) {
             return Admission::Duplicate;
         }
+        if msg_id < self.retired_below {
+            return Admission::TooOld;
+        }
         self.inbox.judge(msg_id)
     }
 
