@@ -646,6 +646,17 @@ proptest! {
     }
 }
 
+/// Rule:   a list of states that names a call a thousand times brings it once more, not a thousand
+///         times.
+/// Source: SVC-14, SVC-17, SEC-47.
+#[test]
+fn call_named_many_times_is_sent_again_once() {
+    let (mut raw, _, sent) = calling();
+    let msg_ids = vec![sent.msg_id.0; 1000];
+    raw.reply(boxed(&types::MsgsAllInfo { msg_ids, info: vec![1; 1000].into() }));
+    assert_eq!(raw.sent_calls(), [sent]);
+}
+
 /// Rule:   an answer that does not say what it answers goes to a call that is out, not to an older
 ///         one that waits to be sent again: each gets its own.
 /// Source: SVC-36, SVC-37, SES-15.

@@ -161,10 +161,14 @@ impl ClientSession {
         if !is_sound {
             return false;
         }
+        // A call may be named many times in one list; it goes out once.
+        let mut again = BTreeSet::new();
         for (id, state) in ids.into_iter().zip(info) {
             if state & 7 == RECEIVED {
                 self.acknowledged(id);
-            } else if let Some(Sent::Call(call)) = self.sent.get(&id) {
+            } else if let Some(Sent::Call(call)) = self.sent.get(&id)
+                && again.insert(*call)
+            {
                 // Under its old id: if the message arrives after all, it still runs once.
                 self.queue.push_back(Outgoing::CallAgain(*call));
             }
