@@ -23,6 +23,11 @@ const STEPS: &[Step] = &[
     },
     Step { name: "tests", program: "cargo", args: &["test", "--workspace", "--locked"] },
     Step {
+        name: "fuzz targets, five seconds each",
+        program: "cargo",
+        args: &["run", "--quiet", "--package", "chappe-fuzz", "--locked", "--", "--seconds", "5"],
+    },
+    Step {
         name: "tests with every feature of the schema tools",
         program: "cargo",
         args: &["test", "--package", "chappe-tl", "--all-features", "--locked"],

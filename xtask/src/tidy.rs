@@ -19,6 +19,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("chappe-crypto", &[]),
     ("chappe-proto", &["chappe-tl", "chappe-crypto"]),
     ("chappe-api", &["chappe-tl"]),
+    ("chappe-fuzz", &["chappe-api", "chappe-proto", "chappe-tl", "chappe-crypto"]),
     ("chappe-net", &["chappe-proto", "chappe-crypto"]),
     ("chappe-backend", &["chappe-proto", "chappe-crypto"]),
     (

@@ -29,10 +29,13 @@ impl MsgId {
     }
 
     /// Whether `from` may have written this id.
+    ///
+    /// A negative one is of no time before 2038. A server refuses it for that; a client, whose
+    /// clock follows the server's ids, must not follow this one, for its own ids cannot.
     pub fn may_come_from(self, from: Side) -> bool {
         match from {
             Side::Client => self.0 & 3 == 0,
-            Side::Server => self.0 & 1 == 1,
+            Side::Server => self.0 & 1 == 1 && self.0 > 0,
         }
     }
 

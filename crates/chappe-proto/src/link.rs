@@ -427,7 +427,13 @@ impl Link {
     /// Whether there was enough of it to tell; the link is closed or waits for the key then.
     fn hold_announced(&mut self, input: &BytesMut, error: FrameError) -> bool {
         let Some(codec) = &self.codec else { return false };
-        let head = codec.begun(input);
+        let head = match codec.begun(input) {
+            Ok(head) => head,
+            Err(error) => {
+                self.close(CloseReason::Frame(error));
+                return true;
+            }
+        };
         let Some(id) = encrypted::key_id(head) else { return false };
         if id.0 == 0 {
             self.close(CloseReason::Frame(error));

@@ -185,12 +185,16 @@ impl Codec {
     /// refused for its length alone; empty while its header is not there.
     ///
     /// A server learns from it which key the packet is for, before it decides to hold the rest.
-    pub fn begun<'a>(&self, input: &'a [u8]) -> &'a [u8] {
+    ///
+    /// # Errors
+    ///
+    /// The frame is wrong whatever the limit: to wait for more of it would be to wait for ever.
+    pub fn begun<'a>(&self, input: &'a [u8]) -> Result<&'a [u8], FrameError> {
         let clear = if self.streams.is_some() { self.clear } else { input.len() };
-        match self.head(&input[..clear], usize::MAX) {
-            Ok(Head::Frame { header, body, .. }) => &input[header..clear.min(header + body)],
-            _ => &[],
-        }
+        Ok(match self.head(&input[..clear], usize::MAX)? {
+            Head::Frame { header, body, .. } => &input[header..clear.min(header + body)],
+            Head::Short | Head::Word(_) => &[],
+        })
     }
 
     fn head(&self, input: &[u8], limit: usize) -> Result<Head, FrameError> {

@@ -176,6 +176,31 @@ fn large_frame_is_taken_under_a_known_key_only() {
     }
 }
 
+/// Rules: TRN-38, SEC-47: a large frame that is wrong in another way as well ends the link at its
+///        header: nothing of it is gathered in the hope of a key.
+#[test]
+fn large_frame_that_is_wrong_besides_ends_the_link() {
+    for (framing, header, error) in [
+        (
+            Framing::Intermediate,
+            &[0x5d, 0xd2, 6, 0x52][..],
+            FrameError::Misaligned { got: 0x5206_d25d },
+        ),
+        (Framing::Full, &[0, 0x20, 0, 0, 9, 0, 0, 0], FrameError::Sequence { expected: 1, got: 9 }),
+        (
+            Framing::Full,
+            &[0, 0, 0, 0x80],
+            FrameError::TooLong { limit: usize::MAX, got: 0x8000_0000 },
+        ),
+    ] {
+        let mut end = ServerEnd::new(Transport::plain(framing));
+        let wire = end.wire(&plain_packet(4, &[1; 20]));
+        assert_eq!(end.hear(&wire), [Seen::Plain(20)]);
+        assert_eq!(end.hear(header), [Seen::Closed(CloseReason::Frame(error))], "{framing}");
+        assert!(end.input.is_empty() && end.said().is_empty());
+    }
+}
+
 /// Rules: TRN-37, TRN-38, MSG-04, MSG-05: whoever has shown a key, or finished an exchange, may send
 ///        up to the full limit; a frame above it ends the link, on both sides.
 #[test]

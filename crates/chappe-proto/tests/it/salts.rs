@@ -193,6 +193,23 @@ fn storm_of_salts_ends() {
     assert!(answers[0].1.is_err());
 }
 
+/// Rule:   acknowledgements refused for their salt wait for the next message, or a second: two ends
+///         that disagree for that long do not talk as fast as they can.
+/// Source: SVC-08, SES-27; code 48.
+#[test]
+fn refused_acknowledgements_are_not_sent_at_once() {
+    let mut raw = RawClient::settled();
+    for _ in 0..16 {
+        raw.push(query(50));
+    }
+    // Sixteen do not wait for company, nor now for long.
+    let refused = raw.packets().remove(0);
+    raw.correct_salt(refused.header.msg_id, 500);
+    assert!(raw.packets().is_empty());
+    raw.wait(Duration::from_secs(1));
+    assert_eq!(raw.sent_as::<types::MsgsAck>()[0].msg_ids.len(), 16);
+}
+
 /// Rule:   a salt refused for a container, an acknowledgement or a service call brings all of it
 ///         again.
 /// Source: MSG-31, SVC-10; code 48.

@@ -645,3 +645,49 @@ proptest! {
         prop_assert!(raw.events().contains(&ClientEvent::Pushed(pushed)));
     }
 }
+
+/// Rule:   a list of states that names a call a thousand times brings it once more, not a thousand
+///         times.
+/// Source: SVC-14, SVC-17, SEC-47.
+#[test]
+fn call_named_many_times_is_sent_again_once() {
+    let (mut raw, _, sent) = calling();
+    let msg_ids = vec![sent.msg_id.0; 1000];
+    raw.reply(boxed(&types::MsgsAllInfo { msg_ids, info: vec![1; 1000].into() }));
+    assert_eq!(raw.sent_calls(), [sent]);
+}
+
+/// Rule:   an answer that does not say what it answers goes to a call that is out, not to an older
+///         one that waits to be sent again: each gets its own.
+/// Source: SVC-36, SVC-37, SES-15.
+#[test]
+fn bare_answer_is_for_a_call_that_is_out() {
+    let mut raw = RawClient::settled();
+    let destroy = boxed(&functions::DestroySession { session_id: 5 });
+    let gone = boxed(&ctors::DestroySessionOk { session_id: 5 });
+    let older = raw.session.call(destroy.clone());
+    let lost = raw.sent().remove(0);
+    let newer = raw.session.call(destroy);
+    let sent = raw.sent().remove(0);
+    // A session that begins with the second message never heard the first.
+    let first_msg_id = sent.msg_id.0;
+    assert!(lost.msg_id < sent.msg_id);
+    raw.push(boxed(&types::NewSession { first_msg_id, unique_id: 2, server_salt: 1 }));
+    raw.reply(gone.clone());
+    assert_eq!(raw.answers(), [(newer, Ok(Raw(gone.clone())))]);
+    assert_eq!(raw.sent_as::<functions::DestroySession>().len(), 1);
+    raw.reply(gone.clone());
+    assert_eq!(raw.answers(), [(older, Ok(Raw(gone)))]);
+}
+
+/// Rule:   an id that is negative, of a time after 2038, ends the link: the clock that followed it
+///         would be one that no id of ours can show.
+/// Source: MSG-R08, SEC-26.
+#[test]
+fn id_of_no_time_is_no_servers() {
+    let mut raw = RawClient::new();
+    let id = MsgId(i64::MIN | 1);
+    let refused = raw.hand(id, 1, query(9));
+    assert_eq!(refused, Err(MessageError::Parity(id)));
+    assert!(raw.hand(MsgId(1 << 32 | 1), 1, query(9)).is_ok());
+}

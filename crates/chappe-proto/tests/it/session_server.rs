@@ -556,3 +556,24 @@ fn session_with_a_running_call_is_not_idle() {
     assert!(raw.session.is_idle());
     assert!(!raw.events().iter().any(|event| matches!(event, ServerEvent::CloseLink(..))));
 }
+
+/// Rule:   what a full window had to forget does not run again after the session is forgotten, too.
+/// Source: MSG-38, MSG-39, SEC-55.
+#[test]
+fn call_beyond_the_window_does_not_run_in_the_next_session() {
+    let mut config = SessionConfig::default();
+    config.inbox = config.inbox.with_ids(8, 8);
+    let mut raw = RawServer::with(config);
+    let first = raw.call(query(1));
+    let calls: Vec<MsgId> = (0..20).map(|number| raw.call(query(number))).collect();
+    assert_eq!(raw.ran().len(), 21);
+    for _ in 0..2 {
+        raw.session.forget(raw.now);
+        for (seq_no, call) in [first].iter().chain(&calls).enumerate() {
+            raw.send(*call, 2 * seq_no as i32 + 1, query(1));
+        }
+        assert_eq!(raw.ran(), []);
+    }
+    let next = raw.call(query(2));
+    assert_eq!(raw.ran(), [next]);
+}

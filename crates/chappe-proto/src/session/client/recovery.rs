@@ -62,13 +62,18 @@ impl ClientSession {
         if !self.sent.contains_key(&bad) {
             return;
         }
-        let is_storm = self.salt_corrected.is_some_and(|at| now.mono < at + SALT_PAUSE);
-        if !is_storm {
+        if !self.salt_is_disputed(now) {
             self.salt_corrected = Some(now.mono);
             self.salts.correct(salt);
             self.events.push_back(ClientEvent::Salt(salt));
         }
         self.requeue(now, bad, 48);
+    }
+
+    /// The salt was corrected a moment ago: whatever is refused for it now must wait, or the two
+    /// ends talk as fast as they can.
+    pub(super) fn salt_is_disputed(&self, now: Now) -> bool {
+        self.salt_corrected.is_some_and(|at| now.mono < at + SALT_PAUSE)
     }
 
     /// Asks what became of the calls that an earlier link carried, from one id on (SES-10).
@@ -159,11 +164,14 @@ impl ClientSession {
         if !is_sound {
             return false;
         }
+        // A call may be named many times in one list; it goes out once.
+        let mut again = BTreeSet::new();
         for (id, state) in ids.into_iter().zip(info) {
             if state & 7 == RECEIVED {
                 self.acknowledged(id);
             } else if let Some(Sent::Call(call)) = self.sent.get(&id)
                 && self.is_in_flight(*call, id)
+                && again.insert(*call)
             {
                 // Under its old id: if the message arrives after all, it still runs once.
                 self.queue.push_back(Outgoing::CallAgain(*call));
@@ -251,12 +259,12 @@ impl ClientSession {
                     self.requeue(now, id, code);
                 }
             }
+            // Not at once, or a server that refuses everything hears us as fast as it answers.
             Some(Sent::Acks(ids)) => {
                 for id in ids {
-                    self.acks.owe(id, now.mono);
+                    self.acks.owe(id, now.mono + SALT_PAUSE);
                 }
             }
-            // Not at once, or a server that refuses every ping is asked as fast as it answers.
             Some(Sent::Ping { .. }) => self.ping_due = now.mono + SALT_PAUSE,
             Some(Sent::GetFutureSalts) => self.salts_asked = None,
             Some(Sent::StateRequest(_)) => {

@@ -34,8 +34,8 @@ impl ClientSession {
         if !self.link_is_open {
             return None;
         }
-        let acks_are_due = self.acks.len() >= self.config.acks_max
-            || self.acks.due().is_some_and(|due| due <= now.mono);
+        let are_many = self.acks.len() >= self.config.acks_max && !self.salt_is_disputed(now);
+        let acks_are_due = are_many || self.acks.due().is_some_and(|due| due <= now.mono);
         if self.queue.is_empty() {
             self.sends_singly = false;
             if !acks_are_due {

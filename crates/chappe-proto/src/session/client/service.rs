@@ -148,10 +148,15 @@ impl ClientSession {
         }
     }
 
-    /// Takes an answer that does not say what it answers: it is for the oldest call that fits.
+    /// Takes an answer that does not say what it answers: it is for the oldest call that fits, one
+    /// that is to be sent again only if there is no other.
     fn bare_answer(&mut self, body: &Bytes, fits: impl Fn(&Bytes) -> bool) {
-        let found = self.calls.iter().find(|(_, call)| fits(&call.body)).map(|(id, _)| *id);
-        let Some(id) = found else { return };
+        let found = self
+            .calls
+            .iter()
+            .filter(|(_, call)| fits(&call.body))
+            .min_by_key(|(id, call)| (call.flight == Flight::Queued, **id));
+        let Some(id) = found.map(|(id, _)| *id) else { return };
         if let Some(Call { flight: Flight::Sent { msg_id, .. }, .. }) = self.calls.remove(&id) {
             self.sent.remove(&msg_id);
         }
