@@ -113,6 +113,8 @@ pub struct Model {
     from_nodes: BTreeMap<(u64, AuthKeyId, SessionId), Stream>,
     heard_on: BTreeMap<LinkId, (AuthKeyId, SessionId)>,
     broken: Option<Broken>,
+    results: u32,
+    unreadable: u32,
 }
 
 impl Model {
@@ -189,6 +191,8 @@ impl Model {
 
     /// An application hears the outcome of its call.
     pub fn outcome(&mut self, token: Token, result: &Result<Raw, CallError>) {
+        self.results += u32::from(result.is_ok());
+        self.unreadable += u32::from(matches!(result, Err(CallError::Unreadable(_))));
         let Some(call) = self.calls.get_mut(&token) else { return };
         let is_late = call.has_outcome || call.is_dropped;
         call.has_outcome = true;
@@ -203,6 +207,16 @@ impl Model {
         if !is_right {
             self.fail(Rule::RightOutcome, || format!("call {:x} ends with {result:?}", token.0));
         }
+    }
+
+    /// Whether some outcome was a result.
+    pub fn saw_result(&self) -> bool {
+        self.results > 0
+    }
+
+    /// Whether some outcome could not be read.
+    pub fn saw_unreadable(&self) -> bool {
+        self.unreadable > 0
     }
 
     /// A node pushes to a session.
