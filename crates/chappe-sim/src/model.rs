@@ -205,7 +205,10 @@ impl Model {
             _ => false,
         };
         if !is_right {
-            self.fail(Rule::RightOutcome, || format!("call {:x} ends with {result:?}", token.0));
+            self.fail(Rule::RightOutcome, || {
+                let result: String = format!("{result:?}").chars().take(100).collect();
+                format!("call {:x} ends with {result}", token.0)
+            });
         }
     }
 

@@ -44,6 +44,8 @@ const EXAMS: &[(&str, Exam)] = &[
     ("silence", silence),
     ("dropped calls", dropped),
     ("future salts", future_salts),
+    ("a forgetful server", forgetful_server),
+    ("questions without a reply", unanswered_questions),
 ];
 
 const EPOCH: u64 = 1_800_000_000;
@@ -586,4 +588,41 @@ fn future_salts(hand: &mut Hand, rng: &mut Rng) -> Verdict {
     hand.connect();
     let salts: Vec<_> = hand.letters().iter().map(|letter| letter.salt).collect();
     require("uses an earlier salt", salts.iter().all(|salt| *salt == hours + 1))
+}
+
+/// SVC-40, SES-10: a server that begins the session anew is asked what it still knows, even of
+/// what it had acknowledged, and of what lies above the first id that it names.
+fn forgetful_server(hand: &mut Hand, rng: &mut Rng) -> Verdict {
+    let (token, call) = hand.call()?;
+    if rng.below(2) == 0 {
+        hand.tell(false, boxed(&types::MsgsAck { msg_ids: vec![call.msg_id.0] }));
+    }
+    let is_below = rng.below(2) == 0;
+    let first_msg_id = call.msg_id.0 + if is_below { 4 } else { -400 };
+    let new = types::NewSession { first_msg_id, unique_id: 2, server_salt: 1 };
+    hand.tell(true, boxed(&new));
+    let said = hand.said();
+    let asks = said.iter().any(|inner| {
+        read::<types::MsgsStateReq>(&inner.body)
+            .is_some_and(|asked| asked.msg_ids.contains(&call.msg_id.0))
+    });
+    let anew = said.iter().filter(|inner| words::asked(&inner.body) == Some(token)).count();
+    expect("calls again", anew, usize::from(is_below))?;
+    expect("asks", asks, !is_below)
+}
+
+/// SES-10: after three questions without a reply the calls that they were about go out anew, and
+/// no others.
+fn unanswered_questions(hand: &mut Hand, rng: &mut Rng) -> Verdict {
+    let (old, _) = hand.call()?;
+    hand.reconnect();
+    hand.said();
+    let spent = Duration::from_millis(u64::from(1 + rng.below(20_000)));
+    hand.wait(spent);
+    let (young, _) = hand.call()?;
+    hand.wait(Duration::from_secs(31) - spent);
+    let said = hand.said();
+    let anew = |token| said.iter().filter(|inner| words::asked(&inner.body) == Some(token)).count();
+    expect("old call again", anew(old), 1)?;
+    expect("young call again", anew(young), 0)
 }
