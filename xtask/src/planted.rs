@@ -148,7 +148,11 @@ fn copy(scratch: &Path, faults: &[Fault]) -> Result<()> {
     // The schema tools' tests bring a crate of their own, which is not needed here.
     let _ = fs::remove_dir_all(scratch.join("crates/chappe-tl/tests"));
     for (file, from, to) in [
-        ("Cargo.toml", r#"members = ["crates/*", "examples/*", "xtask"]"#, r#"members = ["crates/*"]"#),
+        (
+            "Cargo.toml",
+            r#"members = ["crates/*", "examples/*", "xtask"]"#,
+            r#"members = ["crates/*"]"#,
+        ),
         ("crates/chappe-sim/Cargo.toml", "name = \"chappe-sim\"", "name = \"chappe-sim-planted\""),
         ("crates/chappe-sim/Cargo.toml", "[lints]", "[lib]\nname = \"chappe_sim\"\n\n[lints]"),
     ] {

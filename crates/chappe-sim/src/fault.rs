@@ -124,6 +124,25 @@ impl Kinds {
 }
 
 impl Plan {
+    /// A world in which nothing goes wrong and one client makes a call every ten seconds.
+    pub fn quiet() -> Self {
+        Self {
+            phase: 0,
+            transports: vec![Transport::plain(Framing::Intermediate)],
+            shares_key: false,
+            makes_keys: false,
+            skews: vec![0],
+            calls: (0..10).map(|number| (Duration::from_secs(10 * number), 0, None)).collect(),
+            pushes: Vec::new(),
+            slow: 1,
+            slowest: Duration::from_millis(20),
+            network: Weather { delay: Duration::from_millis(50), ..Weather::default() },
+            faults: Vec::new(),
+            heals_at: Duration::from_secs(100),
+            idle_max: Duration::from_secs(900),
+        }
+    }
+
     /// The course of the world of a seed.
     pub fn draw(rng: &mut Rng) -> Self {
         // One world in sixteen is quiet.

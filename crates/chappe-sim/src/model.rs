@@ -94,8 +94,6 @@ struct Stream {
     content: i32,
     /// Numbers begin anew above this id: its sender forgot the session there.
     floor: Option<MsgId>,
-    /// The last id of an envelope on each link.
-    tops: BTreeMap<LinkId, MsgId>,
 }
 
 /// What has happened so far, and the first rule that was broken.
@@ -278,7 +276,7 @@ impl Model {
             }
         }
         let stream = self.from_clients.entry(session).or_default();
-        let fault = stream.judge(Side::Client, LinkId(0), message, &inners);
+        let fault = stream.judge(Side::Client, message, &inners);
         self.report(fault, "client", session);
     }
 
@@ -297,7 +295,7 @@ impl Model {
             self.excuse(client);
         }
         let stream = self.from_nodes.entry((life, key, session)).or_default();
-        let fault = stream.judge(Side::Server, link, message, &inners);
+        let fault = stream.judge(Side::Server, message, &inners);
         self.report(fault, "node", session);
     }
 
@@ -339,21 +337,11 @@ impl Model {
 
 impl Stream {
     /// Takes down one envelope; what is wrong with it.
-    fn judge(
-        &mut self,
-        side: Side,
-        link: LinkId,
-        message: &Message,
-        inners: &[Inner],
-    ) -> Option<(Rule, String)> {
+    fn judge(&mut self, side: Side, message: &Message, inners: &[Inner]) -> Option<(Rule, String)> {
         let top = message.header.msg_id;
         let is_container = words::is_container(message);
         if !is_container && self.sent.contains_key(&top) {
             return Some((Rule::OldIdsInContainers, format!("message {top} goes out alone again")));
-        }
-        let last = self.tops.insert(link, top);
-        if last.is_some_and(|last| last >= top) {
-            return Some((Rule::MessageIds, format!("message {top} follows {last:?}")));
         }
         for inner in inners {
             if is_container && inner.msg_id >= top {

@@ -44,7 +44,7 @@ pub enum Order {
     /// Look a key up, and [`Node::key_found`].
     FindKey(LinkId, AuthKeyId),
     /// Run a call, and [`Node::answer`].
-    Run(AuthKeyId, SessionId, IncomingCall),
+    Run(AuthKeyId, SessionId, Box<IncomingCall>),
 }
 
 /// Limits and habits of a node.
@@ -445,7 +445,7 @@ impl Node {
             ServerEvent::Call(call) => {
                 env.model.ran(self.life, id.0, id.1, call.msg_id, &call.call.query);
                 env.trace.note(env.at, "node runs {}", &[words::fact(call.msg_id)]);
-                self.orders.push(Order::Run(id.0, id.1, call));
+                self.orders.push(Order::Run(id.0, id.1, Box::new(call)));
             }
             ServerEvent::CallDropped(_) => {}
             ServerEvent::DestroySession { request, session_id } => {

@@ -249,9 +249,7 @@ impl Peer {
                 LinkEvent::Closed(_) => line.has_verdict = true,
                 LinkEvent::Message(_, opened) if is_believed => self.hear(env, opened.message),
                 LinkEvent::Plain(message) if is_believed => {
-                    if self.take_step(env, now, &message.body).is_none() {
-                        self.give_up();
-                    }
+                    self.take_plain(env, now, &message.body);
                 }
                 LinkEvent::TransportError(_) if is_believed => self.give_up(),
                 _ => {}
@@ -361,6 +359,12 @@ impl Peer {
                 }
                 ClientEvent::PushesMayBeLost | ClientEvent::Salt(_) => {}
             }
+        }
+    }
+
+    fn take_plain(&mut self, env: &mut Env<'_>, now: Now, body: &Bytes) {
+        if self.take_step(env, now, body).is_none() {
+            self.give_up();
         }
     }
 

@@ -1,7 +1,7 @@
 //! One world: virtual time, a node, clients, the network between them, and all that goes wrong.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct Outcome {
     pub hash: u64,
     /// Things that happened.
     pub events: u64,
+    /// World time at the end.
+    pub ended: Duration,
     /// The rule that did not hold.
     pub broken: Option<Broken>,
 }
@@ -52,7 +54,6 @@ pub struct World {
     alarms: Vec<Option<Duration>>,
     /// What a middleman has recorded: what it speaks, which way it went, and the bytes.
     recorded: VecDeque<(Transport, Way, Bytes)>,
-    session_of: BTreeMap<Token, (AuthKeyId, SessionId)>,
     last_call: Vec<u64>,
     last_push: u64,
 }
@@ -89,7 +90,16 @@ const EVENTS_MAX: u64 = 200_000;
 
 /// Runs the world of a seed to its end.
 pub fn run(seed: u64, prints: bool) -> Outcome {
-    let mut world = World::new(seed, prints);
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut rng = Rng::from_seed(bytes);
+    let plan = Plan::draw(&mut rng);
+    run_plan(plan, rng, prints)
+}
+
+/// Runs a world of a given course; what the plan leaves open, `rng` decides.
+pub fn run_plan(plan: Plan, rng: Rng, prints: bool) -> Outcome {
+    let mut world = World::new(plan, rng, prints);
     let mut events = 0;
     while world.model.broken().is_none() {
         let Some(Reverse((at, _, event))) = world.queue.pop() else { break };
@@ -108,15 +118,16 @@ pub fn run(seed: u64, prints: bool) -> Outcome {
         world.trace.note(world.at, "BROKEN", &[]);
         world.trace.bytes(text.as_bytes());
     }
-    Outcome { hash: world.trace.hash(), events, broken: world.model.broken().cloned() }
+    Outcome {
+        hash: world.trace.hash(),
+        events,
+        ended: world.at,
+        broken: world.model.broken().cloned(),
+    }
 }
 
 impl World {
-    fn new(seed: u64, prints: bool) -> Self {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let mut rng = Rng::from_seed(bytes);
-        let plan = Plan::draw(&mut rng);
+    fn new(plan: Plan, mut rng: Rng, prints: bool) -> Self {
         let clock = Clock::new(EPOCH + plan.phase);
         let mut config = NodeConfig { idle_max: plan.idle_max, ..NodeConfig::default() };
         config.session.resend_max_bytes = if rng.below(2) == 0 { 1024 } else { 128 };
@@ -162,7 +173,6 @@ impl World {
             trace: Trace::new(prints),
             is_well: false,
             recorded: VecDeque::new(),
-            session_of: BTreeMap::new(),
             last_push: 0,
             plan,
         };
@@ -590,7 +600,6 @@ impl World {
         let token = Token(self.last_push);
         self.trace.note(self.at, "node pushes {} to {}", &[token.0, session.1.0 as u64]);
         self.model.pushed(token, session.1);
-        self.session_of.insert(token, session);
         self.node(|node, env| node.push(env, session, words::push(token)));
     }
 

@@ -203,8 +203,8 @@ impl Hand {
 
     fn id(&mut self, low: i64) -> i64 {
         let unix = self.peer.clock.now(self.at).unix;
-        let time =
-            (unix.as_secs() as i64) << 32 | (i64::from(unix.subsec_nanos()) << 32) / 1_000_000_000;
+        let fraction = (i64::from(unix.subsec_nanos()) << 32) / 1_000_000_000;
+        let time = ((unix.as_secs() as i64) << 32) | fraction;
         self.last = (self.last + 4).max(time & !3);
         self.last | low
     }
@@ -317,7 +317,7 @@ fn age(hand: &mut Hand, rng: &mut Rng) -> Verdict {
     let result = words::answer(token).map_err(|error| error.to_string())?;
     let body = rpc::result_body(call.msg_id, &result);
     let now = hand.id(1);
-    let off = (i64::from(rng.below(1000)) + 100 << 32) / 1000;
+    let off = ((i64::from(rng.below(1000)) + 100) << 32) / 1000;
     let (age, is_timely) = match rng.below(4) {
         0 => ((300 << 32) + off, false),
         1 => ((300 << 32) - off, true),

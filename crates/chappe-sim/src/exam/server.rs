@@ -10,7 +10,6 @@ use chappe_proto::session::container::{self, Inner};
 use chappe_proto::session::inbox::InboxLimits;
 use chappe_proto::session::outbox::OutboxLimits;
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
-use chappe_proto::session::server::IncomingCall;
 use chappe_proto::{LinkId, MsgId, SessionId, Side};
 use chappe_tl::{Constructor, Raw, gzip};
 
@@ -79,7 +78,6 @@ struct Hand {
     salts: ServerSalts,
     last: i64,
     content: i32,
-    running: Vec<IncomingCall>,
     rng: Rng,
 }
 
@@ -144,7 +142,6 @@ impl Hand {
             salts,
             last: 0,
             content: 0,
-            running: Vec::new(),
             rng,
         };
         hand.connect();
@@ -182,7 +179,6 @@ impl Hand {
                     }
                     Order::Run(_, _, call) => {
                         heard.ran.push(call.msg_id);
-                        self.running.push(call);
                     }
                 }
             }
