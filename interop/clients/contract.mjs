@@ -8,7 +8,9 @@ import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 
-const TIMEOUT_S = 30
+// With --recover: calls open at once, and how long each may take before it counts as lost.
+const WORKERS = 16
+const PATIENCE_S = 45
 
 /** Version of an installed package. */
 export function packageVersion(name) {
@@ -27,6 +29,8 @@ export async function main({ name, version, transports, Client }) {
       transport: { type: 'string' },
       calls: { type: 'string', default: '100' },
       'no-reconnect': { type: 'boolean', default: false },
+      recover: { type: 'boolean', default: false },
+      timeout: { type: 'string', default: '30' },
     },
   })
   if (args.list) {
@@ -42,7 +46,8 @@ export async function main({ name, version, transports, Client }) {
   const client = new Client(target, transports[args.transport])
   client.connections = 0
   try {
-    await Promise.race([takeSteps(client, target, args, report), deadline(name, report)])
+    const steps = args.recover ? recover(client, args, report) : takeSteps(client, target, args, report)
+    await Promise.race([steps, deadline(name, report, Number(args.timeout))])
     report.ok = true
   } catch (error) {
     console.error(error)
@@ -53,9 +58,9 @@ export async function main({ name, version, transports, Client }) {
   process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(report.ok ? 0 : 1))
 }
 
-async function deadline(name, report) {
-  await sleep(TIMEOUT_S * 1000)
-  throw new Error(`${name}: step '${report.step}' did not end within ${TIMEOUT_S} s`)
+async function deadline(name, report, seconds) {
+  await sleep(seconds * 1000)
+  throw new Error(`${name}: step '${report.step}' did not end within ${seconds} s`)
 }
 
 function readTarget(args) {
@@ -102,6 +107,46 @@ async function takeSteps(client, target, args, report) {
 
   report.step = 'close'
   await client.close()
+  delete report.step
+}
+
+/** Connect and calls over a line that breaks: whatever fails is done again, and counted. */
+async function recover(client, args, report) {
+  const seconds = (report.seconds = {})
+  const repeated = (report.repeated = { failed: 0, lost: 0 })
+  const insist = async (work) => {
+    for (;;) {
+      const late = new AbortController()
+      try {
+        const lost = sleep(PATIENCE_S * 1000, 'lost', { signal: late.signal }).catch(() => {})
+        if ((await Promise.race([work(), lost])) !== 'lost') return
+        repeated.lost++
+        console.error('no answer')
+      } catch (error) {
+        repeated.failed++
+        console.error(`failed: ${error}`)
+        await sleep(100)
+      } finally {
+        late.abort()
+      }
+    }
+  }
+
+  report.step = 'connect'
+  let started = performance.now()
+  await insist(() => client.connect())
+  await insist(() => client.nearestDc())
+  seconds.connect = Math.round(performance.now() - started) / 1000
+
+  report.step = 'calls'
+  started = performance.now()
+  let open = Number(args.calls)
+  const work = async () => {
+    while (open-- > 0) await insist(() => client.nearestDc())
+  }
+  await Promise.all(Array.from({ length: WORKERS }, work))
+  report.calls = Number(args.calls)
+  seconds.calls = Math.round(performance.now() - started) / 1000
   delete report.step
 }
 

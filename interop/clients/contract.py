@@ -2,7 +2,8 @@
 
 A script declares its transports and a `Client` class, and hands both to `main`. The steps are the same for
 every library: connect (which makes the auth key), help.getConfig, many calls on one connection, and one
-call after the connection was cut.
+call after the connection was cut. With `--recover` they are others: connect and many calls over a line that
+breaks again and again, where whatever fails is done again, and counted.
 """
 
 import argparse
@@ -16,7 +17,9 @@ import traceback
 from dataclasses import dataclass
 from datetime import datetime
 
-TIMEOUT_S = 30
+# With --recover: calls open at once, and how long each may take before it counts as lost.
+WORKERS = 16
+PATIENCE_S = 45
 
 
 class Failed(Exception):
@@ -34,7 +37,12 @@ class Target:
 
 
 class Client:
-    """One library, driven through the steps. `connections` counts the TCP connections it opened."""
+    """One library, driven through the steps.
+
+    `layer` is the layer of the API it speaks, `connections` counts the TCP connections it opened.
+    """
+
+    layer = None
 
     def __init__(self, target: Target, transport):
         self.target = target
@@ -49,6 +57,10 @@ class Client:
         """Calls help.getConfig."""
         raise NotImplementedError
 
+    async def check_config(self):
+        """Makes sure that the configuration has come, and is right; what to report of it."""
+        return check_config(await self.config(), self.target)
+
     async def nearest_dc(self):
         """Calls help.getNearestDc."""
         raise NotImplementedError
@@ -62,7 +74,7 @@ class Client:
         raise NotImplementedError
 
 
-def main(name, version, layer, transports, client_class):
+def main(name, version, transports, client_class):
     """Parses the arguments, runs the steps, prints the outcome and exits."""
     parser = argparse.ArgumentParser(description=f"{name} {version} against an MTProto server on this machine")
     parser.add_argument("--list", action="store_true", help="print the transports and exit")
@@ -72,6 +84,8 @@ def main(name, version, layer, transports, client_class):
     parser.add_argument("--transport", choices=transports)
     parser.add_argument("--calls", type=int, default=100, help="calls on one connection (default: 100)")
     parser.add_argument("--no-reconnect", action="store_true", help="do not cut the connection")
+    parser.add_argument("--recover", action="store_true", help="the line breaks: repeat what fails")
+    parser.add_argument("--timeout", type=float, default=30, metavar="SECONDS", help="for all steps (default: 30)")
     args = parser.parse_args()
     if args.list:
         print("\n".join(transports))
@@ -79,20 +93,21 @@ def main(name, version, layer, transports, client_class):
     if not (args.address and args.key and args.transport):
         parser.error("--address, --key and --transport are needed")
 
-    report = {"client": name, "version": version, "layer": layer, "transport": args.transport, "ok": False}
+    report = {"client": name, "version": version, "transport": args.transport, "ok": False}
     client = client_class(read_target(args), transports[args.transport])
     asyncio.run(finish(client, args, report))
 
 
 async def finish(client, args, report):
-    steps = asyncio.create_task(take_steps(client, args, report))
-    await asyncio.wait([steps], timeout=TIMEOUT_S)
+    steps = asyncio.create_task((recover if args.recover else take_steps)(client, args, report))
+    await asyncio.wait([steps], timeout=args.timeout)
     if not steps.done():
-        print(f"{report['client']}: step '{report['step']}' did not end within {TIMEOUT_S} s", file=sys.stderr)
+        print(f"{report['client']}: step '{report['step']}' did not end within {args.timeout} s", file=sys.stderr)
     elif steps.exception():
         traceback.print_exception(steps.exception())
     else:
         report["ok"] = True
+    report["layer"] = client.layer
     report["connections"] = client.connections
     print(json.dumps(report), flush=True)
     sys.stderr.flush()
@@ -119,7 +134,7 @@ async def take_steps(client, args, report):
     started = begin("connect")
     await client.connect()
     begin("config")
-    report["config"] = check_config(await client.config(), client.target)
+    report["config"] = await client.check_config()
     # Some libraries make the key in `connect`, some at the first call.
     seconds["connect"] = round(time.monotonic() - started, 3)
 
@@ -143,6 +158,41 @@ async def take_steps(client, args, report):
 
     begin("close")
     await client.close()
+    del report["step"]
+
+
+async def recover(client, args, report):
+    seconds = report["seconds"] = {}
+    repeated = report["repeated"] = {"failed": 0, "lost": 0}
+    open_calls = iter(range(args.calls))
+
+    async def insist(work):
+        while True:
+            try:
+                return await asyncio.wait_for(work(), PATIENCE_S)
+            except TimeoutError:
+                repeated["lost"] += 1
+                print("no answer", file=sys.stderr)
+            except Exception as error:  # The libraries have no common one.
+                repeated["failed"] += 1
+                print(f"failed: {error!r}", file=sys.stderr)
+                await asyncio.sleep(0.1)
+
+    async def work():
+        for _ in open_calls:
+            await insist(client.nearest_dc)
+
+    report["step"] = "connect"
+    started = time.monotonic()
+    await insist(client.connect)
+    await insist(client.nearest_dc)
+    seconds["connect"] = round(time.monotonic() - started, 3)
+
+    report["step"] = "calls"
+    started = time.monotonic()
+    await asyncio.gather(*(work() for _ in range(WORKERS)))
+    report["calls"] = args.calls
+    seconds["calls"] = round(time.monotonic() - started, 3)
     del report["step"]
 
 

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod conformance;
 mod planted;
 mod schema;
 mod test;
@@ -10,6 +11,7 @@ mod tidy;
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.split_first() {
+        Some((command, rest)) if command == "conformance" => conformance::run(rest),
         Some((command, rest)) if command == "schema" => schema::run(rest),
         Some((command, rest)) if command == "test" => test::run(rest),
         Some((command, _)) if command == "tidy" => tidy::run(),
@@ -35,6 +37,8 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
 commands:
+  conformance
+            make docs/conformance.md: every rule, our tests of it, what other implementations do
   schema    make the Telegram schema and the error table from published packages
             --check          compare with the committed files, write nothing
             --tl FILE        read this .tl file, not the one of the published crate
@@ -42,4 +46,5 @@ commands:
   test      run every check and test, and install what they need; with words, the steps so named
   planted   see whether the simulation finds each fault of crates/chappe-sim/planted/list.txt
             within 1,000 seeds; with names, those alone
-  tidy      check the rules of the house: who imports whom, what the core must not name";
+  tidy      check the rules of the house: who imports whom, what the core must not name, which
+            rules have no test";

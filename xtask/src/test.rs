@@ -46,9 +46,9 @@ const STEPS: &[Step] = &[
     Step {
         name: "the binary",
         program: "cargo",
-        args: &["build", "--package", "chappe", "--locked"],
+        args: &["build", "--package", "chappe", "--package", "interop-client", "--locked"],
     },
-    Step { name: "other people's clients", program: "interop/run", args: &[] },
+    Step { name: "interoperation", program: "interop/run", args: &[] },
 ];
 
 /// Programs that the steps need besides cargo, with their Debian packages.

@@ -2,13 +2,15 @@
 //!
 //! - who may import whom (ARCHITECTURE.md);
 //! - what the sans-IO core may not name;
-//! - no left-overs (`todo!`, `dbg!`, ignored tests).
+//! - no left-overs (`todo!`, `dbg!`, ignored tests);
+//! - every rule of the specification has a test or a reason, and the conformance page says so.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::conformance;
 use crate::test::root;
 
 /// What each crate may import of ours, tests included.
@@ -95,6 +97,7 @@ pub(crate) fn run() -> Result<()> {
             }
         }
     }
+    faults.extend(conformance::check());
     if faults.is_empty() {
         return Ok(());
     }
@@ -102,7 +105,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 /// All Rust sources below a folder.
-fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {

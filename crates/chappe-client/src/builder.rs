@@ -116,6 +116,13 @@ impl Builder {
         Self { session, ..self }
     }
 
+    /// Speaks MTProto 1.0, which is weaker than 2.0: for servers that know nothing else.
+    #[must_use]
+    pub fn mtproto1(mut self) -> Self {
+        self.link.mtproto1 = true;
+        self
+    }
+
     /// Limits of a connection.
     #[must_use]
     pub fn link_config(self, link: LinkConfig) -> Self {

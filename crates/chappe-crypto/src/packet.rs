@@ -133,7 +133,8 @@ pub fn open_v1(key: &AuthKey, direction: Direction, packet: &mut [u8]) -> Result
     let keys = AesKeys::v1(key, &claimed, direction);
     let plaintext = &mut packet[HEADER_LEN..];
     ige::decrypt(plaintext, &keys.key, &keys.iv).expect("header() found whole blocks");
-    let unpadded = unpadded_v1(plaintext);
+    // Words only: what is not one can be no message (V1-05).
+    let unpadded = unpadded_v1(plaintext).filter(|unpadded| unpadded.is_multiple_of(4));
     let msg_key = MsgKey::v1(&plaintext[..unpadded.unwrap_or(plaintext.len())]);
     verdict(equal(&msg_key.bytes, &claimed) && unpadded.is_some(), &msg_key, plaintext)
 }
@@ -178,11 +179,10 @@ fn verdict(good: bool, msg_key: &MsgKey, plaintext: &mut [u8]) -> Result<u32, Pa
     }
 }
 
-/// Bytes of a 1.0 plaintext without its padding, if its length field can be true.
+/// Bytes of a 1.0 plaintext without its padding, if its length field fits its size.
 fn unpadded_v1(plaintext: &[u8]) -> Option<usize> {
     let field = plaintext.get(INNER_HEADER_LEN - 4..INNER_HEADER_LEN)?;
     let length = usize::try_from(i32::from_le_bytes(part(field, 0))).ok()?;
     let unpadded = INNER_HEADER_LEN.checked_add(length)?;
-    let fits = length % 4 == 0 && unpadded.next_multiple_of(16) == plaintext.len();
-    fits.then_some(unpadded)
+    (unpadded.next_multiple_of(16) == plaintext.len()).then_some(unpadded)
 }

@@ -85,8 +85,8 @@ fn envelope(c: &mut Criterion) {
             seq_no: 1,
         };
         let message = Message { header, body: Bytes::from(vec![7; size]) };
-        group.throughput(Throughput::Bytes(size as u64));
         for batch in [1, 16] {
+            group.throughput(Throughput::Bytes((size * batch) as u64));
             let messages = vec![(&key, &message); batch];
             let name = |what: &str| format!("{what} {batch}");
             group.bench_function(BenchmarkId::new(name("seal"), size), |bench| {

@@ -12,8 +12,9 @@ use bytes::{Bytes, BytesMut};
 use chappe_crypto::{AuthKey, AuthKeyId, Rng};
 
 use self::error_rate::ErrorRate;
-use crate::envelope::encrypted::{self, Message, PacketError};
+use crate::envelope::encrypted::{self, Message, Opened, PacketError};
 use crate::envelope::plain;
+use crate::envelope::version::Version;
 use crate::ids::Side;
 use crate::now::Now;
 use crate::session::msg_id::{MsgIds, Origin};
@@ -40,6 +41,8 @@ pub struct Link {
     hearing: Hearing,
     /// Present once it is known what the peer speaks.
     codec: Option<Codec>,
+    /// Absent while a server waits for the packet that settles it (MSG-33).
+    version: Option<Version>,
     /// The peer has shown that it holds a key, or finished an exchange: full limits apply.
     proved: bool,
     closed: bool,
@@ -92,8 +95,9 @@ impl Link {
     /// The server's end of a connection just accepted.
     pub fn server(now: Now, config: LinkConfig, detect: Arc<Detect>, rng: Rng) -> Self {
         let silent_at = Some(now.mono + config.first_packet_wait_max);
+        let version = (!config.mtproto1).then_some(Version::V2);
         let link = Self::new(Side::Server, config, Hearing::Detecting(detect), None, rng);
-        Self { silent_at, ..link }
+        Self { silent_at, version, ..link }
     }
 
     /// The client's end of a connection just opened.
@@ -104,8 +108,9 @@ impl Link {
         mut rng: Rng,
     ) -> Self {
         let codec = Codec::client(transport, options, config.packet_max_bytes, &mut rng);
+        let version = Some(if config.mtproto1 { Version::V1 } else { Version::V2 });
         let link = Self::new(Side::Client, config, Hearing::Frames, Some(codec), rng);
-        Self { proved: true, ..link }
+        Self { proved: true, version, ..link }
     }
 
     fn new(
@@ -120,6 +125,7 @@ impl Link {
             config,
             hearing,
             codec,
+            version: None,
             proved: false,
             closed: false,
             rng,
@@ -280,6 +286,11 @@ impl Link {
         self.codec.as_ref().map(Codec::transport)
     }
 
+    /// Which MTProto the link speaks, once that is settled.
+    pub fn version(&self) -> Option<Version> {
+        self.version
+    }
+
     /// The next thing that came.
     pub fn poll_event(&mut self) -> Option<LinkEvent> {
         self.events.pop_front()
@@ -302,7 +313,9 @@ impl Link {
                 _ => None,
             })
             .collect();
-        let mut packets = encrypted::seal(&messages, self.side, &mut self.rng).into_iter();
+        // Before a client has said anything encrypted nobody has anything to tell it.
+        let version = self.version.unwrap_or(Version::V2);
+        let mut packets = version.seal(&messages, self.side, &mut self.rng).into_iter();
         for outgoing in &outgoing {
             match outgoing {
                 Outgoing::Message(..) => {
@@ -427,13 +440,12 @@ impl Link {
 
     /// Opens the packets gathered so far, all at once for each key.
     fn open_batch(&mut self, batch: &mut Vec<(AuthKeyId, BytesMut)>) {
-        let peer = self.peer();
         while let Some((id, _)) = batch.first() {
             let id = *id;
             let count = batch.iter().take_while(|(other, _)| *other == id).count();
             let packets = batch.drain(..count).map(|(_, packet)| packet).collect();
             let Some(key) = self.keys.iter().find(|key| key.id() == id) else { continue };
-            for opened in encrypted::open(key, packets, peer) {
+            for opened in self.open_packets(&Arc::clone(key), packets) {
                 match opened {
                     Ok(opened) => {
                         if !self.proved {
@@ -448,6 +460,28 @@ impl Link {
                     }
                 }
             }
+        }
+    }
+
+    /// Opens packets under one key; the first ever tells which version the peer speaks.
+    fn open_packets(
+        &mut self,
+        key: &AuthKey,
+        packets: Vec<BytesMut>,
+    ) -> Vec<Result<Opened, PacketError>> {
+        let peer = self.peer();
+        if let Some(version) = self.version {
+            return version.open(key, packets, peer);
+        }
+        let mut packets = packets.into_iter();
+        let Some(first) = packets.next() else { return Vec::new() };
+        match Version::recognise(key, first, peer) {
+            Ok((version, opened)) => {
+                self.version = Some(version);
+                let later = version.open(key, packets.collect(), peer);
+                std::iter::once(Ok(opened)).chain(later).collect()
+            }
+            Err(error) => vec![Err(error)],
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! One folder for each namespace of the schema. So far the service answers what clients ask
 //! before they sign in; to every other function of the schema it says, as Telegram does to whom
-//! it does not know, 401 `AUTH_KEY_UNREGISTERED`.
+//! it does not know, 401 `AUTH_KEY_UNREGISTERED`, unless Telegram would answer a stranger.
 
 mod config;
 mod help;
@@ -10,6 +10,7 @@ mod langpack;
 
 use std::sync::Arc;
 
+use chappe_api::functions::help::{GetConfig, GetNearestDc};
 use chappe_proto::rpc::RpcError;
 use chappe_server::Router;
 
@@ -33,6 +34,29 @@ pub fn router(config: Config) -> Router<Service> {
         .function(langpack::get_strings)
         .function(langpack::get_languages)
         .function(langpack::get_language)
-        // API-04: clients decide by this text that they have to sign in.
-        .known(chappe_api::FUNCTIONS, |_| RpcError::unauthorized("AUTH_KEY_UNREGISTERED"))
+        // PFS-04: what clients ask before they know whom they talk to.
+        .allow_unbound::<GetConfig>()
+        .allow_unbound::<GetNearestDc>()
+        .known(chappe_api::FUNCTIONS, |function| {
+            if FOR_STRANGERS.contains(&function.name) {
+                RpcError::bad_request("METHOD_INVALID")
+            } else {
+                // API-04: clients decide by this text that they have to sign in.
+                RpcError::unauthorized("AUTH_KEY_UNREGISTERED")
+            }
+        })
 }
+
+/// Functions without a handler that are called before signing in, or to sign in. A 401 would be
+/// no answer to them, and makes TDLib throw its key away (QRK-22).
+const FOR_STRANGERS: &[&str] = &[
+    "auth.exportLoginToken",
+    "auth.importBotAuthorization",
+    "auth.initPasskeyLogin",
+    "auth.sendCode",
+    "auth.signIn",
+    "auth.signUp",
+    "help.getCountriesList",
+    "help.getDeepLinkInfo",
+    "help.saveAppLog",
+];

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "schema")]
 pub use crate::schema::print::{Parsed, fmt};
+pub use crate::wire::fixed::Head;
 pub use crate::wire::{
     About, Call, Constructor, Decode, Encode, Fields, Function, FunctionInfo, Raw, Read, Reader,
     Str, Writer, blank, same,
@@ -13,8 +14,8 @@ pub type Decoded<T> = Result<T, crate::DecodeError>;
 
 /// Writes the fields of a wrapper, which are known before it is known that they can be read.
 pub trait WriteFields {
-    /// Appends the fields without the id.
-    fn write_fields(&self, w: &mut Writer);
+    /// Appends the fields, with the id in front if `BOXED`.
+    fn write_fields<const BOXED: bool>(&self, w: &mut Writer);
 }
 
 /// A constructor's id, name and the least number of bytes of its fields.
@@ -39,10 +40,10 @@ impl Bits {
         Self(self.0 | u32::from(value) << bit)
     }
 
-    /// With the presence of a field.
+    /// Sets a bit.
     #[inline]
-    pub fn some<T>(self, bit: u32, value: &Option<T>) -> Self {
-        Self(self.0 | u32::from(value.is_some()) << bit)
+    pub fn set(&mut self, bit: u32) {
+        self.0 |= 1 << bit;
     }
 }
 
@@ -51,13 +52,6 @@ impl Read for Bits {
     #[inline]
     fn read(r: &mut Reader) -> Self {
         Self(r.get())
-    }
-}
-
-impl Encode for Bits {
-    #[inline]
-    fn encode(&self, w: &mut Writer) {
-        w.u32(self.0);
     }
 }
 

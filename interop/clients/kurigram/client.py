@@ -44,6 +44,8 @@ class InDc(pyrogram.Client):
 
 
 class Client(contract.Client):
+    layer = raw.all.layer
+
     async def connect(self):
         trust(self.target.key_pem)
         InDc.interop_dc = self.target.dc
@@ -100,4 +102,4 @@ def trust(pem):
     server_public_keys[int.from_bytes(digest[-8:], "little", signed=True)] = PublicKey(key.n, key.e)
 
 
-contract.main("kurigram", version("kurigram"), raw.all.layer, TRANSPORTS, Client)
+contract.main("kurigram", version("kurigram"), TRANSPORTS, Client)

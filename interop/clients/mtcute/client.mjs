@@ -11,17 +11,22 @@ import {
 import { addPublicKey, NodeCryptoProvider } from '@mtcute/node/utils.js'
 import { main, packageVersion } from '../contract.mjs'
 
+const intermediate = () => new IntermediatePacketCodec()
+const padded = () => new PaddedIntermediatePacketCodec()
+
 const transports = {
-  intermediate: () => new IntermediatePacketCodec(),
-  padded: () => new PaddedIntermediatePacketCodec(),
-  'obfuscated-intermediate': () => new ObfuscatedPacketCodec(new IntermediatePacketCodec()),
-  'obfuscated-padded': () => new ObfuscatedPacketCodec(new PaddedIntermediatePacketCodec()),
+  intermediate: { codec: intermediate },
+  padded: { codec: padded },
+  'obfuscated-intermediate': { codec: () => new ObfuscatedPacketCodec(intermediate()) },
+  'obfuscated-padded': { codec: () => new ObfuscatedPacketCodec(padded()) },
+  'intermediate+pfs': { codec: intermediate, usePfs: true },
 }
 
 class Client {
-  constructor(target, codec) {
+  constructor(target, { codec, usePfs = false }) {
     this.target = target
     this.codec = codec
+    this.usePfs = usePfs
   }
 
   async connect() {
@@ -36,6 +41,7 @@ class Client {
       crypto,
       storage: new MemoryStorage(),
       transport: this.transport(),
+      network: { usePfs: this.usePfs },
       defaultDcs: { main: here, media: here },
       logLevel: 2,
     })

@@ -44,6 +44,8 @@ TRANSPORTS = {
 
 
 class Client(contract.Client):
+    layer = LAYER
+
     async def connect(self):
         # Only our key, so that nothing passes by another one.
         rsa._server_keys.clear()
@@ -78,4 +80,4 @@ class Client(contract.Client):
         await self.client.disconnect()
 
 
-contract.main("telethon", telethon.__version__, LAYER, TRANSPORTS, Client)
+contract.main("telethon", telethon.__version__, TRANSPORTS, Client)

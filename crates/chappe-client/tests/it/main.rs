@@ -7,5 +7,6 @@ mod calls;
 mod exchange;
 mod keys;
 mod links;
+mod mtproto1;
 mod server;
 mod storage;

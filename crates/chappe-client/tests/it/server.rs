@@ -43,6 +43,8 @@ pub(crate) struct Server {
 pub(crate) struct State {
     pub(crate) hooks: Hooks,
     pub(crate) seen: Vec<Seen>,
+    /// How new links are set up.
+    pub(crate) link: LinkConfig,
     /// To be sent on the link heard from last.
     pub(crate) inject: Vec<Inject>,
     pub(crate) keys: HashMap<AuthKeyId, (Arc<AuthKey>, FirstSalt)>,
@@ -163,6 +165,7 @@ impl Server {
         let state = Arc::new(Mutex::new(State {
             hooks,
             seen: Vec::new(),
+            link: LinkConfig::server(),
             inject: Vec::new(),
             keys: HashMap::new(),
             sessions: HashMap::new(),
@@ -231,7 +234,7 @@ async fn serve(state: Arc<Mutex<State>>, mut stream: TcpStream, id: u64) {
         let accept = (state.hooks.accept)(&mut { id });
         let detect = Arc::new(Detect::new(DetectConfig::default()));
         let rng = state.rng.fork();
-        let link = Link::server(state.clock.now(), LinkConfig::server(), detect, rng);
+        let link = Link::server(state.clock.now(), state.link.clone(), detect, rng);
         (accept, link, state.clock)
     };
     let mut input = BytesMut::new();

@@ -3,6 +3,8 @@
 //! Everything here takes a batch, since the cipher works on several messages at the price of
 //! one; a single message is a batch of one.
 
+use std::ops::RangeInclusive;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use chappe_crypto::packet::{self, OpenJob, SealJob};
 use chappe_crypto::{AuthKey, AuthKeyId, Direction, Rng};
@@ -77,6 +79,8 @@ pub const PADDING_MAX: usize = 1024;
 pub const ENCRYPTED_MIN: usize = 48;
 /// Bytes around a body when the padding is smallest.
 pub const OVERHEAD_MIN: usize = EXTERNAL_HEADER + INTERNAL_HEADER + PADDING_MIN;
+/// Padding of MTProto 1.0: what fills the last block (V1-05).
+pub(super) const PADDING_V1: RangeInclusive<usize> = 0..=15;
 /// Most blocks that chance adds to the least padding, so that sizes say less (MSG-01).
 const EXTRA_BLOCKS_MAX: u32 = 15;
 
@@ -95,8 +99,10 @@ pub fn direction_from(side: Side) -> Direction {
 
 /// Seals `messages` of one link, each into a packet of its own, in their order.
 pub fn seal(messages: &[(&AuthKey, &Message)], from: Side, rng: &mut Rng) -> Vec<BytesMut> {
-    let mut packets: Vec<BytesMut> =
-        messages.iter().map(|(_, message)| lay_out(message, rng)).collect();
+    let mut packets: Vec<BytesMut> = messages
+        .iter()
+        .map(|(_, message)| lay_out(message, PADDING_MIN, EXTRA_BLOCKS_MAX, rng))
+        .collect();
     let mut jobs: Vec<SealJob<'_>> = packets
         .iter_mut()
         .zip(messages)
@@ -126,20 +132,26 @@ pub fn open(key: &AuthKey, packets: Vec<BytesMut>, from: Side) -> Vec<Result<Ope
                 return Err(PacketError::Size(packet.len()));
             }
             let token = verdicts.next().flatten().ok_or(PacketError::MsgKeyMismatch)?;
-            Ok(Opened { message: read(packet.freeze())?, token })
+            Ok(Opened { message: read(packet.freeze(), &(PADDING_MIN..=PADDING_MAX))?, token })
         })
         .collect()
 }
 
-fn has_valid_size(len: usize) -> bool {
+pub(super) fn has_valid_size(len: usize) -> bool {
     len >= EXTERNAL_HEADER + ENCRYPTED_MIN && (len - EXTERNAL_HEADER).is_multiple_of(16)
 }
 
-/// Writes the plaintext of a packet: room for the external header, internal header, body, padding.
-fn lay_out(message: &Message, rng: &mut Rng) -> BytesMut {
+/// Writes the plaintext of a packet: room for the external header, internal header, body, and
+/// random padding of at least `padding_min` bytes, up to whole blocks and at most `extra_max` more.
+pub(super) fn lay_out(
+    message: &Message,
+    padding_min: usize,
+    extra_max: u32,
+    rng: &mut Rng,
+) -> BytesMut {
     let Header { salt, session_id, msg_id, seq_no } = message.header;
-    let least = (INTERNAL_HEADER + message.body.len() + PADDING_MIN).next_multiple_of(16);
-    let encrypted = least + 16 * extra_blocks(EXTERNAL_HEADER + least, rng);
+    let least = (INTERNAL_HEADER + message.body.len() + padding_min).next_multiple_of(16);
+    let encrypted = least + 16 * extra_blocks(EXTERNAL_HEADER + least, extra_max, rng);
     let mut packet = BytesMut::with_capacity(EXTERNAL_HEADER + encrypted);
     packet.put_bytes(0, EXTERNAL_HEADER);
     packet.put_i64_le(salt);
@@ -155,14 +167,14 @@ fn lay_out(message: &Message, rng: &mut Rng) -> BytesMut {
 }
 
 /// How many blocks are added to a packet that has `len` bytes with the least padding: any number
-/// that leaves it within what a server accepts (MSG-03).
-fn extra_blocks(len: usize, rng: &mut Rng) -> usize {
+/// up to `most` that leaves it within what a server accepts (MSG-03).
+fn extra_blocks(len: usize, most: u32, rng: &mut Rng) -> usize {
     let room = SERVER_LIMIT.saturating_sub(len) / 16;
-    rng.below(EXTRA_BLOCKS_MAX.min(room as u32) + 1) as usize
+    rng.below(most.min(room as u32) + 1) as usize
 }
 
 /// Reads the message out of a decrypted packet whose `msg_key` held.
-fn read(packet: Bytes) -> Result<Message, PacketError> {
+pub(super) fn read(packet: Bytes, padding: &RangeInclusive<usize>) -> Result<Message, PacketError> {
     let plain = packet.slice(EXTERNAL_HEADER..);
     let header = Header {
         salt: i64::from_le_bytes(field(&plain, 0)),
@@ -175,10 +187,7 @@ fn read(packet: Bytes) -> Result<Message, PacketError> {
     let length = usize::try_from(stated)
         .ok()
         .filter(|length| {
-            length % 4 == 0
-                && *length >= 4
-                && *length <= room
-                && (PADDING_MIN..=PADDING_MAX).contains(&(room - length))
+            length % 4 == 0 && *length >= 4 && *length <= room && padding.contains(&(room - length))
         })
         .ok_or(PacketError::Length { stated, room })?;
     Ok(Message { header, body: plain.slice(INTERNAL_HEADER..INTERNAL_HEADER + length) })

@@ -3,3 +3,4 @@
 
 pub mod encrypted;
 pub mod plain;
+pub mod version;

@@ -11,7 +11,7 @@ use crate::ids::{MsgId, Side};
 /// Source: MSG "Layouts", KEY-01 to KEY-05.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainMessage {
-    /// Id that the sender gave; its time is not judged (KEY-03).
+    /// Id that the sender gave; of a client it may be anything (KEY-03, QRK-21).
     pub msg_id: MsgId,
     /// A TL object, perhaps with random bytes after it (KEY-05).
     pub body: Bytes,
@@ -35,8 +35,8 @@ pub enum PlainError {
         /// Bytes after the header.
         present: usize,
     },
-    /// The id cannot come from the other side (KEY-02, KEY-03).
-    #[error("message id {0} cannot come from that side")]
+    /// The id cannot come from a server (KEY-03).
+    #[error("message id {0} cannot come from a server")]
     MsgId(MsgId),
 }
 
@@ -58,7 +58,7 @@ pub fn open(packet: Bytes, from: Side) -> Result<PlainMessage, PlainError> {
         .filter(|length| (BODY_MIN..=rest.len()).contains(length) && length % 4 == 0)
         .ok_or(PlainError::Length { stated, present: rest.len() })?;
     let msg_id = MsgId(raw);
-    if raw == 0 || !msg_id.may_come_from(from) {
+    if from == Side::Server && !msg_id.may_come_from(from) {
         return Err(PlainError::MsgId(msg_id));
     }
     Ok(PlainMessage { msg_id, body: packet.slice(HEADER..HEADER + length) })

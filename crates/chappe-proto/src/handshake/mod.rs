@@ -4,6 +4,7 @@
 //! side keeps many exchanges at once, none of them bound to a connection ([`server`]); its
 //! heavy arithmetic is handed out as [`server::Work`], to be run wherever the caller likes.
 
+pub mod bind;
 pub mod client;
 pub mod server;
 

@@ -18,6 +18,10 @@ pub struct LinkConfig {
     pub idle_max: Duration,
     /// Transport errors sent in any one second before the link is closed. Default: 10 (TRN-33).
     pub errors_per_second_max: usize,
+    /// Whether to speak MTProto 1.0. A server does with those who begin so (MSG-33), and costs
+    /// each link a copy of its first packet; a client speaks nothing else then. Default: on for
+    /// a server, off for a client, since 1.0 is the weaker one.
+    pub mtproto1: bool,
 }
 
 impl LinkConfig {
@@ -28,11 +32,12 @@ impl LinkConfig {
             first_packet_wait_max: Duration::from_secs(10),
             idle_max: Duration::from_secs(600),
             errors_per_second_max: 10,
+            mtproto1: true,
         }
     }
 
     /// Defaults of a client.
     pub fn client() -> Self {
-        Self { packet_max_bytes: CLIENT_LIMIT, ..Self::server() }
+        Self { packet_max_bytes: CLIENT_LIMIT, mtproto1: false, ..Self::server() }
     }
 }

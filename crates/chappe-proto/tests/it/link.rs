@@ -354,16 +354,14 @@ fn packet_without_content_is_refused() {
     }
 }
 
-/// Rules: KEY-03, KEY-04: an unencrypted message whose id or length is wrong ends the link.
+/// Rules: KEY-03, KEY-04: an unencrypted message whose length is wrong ends the link, and so does,
+///        for a client, one whose id is.
 #[test]
 fn malformed_exchange_message_ends_the_link() {
-    for packet in [plain_packet(1, &[1; 20]), plain_packet(0, &[1; 20]), plain_packet(4, &[1; 16])]
-    {
-        let mut end = ServerEnd::new(ABRIDGED);
-        let wire = end.wire(&packet);
-        assert!(matches!(end.hear(&wire)[..], [Seen::Closed(CloseReason::Plain(_))]));
-        assert!(end.said().is_empty());
-    }
+    let mut end = ServerEnd::new(ABRIDGED);
+    let wire = end.wire(&plain_packet(4, &[1; 16]));
+    assert!(matches!(end.hear(&wire)[..], [Seen::Closed(CloseReason::Plain(_))]));
+    assert!(end.said().is_empty());
     let mut end = ClientEnd::new(ABRIDGED);
     let wire = end.wire(&plain_packet(4, &[1; 20]));
     assert!(matches!(end.hear(&wire)[..], [Seen::Closed(CloseReason::Plain(_))]));
@@ -628,7 +626,7 @@ fn piece(from: Side) -> impl Strategy<Value = Vec<u8>> {
 
 /// What a link told its owner.
 #[derive(Debug, PartialEq)]
-enum Seen {
+pub(crate) enum Seen {
     Plain(usize),
     Wanted(AuthKeyId),
     Message(AuthKeyId, i64),
@@ -637,7 +635,7 @@ enum Seen {
     Closed(CloseReason),
 }
 
-fn seen(link: &mut Link) -> Vec<Seen> {
+pub(crate) fn seen(link: &mut Link) -> Vec<Seen> {
     std::iter::from_fn(|| link.poll_event())
         .map(|event| match event {
             LinkEvent::Plain(message) => Seen::Plain(message.body.len()),
@@ -770,7 +768,7 @@ fn seal(key: &AuthKey, msg_id: i64, len: usize, from: Side) -> BytesMut {
     encrypted::seal(&[(key, &message)], from, &mut rng(4)).remove(0)
 }
 
-fn plain_packet(msg_id: i64, body: &[u8]) -> Vec<u8> {
+pub(crate) fn plain_packet(msg_id: i64, body: &[u8]) -> Vec<u8> {
     let mut packet = BytesMut::new();
     plain::seal(MsgId(msg_id), body, &mut packet);
     packet.to_vec()

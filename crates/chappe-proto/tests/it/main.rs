@@ -3,6 +3,7 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod bind;
 mod container;
 mod envelope;
 mod handshake_client;
@@ -12,6 +13,7 @@ mod handshake_server;
 mod inbox;
 mod link;
 mod msg_id;
+mod mtproto1;
 mod pair;
 mod raw;
 mod rpc;

@@ -17,7 +17,7 @@ use chappe_proto::session::msg_id::{MsgIds, Origin};
 use chappe_proto::session::time::ServerClock;
 use chappe_proto::transport::{ClientOptions, Framing, Transport};
 use chappe_proto::{MsgId, SessionId};
-use chappe_tl::{Encode, Function, Reader, to_bytes};
+use chappe_tl::{Encode, Function, Raw, Reader, to_bytes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -38,7 +38,7 @@ pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
     pub(crate) link: Link,
     inbound: BytesMut,
-    clock: Clock,
+    pub(crate) clock: Clock,
     rng: Rng,
 }
 
@@ -60,9 +60,13 @@ pub(crate) struct Account {
 
 impl Wire {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::connect_with(address, LinkConfig::client()).await
+    }
+
+    pub(crate) async fn connect_with(address: SocketAddr, config: LinkConfig) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         let transport = Transport::plain(Framing::Intermediate);
-        let link = Link::client(LinkConfig::client(), transport, &ClientOptions::default(), rng());
+        let link = Link::client(config, transport, &ClientOptions::default(), rng());
         Self { stream, link, inbound: BytesMut::new(), clock: Clock::system(), rng: rng() }
     }
 
@@ -196,7 +200,7 @@ pub(crate) struct Scribe {
     pub(crate) session_id: SessionId,
     ids: MsgIds,
     contents: i32,
-    clock: Clock,
+    pub(crate) clock: Clock,
     rng: Rng,
 }
 
@@ -223,6 +227,13 @@ impl Scribe {
         let seq_no = self.contents * 2 + 1;
         self.contents += 1;
         self.write_with(seq_no, to_bytes(object).unwrap())
+    }
+
+    /// A content-related message whose body says its own id.
+    pub(crate) fn write_itself(&mut self, body: impl FnOnce(MsgId) -> Bytes) -> Message {
+        let mut message = self.write(&Raw(Bytes::new()));
+        message.body = body(message.header.msg_id);
+        message
     }
 
     pub(crate) fn write_with(&mut self, seq_no: i32, body: Bytes) -> Message {
@@ -266,8 +277,12 @@ impl Client {
 
     /// Another connection for the same session.
     pub(crate) async fn reconnect(&mut self, world: &World) {
+        self.reconnect_over(Wire::connect(world.address).await).await;
+    }
+
+    pub(crate) async fn reconnect_over(&mut self, wire: Wire) {
         let clock = self.wire.clock;
-        self.wire = Wire::connect(world.address).await;
+        self.wire = wire;
         self.wire.clock = clock;
         self.session.handle_link_closed();
         self.session.handle_link_opened(clock.now());

@@ -129,7 +129,7 @@ impl<'a> Output<'a> {
             out,
             "impl _g::Fields for {name} {{ const ABOUT: _g::About = _g::about({id:#010x}, {tl:?}, {min}); \
              #[inline] fn read_fields(r: &mut _g::Reader) -> Self {{ {read} }} \
-             #[inline] fn write_fields(&self, w: &mut _g::Writer) {{ {write}}} }}"
+             #[inline] fn write_fields<const B: bool>(&self, w: &mut _g::Writer) {{ {write}}} }}"
         );
         if self.traits {
             traits(&mut out, name);
@@ -236,13 +236,13 @@ impl<'a> Output<'a> {
         let _ = writeln!(
             out,
             "impl<{x}: _g::Encode + _g::Decode> _g::Constructor for {name}<{x}> {{ {constants} \
-             fn encode_bare(&self, w: &mut _g::Writer) {{ _g::WriteFields::write_fields(self, w) }} \
+             fn encode_bare(&self, w: &mut _g::Writer) {{ _g::WriteFields::write_fields::<false>(self, w) }} \
              fn decode_bare(r: &mut _g::Reader) -> _g::Decoded<Self> {{ let value = {{ {read} }}; r.check()?; Ok(value) }} }}\n\
              impl<{x}: _g::Encode> _g::WriteFields for {name}<{x}> {{ \
-             fn write_fields(&self, w: &mut _g::Writer) {{ {write}}} }}\n\
+             fn write_fields<const B: bool>(&self, w: &mut _g::Writer) {{ {write}}} }}\n\
              impl<{x}: _g::Encode> _g::Encode for {name}<{x}> {{ \
-             fn encode(&self, w: &mut _g::Writer) {{ w.u32({id:#010x}); \
-             _g::WriteFields::write_fields(self, w) }} }}\n\
+             fn encode(&self, w: &mut _g::Writer) {{ \
+             _g::WriteFields::write_fields::<true>(self, w) }} }}\n\
              impl<{x}: _g::Encode + _g::Decode> _g::Decode for {name}<{x}> {{ \
              fn decode(r: &mut _g::Reader) -> _g::Decoded<Self> {{ _g::wrapper(r) }} }}\n\
              impl<{x}: _g::Function> _g::Function for {name}<{x}> {{ {constants} \

@@ -229,9 +229,9 @@ impl<'s> Decoder<'s> {
 }
 
 /// Whether a condition holds for the words read so far.
-pub(super) fn holds(condition: &Condition, words: &[(&str, u32)]) -> bool {
-    let word = words.iter().rev().find(|(name, _)| *name == condition.field).map_or(0, |(_, w)| *w);
-    condition.bit.map_or(word != 0, |bit| word >> bit & 1 == 1)
+fn holds(condition: &Condition, words: &[(&str, u32)]) -> bool {
+    let word = words.iter().rev().find(|(name, _)| *name == condition.field);
+    condition.holds(word.map_or(0, |(_, word)| *word))
 }
 
 /// The number a variable stands for.

@@ -270,8 +270,7 @@ impl Layout {
                 Some(source) => self.words[source],
                 None => outer.iter().rev().find(|w| w.0 == condition.field).map_or(0, |w| w.1),
             };
-            let expected = condition.bit.map_or(word != 0, |bit| word >> bit & 1 == 1);
-            if expected != self.present[place] {
+            if condition.holds(word) != self.present[place] {
                 let together = params
                     .iter()
                     .enumerate()

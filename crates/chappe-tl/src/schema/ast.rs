@@ -85,6 +85,13 @@ pub struct Condition {
     pub bit: Option<u8>,
 }
 
+impl Condition {
+    /// Whether the field is there, given the value of the `#` field.
+    pub fn holds(&self, word: u32) -> bool {
+        self.bit.map_or(word != 0, |bit| word >> bit & 1 == 1)
+    }
+}
+
 /// A type, with its names resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Type {

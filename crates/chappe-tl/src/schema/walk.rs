@@ -71,28 +71,35 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// The fields of a constructor or function whose id, if it has one, has been read.
     fn definition(&mut self, definition: &'a Definition, out: &mut dyn Write) -> Walked {
         self.path.push(definition.name.clone());
         out.write_str(&definition.name)?;
         if !definition.params.is_empty() {
             out.write_str(" {")?;
-            self.params(&definition.params, out)?;
+            self.params(&definition.params, &[], out)?;
             out.write_str(" }")?;
         }
         self.path.pop();
         Ok(())
     }
 
-    fn params(&mut self, params: &'a [Param], out: &mut dyn Write) -> Walked {
-        let mut words: Vec<(&str, u32)> = Vec::new();
-        let mut last_word = 0;
+    /// Fields from left to right; `outer` are the words around a repetition.
+    fn params(
+        &mut self,
+        params: &'a [Param],
+        outer: &[(&'a str, u32)],
+        out: &mut dyn Write,
+    ) -> Walked {
+        let mut words = outer.to_vec();
+        // By place, for counts without a name.
+        let mut counts = vec![0; params.len()];
         let mut separator = " ";
-        for param in params {
+        for (place, param) in params.iter().enumerate() {
             let name = param.name.as_deref().unwrap_or("_");
-            let word = |field: &str| words.iter().find(|(n, _)| *n == field).map_or(0, |(_, w)| *w);
             let is_absent = param.condition.as_ref().is_some_and(|condition| {
-                let word = word(&condition.field);
-                condition.bit.map_or(word == 0, |bit| word >> bit & 1 == 0)
+                let word = words.iter().rev().find(|(name, _)| *name == condition.field);
+                !condition.holds(word.map_or(0, |(_, word)| *word))
             });
             if is_absent {
                 continue;
@@ -100,19 +107,19 @@ impl<'a> Walk<'a> {
             self.path.push(name.to_owned());
             match &param.ty {
                 Type::Nat => {
-                    last_word = self.reader.u32()?;
-                    words.push((name, last_word));
+                    counts[place] = self.reader.u32()?;
+                    words.push((name, counts[place]));
                 }
                 Type::Repeat { count, params: repeated } => {
                     let count = match count {
                         Count::Fixed(count) => *count,
-                        Count::Param(_) => last_word,
+                        Count::Param(place) => counts[*place],
                         Count::Generic(_) => return Err(Stop::Fault),
                     };
                     write!(out, "{separator}{name}: [")?;
                     for _ in 0..count {
                         let before = self.reader.position();
-                        self.params(repeated, out)?;
+                        self.params(repeated, &words, out)?;
                         // Elements without bytes would make this a loop of the peer's length.
                         if self.reader.position() == before {
                             break;
@@ -148,7 +155,9 @@ impl<'a> Walk<'a> {
             Type::Boxed { .. } | Type::Object | Type::Query(_) => self.object(out)?,
             Type::Bare { name, args } if args.is_empty() => {
                 let definition = self.schema.constructor(name).ok_or(Stop::Fault)?;
+                self.enter()?;
                 self.definition(definition, out)?;
+                self.reader.end();
             }
             Type::Bare { .. } | Type::Variable(_) | Type::Number(_) | Type::Repeat { .. } => {
                 return Err(Stop::Fault);
@@ -163,6 +172,7 @@ impl<'a> Walk<'a> {
             self.reader.expect_id(VECTOR_ID, "Vector")?;
         }
         let count = self.reader.u32()?;
+        self.enter()?;
         out.write_str("[")?;
         for place in 0..count {
             if place > 0 {
@@ -179,6 +189,13 @@ impl<'a> Walk<'a> {
             }
         }
         out.write_str("]")?;
+        self.reader.end();
+        Ok(())
+    }
+
+    fn enter(&mut self) -> Walked {
+        self.reader.enter();
+        self.reader.check()?;
         Ok(())
     }
 }

@@ -47,7 +47,7 @@ impl std::error::Error for GzipError {}
 
 /// Unpacks one gzip member, or the zlib stream that some clients send in its place.
 ///
-/// Never holds more than `max` bytes and one block.
+/// Never holds more than one byte above `max`.
 ///
 /// # Errors
 /// The data is damaged, goes on after its end, or inflates to more than `max` bytes or to a
@@ -58,11 +58,12 @@ pub fn inflate(packed: &[u8], max: usize) -> Result<Bytes, GzipError> {
         _ => (Decompress::new(false), &packed[gzip_header(packed).ok_or(GzipError::Malformed)?..]),
     };
     let is_gzip = body.len() != packed.len();
-    let mut output =
-        Vec::with_capacity(packed.len().saturating_mul(4).clamp(BLOCK, max.max(BLOCK)));
+    // One byte more than is accepted shows that there is more.
+    let room = max.saturating_add(1);
+    let mut output = Vec::with_capacity(packed.len().saturating_mul(4).max(BLOCK).min(room));
     loop {
         if output.len() == output.capacity() {
-            output.reserve(BLOCK);
+            output.reserve_exact(output.len().max(BLOCK).min(room - output.len()));
         }
         let (read, before) = (stream.total_in() as usize, output.len());
         let status = stream
@@ -129,5 +130,5 @@ fn gzip_header(packed: &[u8]) -> Option<usize> {
 
 /// Below this many bytes compression costs more than it saves.
 const WORTHWHILE: usize = 256;
-/// Room added for output at a time.
+/// Least room for output.
 const BLOCK: usize = 16 * 1024;

@@ -1,6 +1,7 @@
 //! Bytes ⇄ values: the bounded reader, the writer, and the traits that every TL type has.
 
 mod error;
+pub(crate) mod fixed;
 #[cfg(feature = "gzip")]
 pub mod gzip;
 mod raw;

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::VECTOR_ID;
 use super::error::{DecodeError, EncodeError};
 use super::reader::Reader;
 use super::string::Str;
@@ -86,12 +85,13 @@ pub struct About {
 /// The fields of one constructor, as the code generator writes them down.
 ///
 /// [`Constructor`], [`Read`], [`Decode`] and [`Encode`] follow from it. One constant and two
-/// functions: each item of each type adds to what a schema costs to compile.
+/// functions: each item of each type adds to what a schema costs to compile. The id is written
+/// with the fields because it is part of the first block of bytes.
 #[doc(hidden)]
 pub trait Fields: Sized {
     const ABOUT: About;
     fn read_fields(r: &mut Reader) -> Self;
-    fn write_fields(&self, w: &mut Writer);
+    fn write_fields<const BOXED: bool>(&self, w: &mut Writer);
 }
 
 /// A function whose fields the code generator has written down; [`Function`] follows from it.
@@ -111,7 +111,7 @@ impl<T: Fields> Constructor for T {
     const NAME: &'static str = T::ABOUT.name;
 
     fn encode_bare(&self, w: &mut Writer) {
-        self.write_fields(w);
+        self.write_fields::<false>(w);
     }
 
     fn decode_bare(r: &mut Reader) -> Result<Self, DecodeError> {
@@ -139,8 +139,7 @@ impl<T: Fields> Read for T {
 impl<T: Fields> Encode for T {
     #[inline]
     fn encode(&self, w: &mut Writer) {
-        w.u32(T::ABOUT.id);
-        self.write_fields(w);
+        self.write_fields::<true>(w);
     }
 }
 
@@ -192,46 +191,11 @@ pub fn same<T: Encode>(a: &T, b: &T) -> bool {
     left.encoded() == right.encoded()
 }
 
-/// A built-in type of fixed size whose bytes are those of the value, in order or little-endian.
-macro_rules! fixed {
-    ($($rust:ty, $size:literal, $from:expr, $to:expr;)*) => {$(
-        impl Read for $rust {
-            const MIN: usize = $size;
-            #[inline]
-            fn read(r: &mut Reader) -> Self {
-                $from(r.array())
-            }
-        }
-        impl Encode for $rust {
-            #[inline]
-            fn encode(&self, w: &mut Writer) {
-                w.raw(&$to(*self));
-            }
-        }
-    )*};
-}
-
-fixed! {
-    u32, 4, u32::from_le_bytes, u32::to_le_bytes;
-    i32, 4, i32::from_le_bytes, i32::to_le_bytes;
-    i64, 8, i64::from_le_bytes, i64::to_le_bytes;
-    f64, 8, f64::from_le_bytes, f64::to_le_bytes;
-    [u8; 16], 16, std::convert::identity::<[u8; 16]>, std::convert::identity::<[u8; 16]>;
-    [u8; 32], 32, std::convert::identity::<[u8; 32]>, std::convert::identity::<[u8; 32]>;
-}
-
 impl Read for bool {
     const MIN: usize = 4;
     #[inline]
     fn read(r: &mut Reader) -> Self {
         r.read_bool()
-    }
-}
-
-impl Encode for bool {
-    #[inline]
-    fn encode(&self, w: &mut Writer) {
-        w.bool(*self);
     }
 }
 
@@ -290,7 +254,6 @@ impl<T: Read> Read for Vec<T> {
 impl<T: Encode> Encode for Vec<T> {
     #[inline]
     fn encode(&self, w: &mut Writer) {
-        w.u32(VECTOR_ID);
-        w.bare_vector(self);
+        w.vector(self);
     }
 }

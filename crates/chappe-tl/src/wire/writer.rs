@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 
+use super::VECTOR_ID;
 use super::error::EncodeError;
+use super::fixed::{BLOCK, Fixed};
 use super::traits::{Encode, Fields};
-use super::{BOOL_FALSE_ID, BOOL_TRUE_ID, VECTOR_ID};
+use crate::generated::Bits;
 
 /// A buffer to encode into. What cannot be encoded is remembered and reported at the end.
 ///
@@ -75,66 +77,77 @@ impl Writer {
     /// `#`, or an id.
     #[inline]
     pub fn u32(&mut self, value: u32) {
-        self.buf.extend_from_slice(&value.to_le_bytes());
+        self.run(&value);
     }
 
     /// `int`.
     #[inline]
     pub fn i32(&mut self, value: i32) {
-        self.buf.extend_from_slice(&value.to_le_bytes());
+        self.run(&value);
     }
 
     /// `long`.
     #[inline]
     pub fn i64(&mut self, value: i64) {
-        self.buf.extend_from_slice(&value.to_le_bytes());
+        self.run(&value);
     }
 
     /// `double`.
     #[inline]
     pub fn f64(&mut self, value: f64) {
-        self.buf.extend_from_slice(&value.to_le_bytes());
+        self.run(&value);
     }
 
     /// `int128`.
     #[inline]
     pub fn int128(&mut self, value: &[u8; 16]) {
-        self.buf.extend_from_slice(value);
+        self.run(value);
     }
 
     /// `int256`.
     #[inline]
     pub fn int256(&mut self, value: &[u8; 32]) {
-        self.buf.extend_from_slice(value);
+        self.run(value);
     }
 
     /// `Bool`.
     #[inline]
     pub fn bool(&mut self, value: bool) {
-        self.u32(if value { BOOL_TRUE_ID } else { BOOL_FALSE_ID });
+        self.run(&value);
     }
 
     /// `string` or `bytes`: length, bytes, zeros up to a multiple of four.
     #[inline]
     pub fn bytes(&mut self, value: &[u8]) {
         let length = value.len();
+        if length > 253 {
+            return self.long_bytes(value);
+        }
+        // Zeros first: one look at the capacity, and the padding is there. As many as most strings
+        // need are a few stores; another number is a call.
         let start = self.buf.len();
-        let header = if length <= 253 {
-            self.buf.reserve(length + 8);
-            self.buf.push(length as u8);
-            1
-        } else if length < 1 << 24 {
-            let [l0, l1, l2, _] = (length as u32).to_le_bytes();
-            self.buf.reserve(length + 8);
-            self.buf.extend_from_slice(&[254, l0, l1, l2]);
-            4
+        let end = start + (1 + length).next_multiple_of(4);
+        if length < BLOCK {
+            self.buf.extend_from_slice(&[0; BLOCK + 4]);
+            self.buf.truncate(end);
         } else {
+            self.buf.resize(end, 0);
+        }
+        let out = &mut self.buf[start..end];
+        out[0] = length as u8;
+        out[1..=length].copy_from_slice(value);
+    }
+
+    fn long_bytes(&mut self, value: &[u8]) {
+        let length = value.len();
+        if length >= 1 << 24 {
             return self.fail(EncodeError::StringTooLong { length });
-        };
+        }
+        let padding = length.next_multiple_of(4) - length;
+        self.buf.reserve(4 + length + padding);
+        self.u32(254 | (length as u32) << 8);
         self.buf.extend_from_slice(value);
-        // Four bytes and a cut are a single store; as many bytes as needed would be a call.
-        self.buf.extend_from_slice(&[0; 4]);
-        self.buf.truncate(start + (header + length).next_multiple_of(4));
+        self.buf.extend_from_slice(&[0; 3][..padding]);
     }
 
     /// A string of up to 23 bytes that lies in a block of its own, with anything behind its end.
@@ -160,17 +173,13 @@ impl Writer {
     /// `Vector T`.
     #[inline]
     pub fn vector<T: Encode>(&mut self, elements: &[T]) {
-        self.u32(VECTOR_ID);
-        self.bare_vector(elements);
+        self.vector_of(elements, T::encode);
     }
 
     /// `vector T`: without the vector's id.
     #[inline]
     pub fn bare_vector<T: Encode>(&mut self, elements: &[T]) {
-        self.count(elements.len());
-        for element in elements {
-            element.encode(self);
-        }
+        self.elements(elements, T::encode);
     }
 
     #[cold]
@@ -194,23 +203,43 @@ impl Writer {
         value.encode(self);
     }
 
+    /// An optional field; if it is there its bit is set in the word that is patched at the end.
     #[inline]
-    pub fn opt<T: Encode>(&mut self, value: &Option<T>) {
+    pub fn opt<T: Encode>(&mut self, word: &mut Bits, bit: u32, value: &Option<T>) {
         if let Some(value) = value {
+            word.set(bit);
             value.encode(self);
         }
     }
 
+    /// As [`opt`](Self::opt), for a field that lives on the heap.
     #[inline]
-    pub fn opt_box<T: Encode>(&mut self, value: &Option<Box<T>>) {
+    pub fn opt_box<T: Encode>(&mut self, word: &mut Bits, bit: u32, value: &Option<Box<T>>) {
         if let Some(value) = value {
+            word.set(bit);
             value.as_ref().encode(self);
+        }
+    }
+
+    /// Writes a word of flags again, at `place`: its bits are known when its fields are written.
+    #[inline]
+    pub fn patch(&mut self, place: usize, word: Bits) {
+        if let Some(bytes) = self.buf.get_mut(place..place + 4) {
+            word.lay(bytes);
         }
     }
 
     #[inline]
     pub fn fields<C: Fields>(&mut self, value: &C) {
-        value.write_fields(self);
+        value.write_fields::<false>(self);
+    }
+
+    /// Values of fixed size, one behind the other.
+    #[inline]
+    pub fn run<T: Fixed>(&mut self, values: &T) {
+        let mut block = [0; BLOCK];
+        values.lay(&mut block);
+        self.buf.extend_from_slice(&block[..T::SIZE]);
     }
 
     #[inline]
@@ -223,8 +252,11 @@ impl Writer {
 
     #[inline]
     pub fn vector_of<T>(&mut self, elements: &[T], write: impl FnMut(&T, &mut Self)) {
-        self.u32(VECTOR_ID);
-        self.elements(elements, write);
+        match i32::try_from(elements.len()) {
+            Ok(count) => self.run(&(VECTOR_ID, count)),
+            Err(_) => self.fail(EncodeError::VectorTooLong { count: elements.len() }),
+        }
+        self.repeat(elements, write);
     }
 
     #[inline]

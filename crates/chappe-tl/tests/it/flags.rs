@@ -56,6 +56,7 @@ fn unknown_bits_are_ignored_and_never_written() {
 fn repetitions_and_bare_values_have_their_form() {
     check_words(&types::Matrix { columns: vec![1, 2] }, &[2, 1, 0, 2, 0]);
     check_words(&types::Quad { field_1: [1, 2, 3, 4] }, &[1, 2, 3, 4]);
+    check_words(&types::Tied { four_and_one: Some(([1, 2, 3, 4], 5)) }, &[1, 1, 2, 3, 4, 5]);
     check_words(&types::Truths { list: vec![(); 3] }, &[3]);
     let salt = types::FutureSalt { valid_since: 1, valid_until: 2, salt: 3 };
     let nested = types::Nested { lists: vec![vec![salt]], bare: Flagged { a: 9, ..blank() } };

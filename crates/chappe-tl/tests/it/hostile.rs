@@ -21,8 +21,38 @@ fn nesting_ends_at_the_limit() {
     let error = from_bytes::<types::Text>(nested(65)).unwrap_err();
     assert_eq!((error.kind, error.offset), (DecodeErrorKind::TooDeep, 64 * 4));
     let deep = move || from_bytes::<types::Text>(nested(10_240)).unwrap_err().kind;
-    let small_stack = std::thread::Builder::new().stack_size(2 << 20);
-    assert_eq!(small_stack.spawn(deep).unwrap().join().unwrap(), DecodeErrorKind::TooDeep);
+    assert_eq!(on_a_small_stack(deep), DecodeErrorKind::TooDeep);
+}
+
+/// TL-35: objects without an id are levels too.
+#[test]
+fn bare_objects_count_as_levels() {
+    let nested = |levels: usize| {
+        let mut link = vec![crc("link flags:# next:flags.0?link = Link")];
+        link.extend(vec![1; levels - 1]);
+        link.push(0);
+        Bytes::from(words(&link))
+    };
+    assert!(from_bytes::<types::Link>(nested(64)).is_ok());
+    let error = from_bytes::<types::Link>(nested(65)).unwrap_err();
+    assert_eq!((error.kind, error.offset), (DecodeErrorKind::TooDeep, 65 * 4));
+    let deep = move || from_bytes::<types::Link>(nested(10_240)).unwrap_err().kind;
+    assert_eq!(on_a_small_stack(deep), DecodeErrorKind::TooDeep);
+}
+
+/// TL-35: what an `Object` holds is not read with it, and printing it or naming its fault does not
+/// use up the stack either.
+#[test]
+fn nesting_inside_an_object_ends_at_the_limit_too() {
+    for level in [&[VECTOR_ID, 1][..], &[crc("textBold text:Text = Text")]] {
+        let result = Raw(words(level).repeat(10_240).into());
+        let result = types::RpcResult { req_msg_id: 1, result };
+        let bytes = to_bytes(&result).unwrap();
+        assert!(on_a_small_stack(move || format!("{result:?}")).ends_with('…'));
+        let schema = Schema::parse(SCHEMA).unwrap();
+        let path = on_a_small_stack(move || schema.locate(bytes)).unwrap();
+        assert!(path.starts_with("rpc_result.result."), "{path}");
+    }
 }
 
 /// TL-35: vectors and wrappers are levels too.
@@ -148,6 +178,33 @@ fn a_failed_reader_stays_failed() {
     assert_eq!(reader.take(1).unwrap_err(), error);
     assert!(reader.rest().is_empty() && reader.finish() == Err(error));
     assert!(from_bytes::<Raw>(vec![0; 3]).is_err());
+}
+
+/// TL-33: a type written by hand names the place of a wrong id.
+#[test]
+fn an_unexpected_id_is_met_where_it_stands() {
+    let mut reader = Reader::new(words(&[1, 2, 3, 4]).into());
+    reader.i64().unwrap();
+    assert_eq!(reader.expect_id(3, "three"), Ok(()));
+    let error = reader.expect_id(5, "five").unwrap_err();
+    assert_eq!(error.kind, DecodeErrorKind::UnknownConstructor { id: 4, expected: "five" });
+    assert_eq!(error.offset, 12);
+}
+
+/// TL-33: a fault is located behind counts and words of flags wherever they stand.
+#[test]
+fn a_fault_is_located_behind_counts_and_words() {
+    let schema =
+        Schema::parse("m n:# k:# a:n*[ int ] b:k*[ x:k.0?int y:k.1?int ] c:int = M;").unwrap();
+    let id = schema.constructor("m").unwrap().id;
+    let whole = words(&[id, 3, 2, 10, 11, 12, 20, 21, 30]);
+    assert_eq!(schema.locate(whole.clone().into()), None);
+    let cut = |length: usize| schema.locate(whole[..4 * length].to_vec().into()).unwrap();
+    assert_eq!([cut(1), cut(4), cut(7), cut(8)], ["m.n", "m.a._", "m.b.y", "m.c"]);
+}
+
+fn on_a_small_stack<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
+    std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap()
 }
 
 fn check_count<T: chappe_tl::Decode + std::fmt::Debug>(input: &[u32], expected: DecodeErrorKind) {

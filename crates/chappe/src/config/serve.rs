@@ -18,6 +18,8 @@ pub(crate) struct ServeConfig {
     pub(crate) advertise: Option<SocketAddr>,
     pub(crate) strict_dc: bool,
     pub(crate) old_clients: bool,
+    pub(crate) mtproto1: bool,
+    pub(crate) pfs_only: bool,
     pub(crate) log: String,
 }
 
@@ -31,6 +33,8 @@ struct File {
     advertise: Option<SocketAddr>,
     strict_dc: Option<bool>,
     no_old_clients: Option<bool>,
+    no_mtproto1: Option<bool>,
+    pfs_only: Option<bool>,
     log: Option<String>,
 }
 
@@ -48,6 +52,8 @@ impl ServeConfig {
             advertise: args.advertise.or(file.advertise),
             strict_dc: args.strict_dc || file.strict_dc.unwrap_or(false),
             old_clients: !(args.no_old_clients || file.no_old_clients.unwrap_or(false)),
+            mtproto1: !(args.no_mtproto1 || file.no_mtproto1.unwrap_or(false)),
+            pfs_only: args.pfs_only || file.pfs_only.unwrap_or(false),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
         };
         config.check()?;
@@ -92,16 +98,21 @@ mod tests {
             advertise: None,
             strict_dc: false,
             no_old_clients: false,
+            no_mtproto1: false,
+            pfs_only: false,
             log: None,
         })
     }
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let config = load("dc = 3\nlisten = [\"127.0.0.1:0\"]\nstrict-dc = true").unwrap();
+        let config = load(
+            "dc = 3\nlisten = [\"127.0.0.1:0\"]\nstrict-dc = true\nno-mtproto1 = true\npfs-only = true",
+        )
+        .unwrap();
         assert_eq!(config.dc, 4);
         assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap()]);
-        assert!(config.strict_dc);
+        assert!(config.strict_dc && config.old_clients && !config.mtproto1 && config.pfs_only);
         assert_eq!(config.data, PathBuf::from("chappe-data"));
     }
 

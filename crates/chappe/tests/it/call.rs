@@ -54,6 +54,20 @@ fn an_error_of_the_server_is_status_1() {
     assert_eq!(answer(&output)["error_message"], "AUTH_KEY_UNREGISTERED");
 }
 
+/// Rule: QRK-22: what may be asked before signing in is not answered by "sign in first".
+#[test]
+fn what_strangers_may_ask_is_no_401() {
+    let server = Server::start(&[]);
+    for function in ["help.getCountriesList", "auth.exportLoginToken"] {
+        let example = stdout(&run(&["call", "--help", function]));
+        let arguments = example.split_once("example:\n").unwrap().1;
+        let output = server.call(&[function, arguments]);
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert_eq!(answer(&output)["error_code"], 400, "{function}");
+        assert_eq!(answer(&output)["error_message"], "METHOD_INVALID");
+    }
+}
+
 #[test]
 fn faults_of_the_user_are_status_2_and_name_the_mend() {
     let missing = run(&["call", "help.getConfig"]);

@@ -5,14 +5,14 @@
 //! constructor of a type. Whoever asked for the value looks for the fault once, at its end. This
 //! keeps generated code free of branches, which makes it both fast and cheap to compile.
 
+mod checked;
+
 use bytes::Bytes;
 
-use crate::generated::Bits;
-
 use super::error::{DecodeError, DecodeErrorKind};
-use super::string::Str;
 use super::traits::{Fields, Read};
 use super::{BOOL_FALSE_ID, BOOL_TRUE_ID, VECTOR_ID};
+use crate::generated::Bits;
 
 /// What one reader accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,135 +82,6 @@ impl Reader {
         rest
     }
 
-    /// `#`, or an id.
-    ///
-    /// # Errors
-    /// The input ends, or an earlier read failed; this holds for every method below.
-    pub fn u32(&mut self) -> Result<u32, DecodeError> {
-        self.checked()
-    }
-
-    /// `int`.
-    ///
-    /// # Errors
-    /// As [`u32`](Self::u32).
-    pub fn i32(&mut self) -> Result<i32, DecodeError> {
-        self.checked()
-    }
-
-    /// `long`.
-    ///
-    /// # Errors
-    /// As [`u32`](Self::u32).
-    pub fn i64(&mut self) -> Result<i64, DecodeError> {
-        self.checked()
-    }
-
-    /// `double`.
-    ///
-    /// # Errors
-    /// As [`u32`](Self::u32).
-    pub fn f64(&mut self) -> Result<f64, DecodeError> {
-        self.checked()
-    }
-
-    /// `int128`: 16 bytes in order.
-    ///
-    /// # Errors
-    /// As [`u32`](Self::u32).
-    pub fn int128(&mut self) -> Result<[u8; 16], DecodeError> {
-        self.checked()
-    }
-
-    /// `int256`: 32 bytes in order.
-    ///
-    /// # Errors
-    /// As [`u32`](Self::u32).
-    pub fn int256(&mut self) -> Result<[u8; 32], DecodeError> {
-        self.checked()
-    }
-
-    /// `Bool`.
-    ///
-    /// # Errors
-    /// As [`u32`](Self::u32), and for any other id than the two of `Bool`.
-    pub fn bool(&mut self) -> Result<bool, DecodeError> {
-        self.checked()
-    }
-
-    /// `bytes`, as a slice of the input.
-    ///
-    /// # Errors
-    /// As [`u32`](Self::u32), and for a first byte of `ff`.
-    pub fn bytes(&mut self) -> Result<Bytes, DecodeError> {
-        self.checked()
-    }
-
-    /// `string`, as a slice of the input.
-    ///
-    /// # Errors
-    /// As [`bytes`](Self::bytes).
-    pub fn str(&mut self) -> Result<Str, DecodeError> {
-        self.checked()
-    }
-
-    /// `Vector T`: the vector's id, a count, and the elements as [`Decode`](super::Decode) reads
-    /// them.
-    ///
-    /// # Errors
-    /// As [`u32`](Self::u32); another id, a negative count, or one the input cannot hold.
-    pub fn vector<T: Read>(&mut self) -> Result<Vec<T>, DecodeError> {
-        self.checked()
-    }
-
-    /// `vector T`: a count and the elements, without the vector's id.
-    ///
-    /// # Errors
-    /// As [`vector`](Self::vector).
-    pub fn bare_vector<T: Read>(&mut self) -> Result<Vec<T>, DecodeError> {
-        let vector = self.elements(T::MIN, T::read);
-        self.check()?;
-        Ok(vector)
-    }
-
-    /// Exactly `count` bytes as they are, without a length.
-    ///
-    /// # Errors
-    /// As [`u32`](Self::u32).
-    pub fn take(&mut self, count: usize) -> Result<Bytes, DecodeError> {
-        let Some(end) = self.pos.checked_add(count).filter(|end| *end <= self.data.len()) else {
-            self.fail(DecodeErrorKind::UnexpectedEnd);
-            return self.check().map(|()| Bytes::new());
-        };
-        let taken = self.data.slice(self.pos..end);
-        self.pos = end;
-        Ok(taken)
-    }
-
-    /// Reads an id that must be `id`, for types written by hand.
-    ///
-    /// # Errors
-    /// As [`u32`](Self::u32), and for any other id; `expected` is the name in that error.
-    pub fn expect_id(&mut self, id: u32, expected: &'static str) -> Result<(), DecodeError> {
-        let got = self.u32()?;
-        if got != id {
-            self.pos -= 4;
-            self.unknown(got, expected);
-        }
-        self.check()
-    }
-
-    /// Ends the reading: nothing may be left.
-    ///
-    /// # Errors
-    /// The first error met, or [`DecodeErrorKind::TrailingBytes`].
-    pub fn finish(&mut self) -> Result<(), DecodeError> {
-        if self.remaining() > 0 {
-            self.fail(DecodeErrorKind::TrailingBytes { count: self.remaining() });
-        }
-        self.check()
-    }
-
     /// The first error met, if any.
     ///
     /// # Errors
@@ -221,12 +92,6 @@ impl Reader {
             None => Ok(()),
             Some(error) => Err(error.clone()),
         }
-    }
-
-    fn checked<T: Read>(&mut self) -> Result<T, DecodeError> {
-        let value = T::read(self);
-        self.check()?;
-        Ok(value)
     }
 
     /// Keeps the first fault and takes the input away.
@@ -358,14 +223,29 @@ impl Reader {
         Box::new(self.fields())
     }
 
+    /// The fields of a constructor written without its id: a level of nesting like any object.
+    #[inline]
+    pub fn bare<C: Fields>(&mut self) -> C {
+        self.enter();
+        let fields = self.fields();
+        self.end();
+        fields
+    }
+
     /// Enters an object and reads its id; 0, which is nobody's, after a fault.
     #[inline]
     pub fn begin(&mut self) -> u32 {
+        self.enter();
+        self.get()
+    }
+
+    /// Enters an object or vector; [`end`](Self::end) leaves it.
+    #[inline]
+    pub(crate) fn enter(&mut self) {
         match self.depth.checked_sub(1) {
             Some(depth) => self.depth = depth,
             None => self.fail(DecodeErrorKind::TooDeep),
         }
-        self.get()
     }
 
     /// Leaves the object or vector entered last.
@@ -424,10 +304,7 @@ impl Reader {
         if wanted > most {
             self.fail(DecodeErrorKind::VectorTooLong { count: count as i32 });
         }
-        match self.depth.checked_sub(1) {
-            Some(depth) => self.depth = depth,
-            None => self.fail(DecodeErrorKind::TooDeep),
-        }
+        self.enter();
         let mut elements = Vec::new();
         if !self.has_failed() {
             // A large element has a small encoding at times: trust the count only so far.

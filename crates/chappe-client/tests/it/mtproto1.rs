@@ -1,0 +1,25 @@
+//! Which MTProto the client speaks.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chappe_client::ConnectError;
+
+use crate::server::{Hooks, Server};
+
+/// Rule: MSG-32, V1-02, SEC-43: 2.0 unless told otherwise; a client told to speak 1.0 speaks nothing
+/// else, so a server without it does not understand a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_older_version_is_spoken_on_demand_only() {
+    let server = Server::start(Hooks::default()).await;
+    let call = Bytes::from_static(&[7, 7, 7, 7]);
+    for client in [server.client(), server.client().mtproto1()] {
+        let client = client.connect().await.unwrap();
+        assert_eq!(client.invoke_raw(call.clone()).await.unwrap(), call);
+    }
+    server.state().link.mtproto1 = false;
+    let client = server.client().connect().await.unwrap();
+    assert_eq!(client.invoke_raw(call.clone()).await.unwrap(), call);
+    let older = server.client().mtproto1().connect_timeout(Duration::from_secs(1));
+    assert!(matches!(older.connect().await, Err(ConnectError::Timeout { .. })));
+}

@@ -1,0 +1,131 @@
+//! Our own client: key creation and calls over every framing it has.
+//!
+//! Takes the steps of `../contract.py` and reports them in the same line of JSON.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use bytes::Bytes;
+use chappe_api::functions::{InitConnection, InvokeWithLayer};
+use chappe_client::RawClient;
+use chappe_crypto::rsa::PublicKey;
+use chappe_proto::transport::Transport;
+use chappe_tl::Raw;
+use clap::Parser;
+
+use crate::hop::Hop;
+use crate::report::Report;
+
+mod hop;
+mod report;
+mod steps;
+
+/// Our own client against an MTProto server on this machine.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Print the transports and exit.
+    #[arg(long)]
+    list: bool,
+    /// Loopback address of the server.
+    #[arg(long, value_name = "HOST:PORT", required_unless_present = "list")]
+    address: Option<SocketAddr>,
+    /// Data centre the server is.
+    #[arg(long, default_value_t = 2)]
+    dc: i32,
+    /// Public key of the server (PEM).
+    #[arg(long, value_name = "FILE", required_unless_present = "list")]
+    key: Option<PathBuf>,
+    #[arg(long, required_unless_present = "list")]
+    transport: Option<Transport>,
+    /// Calls on one connection.
+    #[arg(long, default_value_t = 100)]
+    calls: usize,
+    /// Do not cut the connection.
+    #[arg(long)]
+    no_reconnect: bool,
+    /// The line breaks: repeat what fails, and count it.
+    #[arg(long)]
+    recover: bool,
+    /// For all steps.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    timeout: u64,
+}
+
+/// What the steps work with.
+#[derive(Debug)]
+struct Target {
+    server: SocketAddr,
+    dc: i32,
+    key: PublicKey,
+    transport: Transport,
+    hop: Hop,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    if args.list {
+        for transport in Transport::ALL {
+            println!("{transport}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let target = target(&args).await?;
+    let mut report = Report::new(&target.transport.to_string());
+    let limit = Duration::from_secs(args.timeout);
+    let steps = async {
+        if args.recover {
+            steps::recover(&target, args.calls, &mut report).await
+        } else {
+            steps::take(&target, args.calls, !args.no_reconnect, &mut report).await
+        }
+    };
+    let outcome = tokio::time::timeout(limit, steps)
+        .await
+        .unwrap_or_else(|_| Err(anyhow!("the steps did not end within {limit:?}")));
+    report.print(outcome.is_ok(), target.hop.connections());
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+async fn target(args: &Args) -> Result<Target> {
+    let server = args.address.context("--address is needed")?;
+    ensure!(server.ip().is_loopback(), "{server} is not a loopback address");
+    let file = args.key.as_deref().context("--key is needed")?;
+    let pem = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    Ok(Target {
+        server,
+        dc: args.dc,
+        key: PublicKey::from_pem(&pem)?,
+        transport: args.transport.context("--transport is needed")?,
+        hop: Hop::to(server).await?,
+    })
+}
+
+async fn connect(target: &Target) -> Result<RawClient> {
+    let client = RawClient::builder(target.hop.address, [target.key.clone()])
+        .dc(target.dc)
+        .transport(target.transport)
+        .init(introduce);
+    Ok(client.connect().await?)
+}
+
+/// `invokeWithLayer(initConnection(call))`.
+fn introduce(call: Bytes) -> Bytes {
+    let init = InitConnection {
+        api_id: 1,
+        device_model: "interop".into(),
+        system_version: std::env::consts::OS.into(),
+        app_version: env!("CARGO_PKG_VERSION").into(),
+        system_lang_code: "en".into(),
+        lang_pack: "".into(),
+        lang_code: "en".into(),
+        proxy: None,
+        params: None,
+        query: Raw(call),
+    };
+    let wrapped = InvokeWithLayer { layer: chappe_api::LAYER, query: init };
+    chappe_tl::to_bytes(&wrapped).expect("a call and a few words are within every limit")
+}
