@@ -62,6 +62,7 @@ pub struct World {
 enum Event {
     Connect(usize),
     Connected(usize),
+    NewKey(usize),
     Arrive(LinkId, Way),
     Alarm(usize),
     Wake(usize),
@@ -133,7 +134,8 @@ impl World {
         config.session.resend_max_bytes = if rng.below(2) == 0 { 1024 } else { 128 };
         let rsa = plan.makes_keys.then(identity::private);
         let mut node = Node::new(clock, config, rsa, rng.fork());
-        let created = (EPOCH + plan.phase) as i64 - i64::from(rng.below(7200));
+        let now = (EPOCH + plan.phase) as i64;
+        let created = now - i64::from(rng.below(7200));
         let shared: [u8; 256] = rng.bytes();
         let mut clients = Vec::new();
         for (number, transport) in plan.transports.iter().enumerate() {
@@ -153,9 +155,15 @@ impl World {
                 let bytes = if plan.shares_key { shared } else { rng.bytes() };
                 let key = AuthKey::new(bytes);
                 let salt = rng.u64() as i64;
-                node.keep_key(key.clone(), FirstSalt { value: salt, created });
+                let first = FirstSalt { value: salt, created };
+                match plan.key_life {
+                    Some(life) => node.lend_key(key.clone(), first, now + i64::from(life)),
+                    None => node.keep_key(key.clone(), first),
+                }
                 let key = Arc::new(key);
-                Peer::with_key(number, clock, *transport, config, key, salt, rng)
+                let mut peer = Peer::with_key(number, clock, *transport, config, key, salt, rng);
+                peer.is_temporary = plan.key_life.is_some();
+                peer
             });
         }
         let mut world = Self {
@@ -238,6 +246,7 @@ impl World {
         match event {
             Event::Connect(client) => self.connect(client),
             Event::Connected(client) => self.connected(client),
+            Event::NewKey(client) => self.make_key(client),
             Event::Arrive(link, way) => self.arrive(link, way),
             Event::Alarm(machine) => self.alarm(machine),
             Event::Wake(client) => self.wake(client),
@@ -294,6 +303,11 @@ impl World {
         let peer = &mut self.clients[number];
         let mut env = Env { at: self.at, model: &mut self.model, trace: &mut self.trace };
         act(peer, &mut env);
+        if std::mem::take(&mut peer.wants_key) {
+            let wait = Duration::from_millis(u64::from(50 + self.rng.below(2000)));
+            self.add_in(wait, Event::NewKey(number));
+        }
+        let peer = &mut self.clients[number];
         let out = peer.outbound.split();
         let link = peer.link();
         let is_over = peer.is_over();
@@ -376,6 +390,22 @@ impl World {
         self.trace.note(self.at, "client {} opens link {}", &[client as u64, link.0]);
         self.node(|node, env| node.accept(env, link));
         self.client(client, |peer, env| peer.open(env, link));
+    }
+
+    /// Stands for an exchange that leads to a temporary key.
+    fn make_key(&mut self, client: usize) {
+        let asleep = self.clients[client].sleeps_until;
+        if asleep.is_some() || self.is_down {
+            let at = asleep.unwrap_or_default().max(self.at + Duration::from_secs(1));
+            return self.add(at, Event::NewKey(client));
+        }
+        let key = AuthKey::new(self.rng.bytes());
+        let value = self.rng.u64() as i64;
+        let now = self.node.clock.now(self.at);
+        let first = FirstSalt { value, created: now.unix_seconds() };
+        let life = i64::from(self.plan.key_life.unwrap_or(0));
+        self.node.lend_key(key.clone(), first, now.unix_seconds() + life);
+        self.client(client, |peer, env| peer.take_key(env, key, value, now.unix));
     }
 
     fn retry(&mut self, client: usize) {

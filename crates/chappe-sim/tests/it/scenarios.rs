@@ -151,3 +151,15 @@ fn keys_are_made_over_the_network() {
         assert_eq!(outcome.broken, None, "seed {seed}");
     }
 }
+
+/// Rules: PFS-02, PFS-03, SES-18: temporary keys end with their time or with the process; clients
+///        hear -404, take another and lose no call, and nothing of a dead key stays in memory.
+#[test]
+fn temporary_keys_end_without_a_lost_call() {
+    let mut plan = with(&[(30, Fault::Restart(Duration::from_secs(4))), (70, cut(Cut::Both))]);
+    for life in [15, 40, 3600] {
+        plan.key_life = Some(life);
+        check(&plan);
+        check(&Plan { slowest: Duration::from_secs(20), ..plan.clone() });
+    }
+}
