@@ -22,6 +22,12 @@ const STEPS: &[Step] = &[
         args: &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
     },
     Step { name: "tests", program: "cargo", args: &["test", "--workspace", "--locked"] },
+    // Not optimised: to build everything once more would take longer than it saves.
+    Step {
+        name: "simulation",
+        program: "cargo",
+        args: &["run", "--package", "chappe-sim", "--locked", "--", "--seeds", "10000"],
+    },
     Step {
         name: "fuzz targets, five seconds each",
         program: "cargo",

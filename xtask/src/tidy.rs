@@ -38,6 +38,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "chappe-tl",
         ],
     ),
+    ("chappe-sim", &["chappe-proto", "chappe-tl", "chappe-crypto"]),
 ];
 
 /// What must not be named in a crate's sources, and why.
@@ -59,6 +60,11 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "chappe-crypto/src",
         &["tokio", "Instant::now", "SystemTime", "std::thread", "std::fs", "getrandom"],
         "randomness is an argument",
+    ),
+    (
+        "chappe-sim/src",
+        &["HashMap", "HashSet", "SystemTime", "getrandom"],
+        "a seed has to give the same run everywhere",
     ),
     ("", &["todo!(", "unimplemented!(", "dbg!(", "#[ignore"], "nothing half done is kept"),
 ];

@@ -16,6 +16,9 @@ pub struct Plan {
     pub shares_key: bool,
     /// Keys are made over the network, not given.
     pub makes_keys: bool,
+    /// Keys are temporary: the node keeps them in memory alone and for so many seconds, and whoever
+    /// hears -404 gets another.
+    pub key_life: Option<u32>,
     /// How far each client's wall clock is ahead when the world begins, in milliseconds.
     pub skews: Vec<i64>,
     /// When each call is made, by whom, and when its caller gives it up.
@@ -124,6 +127,26 @@ impl Kinds {
 }
 
 impl Plan {
+    /// A world in which nothing goes wrong and one client makes a call every ten seconds.
+    pub fn quiet() -> Self {
+        Self {
+            phase: 0,
+            transports: vec![Transport::plain(Framing::Intermediate)],
+            shares_key: false,
+            makes_keys: false,
+            key_life: None,
+            skews: vec![0],
+            calls: (0..10).map(|number| (Duration::from_secs(10 * number), 0, None)).collect(),
+            pushes: Vec::new(),
+            slow: 1,
+            slowest: Duration::from_millis(20),
+            network: Weather { delay: Duration::from_millis(50), ..Weather::default() },
+            faults: Vec::new(),
+            heals_at: Duration::from_secs(100),
+            idle_max: Duration::from_secs(900),
+        }
+    }
+
     /// The course of the world of a seed.
     pub fn draw(rng: &mut Rng) -> Self {
         // One world in sixteen is quiet.
@@ -132,6 +155,7 @@ impl Plan {
         let clients = 1 + rng.below(3) as usize;
         let span = 20 + rng.below(300);
         let makes_keys = rng.below(512) == 0;
+        let key_life = (kinds.has(18) && !makes_keys).then(|| 30 + rng.below(2000));
         let within = |rng: &mut Rng| Duration::from_millis(u64::from(rng.below(span * 1000)));
         let transports = (0..clients).map(|_| transport(rng)).collect();
         let skews = (0..clients).map(|_| if kinds.has(1) { skew(rng) } else { 0 }).collect();
@@ -206,6 +230,7 @@ impl Plan {
             transports,
             shares_key: rng.below(3) == 0,
             makes_keys,
+            key_life,
             skews,
             calls,
             pushes,

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use chappe_sim::{Failure, examine, run_seed};
+use chappe_sim::model::Broken;
+use chappe_sim::{examine, run_seed};
 
 const USAGE: &str = "\
 usage: chappe-sim [options]
@@ -77,7 +78,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
 fn run_all(options: &Options) -> ExitCode {
     let begun = Instant::now();
     let next = AtomicU64::new(0);
-    let failures: Mutex<Vec<(u64, Failure)>> = Mutex::default();
+    let failures: Mutex<Vec<(u64, Broken)>> = Mutex::default();
     let has_failed = || failures.lock().is_ok_and(|failures| !failures.is_empty());
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
@@ -113,7 +114,7 @@ fn run_all(options: &Options) -> ExitCode {
     }
 }
 
-fn report(seed: u64, failure: Option<&Failure>) -> ExitCode {
+fn report(seed: u64, failure: Option<&Broken>) -> ExitCode {
     let Some(failure) = failure else { return ExitCode::SUCCESS };
     println!("seed {seed} breaks an invariant: {failure}");
     println!("replay it with: cargo run -p chappe-sim --release -- --seed {seed} --trace");

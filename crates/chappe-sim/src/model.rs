@@ -94,8 +94,6 @@ struct Stream {
     content: i32,
     /// Numbers begin anew above this id: its sender forgot the session there.
     floor: Option<MsgId>,
-    /// The last id of an envelope on each link.
-    tops: BTreeMap<LinkId, MsgId>,
 }
 
 /// What has happened so far, and the first rule that was broken.
@@ -113,6 +111,8 @@ pub struct Model {
     from_nodes: BTreeMap<(u64, AuthKeyId, SessionId), Stream>,
     heard_on: BTreeMap<LinkId, (AuthKeyId, SessionId)>,
     broken: Option<Broken>,
+    results: u32,
+    unreadable: u32,
 }
 
 impl Model {
@@ -189,6 +189,8 @@ impl Model {
 
     /// An application hears the outcome of its call.
     pub fn outcome(&mut self, token: Token, result: &Result<Raw, CallError>) {
+        self.results += u32::from(result.is_ok());
+        self.unreadable += u32::from(matches!(result, Err(CallError::Unreadable(_))));
         let Some(call) = self.calls.get_mut(&token) else { return };
         let is_late = call.has_outcome || call.is_dropped;
         call.has_outcome = true;
@@ -201,8 +203,21 @@ impl Model {
             _ => false,
         };
         if !is_right {
-            self.fail(Rule::RightOutcome, || format!("call {:x} ends with {result:?}", token.0));
+            self.fail(Rule::RightOutcome, || {
+                let result: String = format!("{result:?}").chars().take(100).collect();
+                format!("call {:x} ends with {result}", token.0)
+            });
         }
+    }
+
+    /// Whether some outcome was a result.
+    pub fn saw_result(&self) -> bool {
+        self.results > 0
+    }
+
+    /// Whether some outcome could not be read.
+    pub fn saw_unreadable(&self) -> bool {
+        self.unreadable > 0
     }
 
     /// A node pushes to a session.
@@ -261,7 +276,7 @@ impl Model {
             }
         }
         let stream = self.from_clients.entry(session).or_default();
-        let fault = stream.judge(Side::Client, LinkId(0), message, &inners);
+        let fault = stream.judge(Side::Client, message, &inners);
         self.report(fault, "client", session);
     }
 
@@ -280,7 +295,7 @@ impl Model {
             self.excuse(client);
         }
         let stream = self.from_nodes.entry((life, key, session)).or_default();
-        let fault = stream.judge(Side::Server, link, message, &inners);
+        let fault = stream.judge(Side::Server, message, &inners);
         self.report(fault, "node", session);
     }
 
@@ -322,21 +337,11 @@ impl Model {
 
 impl Stream {
     /// Takes down one envelope; what is wrong with it.
-    fn judge(
-        &mut self,
-        side: Side,
-        link: LinkId,
-        message: &Message,
-        inners: &[Inner],
-    ) -> Option<(Rule, String)> {
+    fn judge(&mut self, side: Side, message: &Message, inners: &[Inner]) -> Option<(Rule, String)> {
         let top = message.header.msg_id;
         let is_container = words::is_container(message);
         if !is_container && self.sent.contains_key(&top) {
             return Some((Rule::OldIdsInContainers, format!("message {top} goes out alone again")));
-        }
-        let last = self.tops.insert(link, top);
-        if last.is_some_and(|last| last >= top) {
-            return Some((Rule::MessageIds, format!("message {top} follows {last:?}")));
         }
         for inner in inners {
             if is_container && inner.msg_id >= top {

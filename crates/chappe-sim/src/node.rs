@@ -44,7 +44,7 @@ pub enum Order {
     /// Look a key up, and [`Node::key_found`].
     FindKey(LinkId, AuthKeyId),
     /// Run a call, and [`Node::answer`].
-    Run(AuthKeyId, SessionId, IncomingCall),
+    Run(AuthKeyId, SessionId, Box<IncomingCall>),
 }
 
 /// Limits and habits of a node.
@@ -92,6 +92,8 @@ pub struct Node {
 struct Stock {
     key: Arc<AuthKey>,
     first: FirstSalt,
+    /// Unix second at which a temporary key dies; it does not outlive the process either.
+    end: Option<i64>,
 }
 
 struct Entry {
@@ -143,7 +145,13 @@ impl Node {
     /// Puts a key into the store.
     pub fn keep_key(&mut self, mut key: AuthKey, first: FirstSalt) {
         key.forget_client_part();
-        self.store.insert(key.id(), Stock { key: Arc::new(key), first });
+        self.store.insert(key.id(), Stock { key: Arc::new(key), first, end: None });
+    }
+
+    /// Takes a temporary key, which dies at the Unix second `end`.
+    pub fn lend_key(&mut self, mut key: AuthKey, first: FirstSalt, end: i64) {
+        key.forget_client_part();
+        self.store.insert(key.id(), Stock { key: Arc::new(key), first, end: Some(end) });
     }
 
     /// The salts of a key.
@@ -163,6 +171,12 @@ impl Node {
         self.sessions.clear();
         self.links.clear();
         self.orders.clear();
+        let is_temporary = |(_, stock): &(&AuthKeyId, &Stock)| stock.end.is_some();
+        let temporary: Vec<AuthKeyId> =
+            self.store.iter().filter(is_temporary).map(|(id, _)| *id).collect();
+        for key in temporary {
+            self.destroy_key(key);
+        }
     }
 
     /// Whether a link is open.
@@ -216,6 +230,7 @@ impl Node {
     /// The store has spoken.
     pub fn key_found(&mut self, env: &mut Env<'_>, id: LinkId, key: AuthKeyId) {
         let now = self.clock.now(env.at);
+        self.bury(now, key);
         let found = self.store.get(&key).map(|stock| Arc::clone(&stock.key));
         let Some(line) = self.links.get_mut(&id) else { return };
         line.link.provide_key(now, key, found);
@@ -358,6 +373,7 @@ impl Node {
         key: AuthKeyId,
         message: Message,
     ) {
+        self.bury(now, key);
         let Some(line) = self.links.get_mut(&id) else { return };
         line.heard_at = env.at;
         if !self.store.contains_key(&key) {
@@ -445,7 +461,7 @@ impl Node {
             ServerEvent::Call(call) => {
                 env.model.ran(self.life, id.0, id.1, call.msg_id, &call.call.query);
                 env.trace.note(env.at, "node runs {}", &[words::fact(call.msg_id)]);
-                self.orders.push(Order::Run(id.0, id.1, call));
+                self.orders.push(Order::Run(id.0, id.1, Box::new(call)));
             }
             ServerEvent::CallDropped(_) => {}
             ServerEvent::DestroySession { request, session_id } => {
@@ -472,6 +488,14 @@ impl Node {
                     line.link.fail(now, -code);
                 }
             }
+        }
+    }
+
+    /// Destroys a temporary key whose time is over.
+    fn bury(&mut self, now: Now, key: AuthKeyId) {
+        let end = self.store.get(&key).and_then(|stock| stock.end);
+        if end.is_some_and(|end| end <= now.unix_seconds()) {
+            self.destroy_key(key);
         }
     }
 

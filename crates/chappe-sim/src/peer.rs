@@ -36,8 +36,10 @@ pub struct Peer {
     pub transport: Transport,
     /// Bytes for the connection in hand.
     pub outbound: BytesMut,
-    /// Sessions begun anew since somebody asked last.
-    pub restarts: u32,
+    /// The key is temporary: -404 means that it is no more (SES-18).
+    pub is_temporary: bool,
+    /// It has no key and gets one from the world.
+    pub wants_key: bool,
     config: SessionConfig,
     key: Option<Arc<AuthKey>>,
     salt: i64,
@@ -108,7 +110,8 @@ impl Peer {
             sleeps_until: None,
             transport,
             outbound: BytesMut::new(),
-            restarts: 0,
+            is_temporary: false,
+            wants_key: false,
             config,
             key: None,
             salt: 0,
@@ -158,12 +161,40 @@ impl Peer {
 
     /// The application gives up a call.
     pub fn drop_call(&mut self, env: &mut Env<'_>, token: Token) {
+        if let Some(place) = self.waiting.iter().position(|waiting| *waiting == token) {
+            self.waiting.remove(place);
+            env.model.dropped(token);
+        }
         let found = self.calls.iter().find(|(_, known)| **known == token).map(|(id, _)| *id);
         if let (Some(id), Some(session)) = (found, &mut self.session) {
             env.model.dropped(token);
+            self.calls.remove(&id);
             session.drop_call(id);
         }
         self.settle(env);
+    }
+
+    /// A temporary key was made, as if by an exchange.
+    pub fn take_key(&mut self, env: &mut Env<'_>, key: AuthKey, salt: i64, server_time: Duration) {
+        let now = self.clock.now(env.at);
+        let mut clock = ServerClock::guess(now, 0);
+        clock.set(now, server_time);
+        self.server_clock = Some(clock);
+        self.key = Some(Arc::new(key));
+        self.salt = salt;
+        self.wants_key = false;
+        self.open_session(env);
+        self.settle(env);
+    }
+
+    /// The server knows the key no more: all calls go out again under the next one.
+    fn lose_key(&mut self, env: &mut Env<'_>) {
+        env.trace.note(env.at, "client {} loses its key", &[self.number as u64]);
+        env.model.excuse(self.number);
+        self.key = None;
+        self.session = None;
+        self.waiting.extend(std::mem::take(&mut self.calls).into_values());
+        self.wants_key = true;
     }
 
     /// A connection is open.
@@ -249,11 +280,14 @@ impl Peer {
                 LinkEvent::Closed(_) => line.has_verdict = true,
                 LinkEvent::Message(_, opened) if is_believed => self.hear(env, opened.message),
                 LinkEvent::Plain(message) if is_believed => {
-                    if self.take_step(env, now, &message.body).is_none() {
-                        self.give_up();
+                    self.take_plain(env, now, &message.body);
+                }
+                LinkEvent::TransportError(code) if is_believed => {
+                    self.give_up();
+                    if code == 404 && self.is_temporary && self.key.is_some() {
+                        self.lose_key(env);
                     }
                 }
-                LinkEvent::TransportError(_) if is_believed => self.give_up(),
                 _ => {}
             }
             self.take_events(env);
@@ -353,7 +387,6 @@ impl Peer {
                     );
                     env.model.owns(self.number, id);
                     env.model.excuse(self.number);
-                    self.restarts += 1;
                 }
                 ClientEvent::LinkIsDead => {
                     env.trace.note(env.at, "client {} finds its link dead", &[self.number as u64]);
@@ -361,6 +394,12 @@ impl Peer {
                 }
                 ClientEvent::PushesMayBeLost | ClientEvent::Salt(_) => {}
             }
+        }
+    }
+
+    fn take_plain(&mut self, env: &mut Env<'_>, now: Now, body: &Bytes) {
+        if self.take_step(env, now, body).is_none() {
+            self.give_up();
         }
     }
 

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use chappe_crypto::{AuthKeyId, ige, sha1, sha256};
+use chappe_proto::Side;
 
 /// A secret of 256 bytes.
 pub type Secret = [u8; 256];
@@ -22,9 +23,13 @@ pub struct Letter {
     pub body: Bytes,
 }
 
-/// Offsets into the key: what clients send, what servers send.
-const FROM_CLIENT: usize = 0;
-const FROM_SERVER: usize = 8;
+/// Offset into the key, by who sends.
+fn offset(from: Side) -> usize {
+    match from {
+        Side::Client => 0,
+        Side::Server => 8,
+    }
+}
 
 /// The id of a key: the last 8 bytes of its SHA-1.
 pub fn key_id(secret: &Secret) -> AuthKeyId {
@@ -34,8 +39,8 @@ pub fn key_id(secret: &Secret) -> AuthKeyId {
     AuthKeyId::from_le_bytes(id)
 }
 
-/// A packet from a client, padded with `padding`.
-pub fn seal(secret: &Secret, letter: &Letter, padding: &[u8]) -> Vec<u8> {
+/// A packet of one end, padded with `padding`.
+pub fn seal(secret: &Secret, from: Side, letter: &Letter, padding: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     plain.extend_from_slice(&letter.salt.to_le_bytes());
     plain.extend_from_slice(&letter.session.to_le_bytes());
@@ -44,8 +49,8 @@ pub fn seal(secret: &Secret, letter: &Letter, padding: &[u8]) -> Vec<u8> {
     plain.extend_from_slice(&(letter.body.len() as u32).to_le_bytes());
     plain.extend_from_slice(&letter.body);
     plain.extend_from_slice(padding);
-    let msg_key = msg_key(secret, FROM_CLIENT, &plain);
-    let (key, iv) = keys(secret, FROM_CLIENT, &msg_key);
+    let msg_key = msg_key(secret, offset(from), &plain);
+    let (key, iv) = keys(secret, offset(from), &msg_key);
     ige::encrypt(&mut plain, &key, &iv).expect("padded to whole blocks");
     let mut packet = key_id(secret).to_le_bytes().to_vec();
     packet.extend_from_slice(&msg_key);
@@ -53,17 +58,17 @@ pub fn seal(secret: &Secret, letter: &Letter, padding: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// The letter in a packet from a server; `None` if it is none of this key, or damaged.
-pub fn open(secret: &Secret, packet: &[u8]) -> Option<Letter> {
+/// The letter in a packet of one end; `None` if it is none of this key, or damaged.
+pub fn open(secret: &Secret, from: Side, packet: &[u8]) -> Option<Letter> {
     let (id, rest) = packet.split_first_chunk::<8>()?;
     let (msg_key, encrypted) = rest.split_first_chunk::<16>()?;
     if *id != key_id(secret).to_le_bytes() {
         return None;
     }
     let mut plain = encrypted.to_vec();
-    let (key, iv) = keys(secret, FROM_SERVER, msg_key);
+    let (key, iv) = keys(secret, offset(from), msg_key);
     ige::decrypt(&mut plain, &key, &iv).ok()?;
-    if self::msg_key(secret, FROM_SERVER, &plain) != *msg_key {
+    if self::msg_key(secret, offset(from), &plain) != *msg_key {
         return None;
     }
     let long = |at: usize| Some(i64::from_le_bytes(*plain.get(at..)?.first_chunk()?));

@@ -1,7 +1,7 @@
 //! One world: virtual time, a node, clients, the network between them, and all that goes wrong.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub struct Outcome {
     pub hash: u64,
     /// Things that happened.
     pub events: u64,
+    /// World time at the end.
+    pub ended: Duration,
     /// The rule that did not hold.
     pub broken: Option<Broken>,
 }
@@ -52,7 +54,6 @@ pub struct World {
     alarms: Vec<Option<Duration>>,
     /// What a middleman has recorded: what it speaks, which way it went, and the bytes.
     recorded: VecDeque<(Transport, Way, Bytes)>,
-    session_of: BTreeMap<Token, (AuthKeyId, SessionId)>,
     last_call: Vec<u64>,
     last_push: u64,
 }
@@ -61,6 +62,7 @@ pub struct World {
 enum Event {
     Connect(usize),
     Connected(usize),
+    NewKey(usize),
     Arrive(LinkId, Way),
     Alarm(usize),
     Wake(usize),
@@ -89,7 +91,16 @@ const EVENTS_MAX: u64 = 200_000;
 
 /// Runs the world of a seed to its end.
 pub fn run(seed: u64, prints: bool) -> Outcome {
-    let mut world = World::new(seed, prints);
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut rng = Rng::from_seed(bytes);
+    let plan = Plan::draw(&mut rng);
+    run_plan(plan, rng, prints)
+}
+
+/// Runs a world of a given course; what the plan leaves open, `rng` decides.
+pub fn run_plan(plan: Plan, rng: Rng, prints: bool) -> Outcome {
+    let mut world = World::new(plan, rng, prints);
     let mut events = 0;
     while world.model.broken().is_none() {
         let Some(Reverse((at, _, event))) = world.queue.pop() else { break };
@@ -108,21 +119,23 @@ pub fn run(seed: u64, prints: bool) -> Outcome {
         world.trace.note(world.at, "BROKEN", &[]);
         world.trace.bytes(text.as_bytes());
     }
-    Outcome { hash: world.trace.hash(), events, broken: world.model.broken().cloned() }
+    Outcome {
+        hash: world.trace.hash(),
+        events,
+        ended: world.at,
+        broken: world.model.broken().cloned(),
+    }
 }
 
 impl World {
-    fn new(seed: u64, prints: bool) -> Self {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        let mut rng = Rng::from_seed(bytes);
-        let plan = Plan::draw(&mut rng);
+    fn new(plan: Plan, mut rng: Rng, prints: bool) -> Self {
         let clock = Clock::new(EPOCH + plan.phase);
         let mut config = NodeConfig { idle_max: plan.idle_max, ..NodeConfig::default() };
         config.session.resend_max_bytes = if rng.below(2) == 0 { 1024 } else { 128 };
         let rsa = plan.makes_keys.then(identity::private);
         let mut node = Node::new(clock, config, rsa, rng.fork());
-        let created = (EPOCH + plan.phase) as i64 - i64::from(rng.below(7200));
+        let now = (EPOCH + plan.phase) as i64;
+        let created = now - i64::from(rng.below(7200));
         let shared: [u8; 256] = rng.bytes();
         let mut clients = Vec::new();
         for (number, transport) in plan.transports.iter().enumerate() {
@@ -142,9 +155,15 @@ impl World {
                 let bytes = if plan.shares_key { shared } else { rng.bytes() };
                 let key = AuthKey::new(bytes);
                 let salt = rng.u64() as i64;
-                node.keep_key(key.clone(), FirstSalt { value: salt, created });
+                let first = FirstSalt { value: salt, created };
+                match plan.key_life {
+                    Some(life) => node.lend_key(key.clone(), first, now + i64::from(life)),
+                    None => node.keep_key(key.clone(), first),
+                }
                 let key = Arc::new(key);
-                Peer::with_key(number, clock, *transport, config, key, salt, rng)
+                let mut peer = Peer::with_key(number, clock, *transport, config, key, salt, rng);
+                peer.is_temporary = plan.key_life.is_some();
+                peer
             });
         }
         let mut world = Self {
@@ -162,7 +181,6 @@ impl World {
             trace: Trace::new(prints),
             is_well: false,
             recorded: VecDeque::new(),
-            session_of: BTreeMap::new(),
             last_push: 0,
             plan,
         };
@@ -228,6 +246,7 @@ impl World {
         match event {
             Event::Connect(client) => self.connect(client),
             Event::Connected(client) => self.connected(client),
+            Event::NewKey(client) => self.make_key(client),
             Event::Arrive(link, way) => self.arrive(link, way),
             Event::Alarm(machine) => self.alarm(machine),
             Event::Wake(client) => self.wake(client),
@@ -284,6 +303,11 @@ impl World {
         let peer = &mut self.clients[number];
         let mut env = Env { at: self.at, model: &mut self.model, trace: &mut self.trace };
         act(peer, &mut env);
+        if std::mem::take(&mut peer.wants_key) {
+            let wait = Duration::from_millis(u64::from(50 + self.rng.below(2000)));
+            self.add_in(wait, Event::NewKey(number));
+        }
+        let peer = &mut self.clients[number];
         let out = peer.outbound.split();
         let link = peer.link();
         let is_over = peer.is_over();
@@ -366,6 +390,22 @@ impl World {
         self.trace.note(self.at, "client {} opens link {}", &[client as u64, link.0]);
         self.node(|node, env| node.accept(env, link));
         self.client(client, |peer, env| peer.open(env, link));
+    }
+
+    /// Stands for an exchange that leads to a temporary key.
+    fn make_key(&mut self, client: usize) {
+        let asleep = self.clients[client].sleeps_until;
+        if asleep.is_some() || self.is_down {
+            let at = asleep.unwrap_or_default().max(self.at + Duration::from_secs(1));
+            return self.add(at, Event::NewKey(client));
+        }
+        let key = AuthKey::new(self.rng.bytes());
+        let value = self.rng.u64() as i64;
+        let now = self.node.clock.now(self.at);
+        let first = FirstSalt { value, created: now.unix_seconds() };
+        let life = i64::from(self.plan.key_life.unwrap_or(0));
+        self.node.lend_key(key.clone(), first, now.unix_seconds() + life);
+        self.client(client, |peer, env| peer.take_key(env, key, value, now.unix));
     }
 
     fn retry(&mut self, client: usize) {
@@ -590,7 +630,6 @@ impl World {
         let token = Token(self.last_push);
         self.trace.note(self.at, "node pushes {} to {}", &[token.0, session.1.0 as u64]);
         self.model.pushed(token, session.1);
-        self.session_of.insert(token, session);
         self.node(|node, env| node.push(env, session, words::push(token)));
     }
 

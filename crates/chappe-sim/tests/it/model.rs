@@ -1,0 +1,119 @@
+//! The reference model notices what it is there to notice.
+
+use bytes::Bytes;
+use chappe_crypto::AuthKeyId;
+use chappe_proto::envelope::encrypted::{Header, Message};
+use chappe_proto::session::container::{self, Inner};
+use chappe_proto::{LinkId, MsgId, SessionId};
+use chappe_sim::model::{Model, Rule};
+use chappe_sim::words::{Token, answer, question};
+use chappe_tl::Raw;
+
+const KEY: AuthKeyId = AuthKeyId(7);
+const SESSION: SessionId = SessionId(9);
+const TOKEN: Token = Token(0b111_0011);
+
+fn rule(model: &Model) -> Option<Rule> {
+    model.broken().map(|broken| broken.rule)
+}
+
+fn message(id: i64, seq_no: i32, body: Bytes) -> Message {
+    let id = MsgId(id);
+    Message { header: Header { salt: 1, session_id: SESSION, msg_id: id, seq_no }, body }
+}
+
+fn called() -> Model {
+    let mut model = Model::default();
+    model.owns(0, SESSION);
+    model.called(0, TOKEN);
+    model
+}
+
+/// Rule: MSG-39: a message runs once in a life of a node; a call once for every excuse.
+#[test]
+fn second_run_is_noticed() {
+    let mut model = called();
+    model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN));
+    assert_eq!(rule(&model), None);
+    model.ran(1, KEY, SESSION, MsgId(4), &question(TOKEN));
+    assert_eq!(rule(&model), None, "in another life it may");
+    model.ran(1, KEY, SESSION, MsgId(4), &question(TOKEN));
+    assert_eq!(rule(&model), Some(Rule::OneRunPerMessage));
+    let mut model = called();
+    model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN));
+    model.excuse(0);
+    model.ran(0, KEY, SESSION, MsgId(8), &question(TOKEN));
+    assert_eq!(rule(&model), None);
+    model.ran(0, KEY, SESSION, MsgId(12), &question(TOKEN));
+    assert_eq!(rule(&model), Some(Rule::OneRunPerCall));
+}
+
+/// Rule: a call has one outcome, the right one, and none once it was dropped.
+#[test]
+fn wrong_outcomes_are_noticed() {
+    let right = || Ok(Raw(answer(TOKEN).unwrap()));
+    let mut model = called();
+    model.outcome(TOKEN, &right());
+    assert_eq!(rule(&model), None);
+    model.outcome(TOKEN, &right());
+    assert_eq!(rule(&model), Some(Rule::OneOutcome));
+    let mut model = called();
+    model.outcome(TOKEN, &Ok(Raw(question(TOKEN))));
+    assert_eq!(rule(&model), Some(Rule::RightOutcome));
+    let mut model = called();
+    model.dropped(TOKEN);
+    assert_eq!(model.open().count(), 0);
+    model.outcome(TOKEN, &right());
+    assert_eq!(rule(&model), Some(Rule::OneOutcome));
+}
+
+/// Rule: MSG-09, MSG-16, SES-11: ids rise, numbers count, old ids travel in containers.
+#[test]
+fn wrong_numbers_are_noticed() {
+    let check = |messages: &[(i64, i32, Bytes)]| {
+        let mut model = called();
+        for (id, seq_no, body) in messages {
+            model.client_sends(0, SESSION, &message(*id, *seq_no, body.clone()));
+        }
+        rule(&model)
+    };
+    let ask = || question(TOKEN);
+    assert_eq!(check(&[(4, 1, ask()), (8, 3, ask())]), None);
+    assert_eq!(check(&[(8, 1, ask()), (4, 3, ask())]), Some(Rule::MessageIds));
+    assert_eq!(check(&[(5, 1, ask())]), Some(Rule::MessageIds));
+    assert_eq!(check(&[(4, 1, ask()), (8, 1, ask())]), Some(Rule::SequenceNumbers));
+    assert_eq!(check(&[(4, 1, ask()), (4, 1, ask())]), Some(Rule::OldIdsInContainers));
+    let inner = Inner { msg_id: MsgId(4), seq_no: 1, body: ask() };
+    let again = container::pack(&[inner]);
+    assert_eq!(check(&[(4, 1, ask()), (8, 2, again.clone())]), None);
+    assert_eq!(check(&[(4, 1, ask()), (4, 2, again)]), Some(Rule::MessageIds));
+}
+
+/// Rule: SES-03, TRN-41: a link carries the session that spoke on it last.
+#[test]
+fn answer_on_a_foreign_link_is_noticed() {
+    let pong = || message(5, 0, Bytes::from_static(&[1; 8]));
+    let mut model = called();
+    model.opened(LinkId(1), KEY, SESSION);
+    model.node_sends(0, KEY, LinkId(1), &pong());
+    assert_eq!(rule(&model), None);
+    model.opened(LinkId(1), KEY, SessionId(10));
+    model.node_sends(0, KEY, LinkId(1), &message(9, 0, Bytes::from_static(&[1; 8])));
+    assert_eq!(rule(&model), Some(Rule::OwnSession));
+}
+
+/// Rule: what is pushed reaches the client that it is for, once.
+#[test]
+fn pushes_that_stray_are_noticed() {
+    let push = chappe_sim::words::push(Token(3));
+    let mut model = called();
+    model.pushed(Token(3), SESSION);
+    model.heard_push(0, &push);
+    assert_eq!(rule(&model), None);
+    model.heard_push(0, &push);
+    assert_eq!(rule(&model), Some(Rule::OnePush));
+    let mut model = called();
+    model.pushed(Token(3), SESSION);
+    model.heard_push(1, &push);
+    assert_eq!(rule(&model), Some(Rule::OnePush));
+}
