@@ -26,7 +26,6 @@
 //! connects again whenever it must, keeps unanswered calls over that, and corrects clock and salt
 //! by what the server says.
 
-mod backoff;
 pub mod builder;
 mod calls;
 pub mod client;

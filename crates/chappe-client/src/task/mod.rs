@@ -24,7 +24,6 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{debug, info, warn};
 
-use crate::backoff::Backoff;
 use crate::builder::{Builder, KeyLoss};
 use crate::calls::Calls;
 use crate::client::Command;
@@ -33,6 +32,7 @@ use crate::exchange::{Done, Exchange};
 use crate::keeper::Keeper;
 use crate::push::Push;
 use crate::storage::{KeyRecord, ServerId, StorageError};
+use chappe_proto::backoff::Backoff;
 
 mod owner;
 

@@ -3,6 +3,7 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod backoff;
 mod bind;
 mod container;
 mod envelope;
