@@ -1,17 +1,23 @@
 //! [`RawClient`]: the handle on the task that holds the connection.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_crypto::rsa::PublicKey;
+use chappe_proto::schema::functions::DestroyAuthKey;
+use chappe_proto::schema::types::DestroyAuthKeyRes;
 use chappe_tl::{Function, Raw};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 
 use crate::builder::Builder;
-use crate::error::{ConnectError, InvokeError};
+use crate::error::{ConnectError, DestroyError, InvokeError};
 use crate::push::{Push, Pushes};
+use crate::storage::StorageError;
 
 /// Longest call, in bytes: what servers take in one packet (1 MiB − 4 KiB, MSG-03), less what an
 /// envelope adds.
@@ -30,11 +36,47 @@ pub struct RawClient {
     pushes: broadcast::WeakSender<Push>,
 }
 
+/// What may be done with a call. The default suits any function: it runs once or not at all, and
+/// in no order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// The call may run twice, as reads may and calls that carry a `random_id` (SES-12). It is sent
+    /// again where any other call ends with [`InvokeError::Unknown`]: when the server has lost what
+    /// it knew of the first message.
+    pub repeatable: bool,
+    /// Calls of the same client that are finished, well or not, before the server begins this one
+    /// (`invokeAfterMsg`). Those that were dropped count for nothing.
+    pub after: Vec<Ticket>,
+}
+
+impl CallOptions {
+    /// The same, and the call may run twice.
+    #[must_use]
+    pub fn repeatable(self) -> Self {
+        Self { repeatable: true, ..self }
+    }
+
+    /// The same, and the call runs after these.
+    #[must_use]
+    pub fn after(self, after: impl IntoIterator<Item = Ticket>) -> Self {
+        Self { after: after.into_iter().collect(), ..self }
+    }
+}
+
+/// Names a call to those that come after it; see [`Pending::ticket`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub(crate) u64);
+
 /// What the task is asked.
 #[derive(Debug)]
 pub(crate) enum Command {
     Call(u64, NewCall),
     Drop(u64),
+    /// Close every link; others are opened.
+    Reconnect,
+    /// Remove the key from the storage, and end.
+    Forget(oneshot::Sender<Result<(), StorageError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -42,6 +84,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct NewCall {
     pub(crate) body: Bytes,
+    pub(crate) options: CallOptions,
     pub(crate) answer: oneshot::Sender<Result<Raw, InvokeError>>,
     /// Given back with the answer.
     pub(crate) _room: OwnedSemaphorePermit,
@@ -86,7 +129,7 @@ impl RawClient {
         Self { commands, room, last_call: Arc::default(), pushes }
     }
 
-    /// Calls a function and waits for its result.
+    /// Calls a function and waits for its result. It runs once, or not at all.
     ///
     /// Lost connections are mended meanwhile; there is no limit of time unless
     /// [`Builder::unreachable_max`] sets one. Dropping the future gives up the call, here and at
@@ -95,9 +138,7 @@ impl RawClient {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke<F: Function>(&self, function: &F) -> Result<F::Return, InvokeError> {
-        let body = chappe_tl::to_bytes(function).map_err(InvokeError::Encode)?;
-        let answer = self.invoke_raw(body).await?;
-        chappe_tl::from_bytes(answer).map_err(|error| InvokeError::Decode(error.to_string()))
+        self.invoke_with(function, CallOptions::default()).await
     }
 
     /// Calls a function that is encoded already, and gives its result as it came, unpacked.
@@ -105,7 +146,56 @@ impl RawClient {
     /// # Errors
     /// As for [`invoke`](Self::invoke).
     pub async fn invoke_raw(&self, call: Bytes) -> Result<Bytes, InvokeError> {
-        let len = call.len();
+        self.start_raw(call, CallOptions::default()).await?.await
+    }
+
+    /// Calls a function that may run twice, or only after others, and waits for its result.
+    ///
+    /// # Errors
+    /// As for [`invoke`](Self::invoke).
+    pub async fn invoke_with<F: Function>(
+        &self,
+        function: &F,
+        options: CallOptions,
+    ) -> Result<F::Return, InvokeError> {
+        self.start(function, options).await?.await
+    }
+
+    /// Sends a call and does not wait for its result, so that others can be sent to run after it.
+    ///
+    /// # Errors
+    /// The call cannot be written, is too long, or the client is closed.
+    pub async fn start<F: Function>(
+        &self,
+        function: &F,
+        options: CallOptions,
+    ) -> Result<Pending<F::Return>, InvokeError> {
+        let body = chappe_tl::to_bytes(function).map_err(InvokeError::Encode)?;
+        let read = |answer| {
+            chappe_tl::from_bytes(answer).map_err(|error| InvokeError::Decode(error.to_string()))
+        };
+        self.submit(body, options, read).await
+    }
+
+    /// The same with a function that is encoded already, and its result as it comes.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn start_raw(
+        &self,
+        call: Bytes,
+        options: CallOptions,
+    ) -> Result<Pending<Bytes>, InvokeError> {
+        self.submit(call, options, Ok).await
+    }
+
+    async fn submit<R>(
+        &self,
+        body: Bytes,
+        options: CallOptions,
+        read: fn(Bytes) -> Result<R, InvokeError>,
+    ) -> Result<Pending<R>, InvokeError> {
+        let len = body.len();
         if len > CALL_MAX_BYTES {
             return Err(InvokeError::TooLong { len });
         }
@@ -113,12 +203,41 @@ impl RawClient {
         let room = room.map_err(|_| InvokeError::Closed)?;
         let (answer, answered) = oneshot::channel();
         let id = self.last_call.fetch_add(1, Ordering::Relaxed);
-        let command = Command::Call(id, NewCall { body: call, answer, _room: room });
+        let command = Command::Call(id, NewCall { body, options, answer, _room: room });
         self.commands.send(command).map_err(|_| InvokeError::Closed)?;
-        let mut given_up = GivenUp { commands: Some(&self.commands), id };
-        let result = answered.await.unwrap_or(Err(InvokeError::Closed));
-        given_up.commands = None;
-        result.map(|Raw(result)| result)
+        Ok(Pending { id, commands: Some(self.commands.clone()), answered, read })
+    }
+
+    /// Has the server destroy the key, forgets it, and ends the client; to be called after signing
+    /// out (SVC-38).
+    ///
+    /// The request is repeated until the server answers, or does not know the key any more.
+    ///
+    /// # Errors
+    /// The server could not destroy the key, twice; or it cannot be removed from the storage.
+    pub async fn destroy_key(&self) -> Result<(), DestroyError> {
+        let mut failures = 0;
+        loop {
+            let request = self.invoke_with(&DestroyAuthKey {}, CallOptions::default().repeatable());
+            match tokio::time::timeout(DESTROY_WAIT, request).await {
+                Ok(Ok(DestroyAuthKeyRes::DestroyAuthKeyFail)) if failures == 0 => {
+                    failures += 1;
+                    tokio::time::sleep(DESTROY_PAUSE).await;
+                }
+                Ok(Ok(DestroyAuthKeyRes::DestroyAuthKeyFail)) => return Err(DestroyError::Failed),
+                // What the server does not know is destroyed.
+                Ok(Ok(_) | Err(InvokeError::KeyLost)) => break,
+                Ok(Err(error)) => return Err(DestroyError::Invoke(error)),
+                Err(_) => {
+                    let asked = self.commands.send(Command::Reconnect);
+                    asked.map_err(|_| InvokeError::Closed)?;
+                }
+            }
+        }
+        let (done, is_done) = oneshot::channel();
+        self.commands.send(Command::Forget(done)).map_err(|_| InvokeError::Closed)?;
+        is_done.await.map_err(|_| InvokeError::Closed)??;
+        Ok(())
     }
 
     /// Receives what the server pushes from now on. Each receiver gets everything.
@@ -148,17 +267,45 @@ impl fmt::Debug for RawClient {
     }
 }
 
-/// Tells the task when a caller stops waiting.
-struct GivenUp<'a> {
-    commands: Option<&'a mpsc::UnboundedSender<Command>>,
+/// A call on its way: a future of its result. Dropping it gives up the call.
+#[derive(Debug)]
+#[must_use = "dropping it gives up the call"]
+pub struct Pending<R> {
     id: u64,
+    /// To be told when nobody waits any more; `None` once there is a result.
+    commands: Option<mpsc::UnboundedSender<Command>>,
+    answered: oneshot::Receiver<Result<Raw, InvokeError>>,
+    read: fn(Bytes) -> Result<R, InvokeError>,
 }
 
-impl Drop for GivenUp<'_> {
+impl<R> Pending<R> {
+    /// Names the call to others that are to run after it.
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.id)
+    }
+}
+
+impl<R> Future for Pending<R> {
+    type Output = Result<R, InvokeError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answered).poll(context));
+        self.commands = None;
+        let Raw(answer) = answer.unwrap_or(Err(InvokeError::Closed))?;
+        Poll::Ready((self.read)(answer))
+    }
+}
+
+impl<R> Drop for Pending<R> {
     fn drop(&mut self) {
-        if let Some(commands) = self.commands {
+        if let Some(commands) = &self.commands {
             // A task that has ended has no calls to give up.
             let _ = commands.send(Command::Drop(self.id));
         }
     }
 }
+
+/// Wait for an answer to `destroy_auth_key` before it is repeated over another link (SVC-38).
+const DESTROY_WAIT: Duration = Duration::from_secs(60);
+/// Wait before a server that could not destroy the key is asked once more.
+const DESTROY_PAUSE: Duration = Duration::from_secs(5);

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_client::{
-    ConnectError, InvokeError, KeyLoss, KeyRecord, LinkError, MemoryStorage, Push, ServerId,
+    CallOptions, ConnectError, Doubt, InvokeError, KeyLoss, KeyRecord, LinkError, MemoryStorage, Push, ServerId,
     Storage, StorageError,
 };
 use chappe_net::Clock;
 use chappe_proto::rpc::RpcError;
 
-use crate::server::{Accept, Hooks, Inject, Reply, Seen, Server};
+use crate::server::{Accept, Hooks, Inject, Reply, Seen, Server, State};
 
 /// Rule: SES-01, SES-25: the next run takes key, salt and clock from the storage,
 /// and begins a session of its own.
@@ -109,48 +109,52 @@ async fn one_not_found_does_not_cost_the_key() {
     assert_eq!(server.count(|seen| matches!(seen, Seen::ReqPq { .. })), 1);
 }
 
-/// Rule: SES-18, SES-17: a key that two connections in a row do not know is lost. A new one is
-/// made, its owner is told, and open calls go out under it.
+/// Rule: SES-18, SES-17, SES-12: a key that two connections in a row do not know is lost. Where
+/// the owner wishes, a new one is made; open calls that may run twice go out under it, others say
+/// that nobody knows their fate.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_unknown_twice_is_replaced() {
     let mut runs = 0;
     let hooks = Hooks {
         call: Box::new(move |call| {
             runs += 1;
-            if runs == 1 { Reply::Nothing } else { Reply::Result(call.clone()) }
+            if runs <= 2 { Reply::Nothing } else { Reply::Result(call.clone()) }
         }),
         ..Hooks::default()
     };
     let server = Server::start(hooks).await;
     let storage = Arc::new(MemoryStorage::new());
-    let client = server.client().storage(Arc::clone(&storage)).connect().await.unwrap();
+    let builder = server.client().storage(Arc::clone(&storage)).key_loss(KeyLoss::MakeNew);
+    let client = builder.connect().await.unwrap();
     let mut pushes = client.pushes();
     let before = record(&storage).key;
-    let open = tokio::spawn({
-        let client = client.clone();
-        async move { client.invoke_raw(call()).await }
-    });
-    server.until(|state| state.seen.contains(&Seen::Call(call()))).await;
+    let once = client.start_raw(call(), CallOptions::default()).await.unwrap();
+    let repeatable = CallOptions::default().repeatable();
+    let open = client.start_raw(call(), repeatable).await.unwrap();
+    let calls = |state: &State| state.seen.iter().filter(|s| matches!(s, Seen::Call(_))).count();
+    server.until(|state| calls(state) == 2).await;
     {
         let mut state = server.state();
         state.keys.clear();
         state.sessions.clear();
         state.inject.push(Inject::Cut);
     }
-    assert_eq!(open.await.unwrap().unwrap(), call());
+    let error = once.await.unwrap_err();
+    assert!(matches!(error, InvokeError::Unknown(Doubt::KeyGone)), "{error}");
+    assert_eq!(open.await.unwrap(), call());
     assert_eq!(pushes.next().await, Some(Push::NewKey));
     assert_ne!(record(&storage).key, before);
     // The first link, two that do not know the key, and the one that makes a new one.
     assert_eq!(server.links(), 4);
 }
 
-/// Rule: SES-18: where the owner wishes, a lost key ends the calls, and the storage is left as it
-/// is.
+/// Rule: SES-18: unless the owner wishes otherwise, a lost key ends the calls, and the storage is
+/// left as it is.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_key_stops_the_client_that_is_told_so() {
+async fn a_lost_key_stops_the_client() {
     let server = Server::start(Hooks::default()).await;
     let storage = Arc::new(MemoryStorage::new());
-    let builder = || server.client().storage(Arc::clone(&storage)).key_loss(KeyLoss::Stop);
+    let builder = || server.client().storage(Arc::clone(&storage));
     let client = builder().connect().await.unwrap();
     let key = record(&storage).key;
     {
@@ -158,6 +162,7 @@ async fn a_lost_key_stops_the_client_that_is_told_so() {
         state.keys.clear();
         state.inject.push(Inject::Cut);
     }
+    server.until(|state| state.seen.contains(&Seen::Closed(0))).await;
     let error = client.invoke_raw(call()).await.unwrap_err();
     assert!(matches!(error, InvokeError::KeyLost), "{error}");
     let error = client.invoke_raw(call()).await.unwrap_err();
@@ -184,7 +189,7 @@ async fn a_duplicated_key_is_given_up() {
         ..Hooks::default()
     };
     let server = Server::start(hooks).await;
-    let client = server.client().connect().await.unwrap();
+    let client = server.client().key_loss(KeyLoss::MakeNew).connect().await.unwrap();
     let mut pushes = client.pushes();
     let error = client.invoke_raw(call()).await.unwrap_err();
     assert!(matches!(error, InvokeError::Rpc(error) if error.code == 406));

@@ -188,7 +188,7 @@ impl Server {
 
     /// Settings of a client of this server.
     pub(crate) fn client(&self) -> Builder {
-        RawClient::builder(self.address, [Self::public_key()])
+        RawClient::builder(self.address, [Self::public_key()]).pfs(false)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
