@@ -134,8 +134,7 @@ impl Calls {
     pub(crate) fn lose(&mut self, slot: Slot, session: Option<&ClientSession>) {
         for (id, call) in self.placed_in(slot) {
             let is_unsent = session.is_none_or(|session| session.is_unsent(call));
-            let is_repeatable =
-                self.open.get(&id).is_some_and(|open| open.call.options.repeatable);
+            let is_repeatable = self.open.get(&id).is_some_and(|open| open.call.options.repeatable);
             if is_unsent || is_repeatable {
                 self.unplace(id);
             } else if let Some(open) = self.close(id) {

@@ -41,7 +41,9 @@ pub(super) struct Traffic {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LinkState {
     /// To be dialled at this moment.
-    None { dial_at: Duration },
+    None {
+        dial_at: Duration,
+    },
     Dialling(LinkId),
     Open(LinkId),
 }

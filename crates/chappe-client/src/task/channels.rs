@@ -50,7 +50,8 @@ impl Task {
     /// Hands waiting calls to the session of the key in use.
     fn place_calls(&mut self) {
         if let Some(slot) = self.keys.in_use()
-            && let Some(session) = self.channels.get_mut(&slot).and_then(|channel| channel.session())
+            && let Some(session) =
+                self.channels.get_mut(&slot).and_then(|channel| channel.session())
         {
             self.calls.place(slot, session);
         }
@@ -288,7 +289,8 @@ impl Task {
 
     pub(super) fn drop_calls(&mut self, placed: impl IntoIterator<Item = (Slot, CallId)>) {
         for (slot, call) in placed {
-            if let Some(session) = self.channels.get_mut(&slot).and_then(|channel| channel.session())
+            if let Some(session) =
+                self.channels.get_mut(&slot).and_then(|channel| channel.session())
             {
                 session.drop_call(call);
             }

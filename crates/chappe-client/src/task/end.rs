@@ -65,7 +65,8 @@ impl Task {
         let placed = self.calls.fail(&InvokeError::Closed);
         self.drop_calls(placed);
         for slot in self.slots() {
-            if let Some(session) = self.channels.get_mut(&slot).and_then(|channel| channel.session())
+            if let Some(session) =
+                self.channels.get_mut(&slot).and_then(|channel| channel.session())
             {
                 session.flush();
             }

@@ -130,8 +130,11 @@ impl Task {
             }
         }
         for (other, channel) in &mut self.channels {
-            if *other != slot && !channel.is_retired && !channel.is_probe
-                && let Some(session) = &mut channel.traffic.as_mut().map(|traffic| &mut traffic.session)
+            if *other != slot
+                && !channel.is_retired
+                && !channel.is_probe
+                && let Some(session) =
+                    &mut channel.traffic.as_mut().map(|traffic| &mut traffic.session)
             {
                 channel.is_retired = true;
                 self.calls.take_back(*other, session);

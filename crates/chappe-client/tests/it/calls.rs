@@ -141,7 +141,9 @@ async fn pushes_are_bounded_and_losses_told() {
     let client = server.client().pushes_max(2).connect().await.unwrap();
     let push = |n: u8| Bytes::from(vec![n, 1, 1, 1]);
     server.inject(Inject::Push(push(0)));
+    // What came before the second answer came before the receiver.
     client.invoke_raw(call(1)).await.unwrap();
+    client.invoke_raw(call(2)).await.unwrap();
     let mut pushes = client.pushes();
     let mut slow = client.pushes();
     for n in 1..=5 {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_client::{
-    CallOptions, ConnectError, Doubt, InvokeError, KeyLoss, KeyRecord, LinkError, MemoryStorage, Push, ServerId,
-    Storage, StorageError,
+    CallOptions, ConnectError, Doubt, InvokeError, KeyLoss, KeyRecord, LinkError, MemoryStorage,
+    Push, ServerId, Storage, StorageError,
 };
 use chappe_net::Clock;
 use chappe_proto::rpc::RpcError;

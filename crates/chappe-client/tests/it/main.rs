@@ -7,5 +7,6 @@ mod calls;
 mod exchange;
 mod keys;
 mod links;
+mod pfs;
 mod server;
 mod storage;
