@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Each check gets a store of its own, without keys, and panics where a promise of
-//! [`Store`] is broken. That nothing temporary and no whole key reaches a disk, and that
-//! acknowledged writes survive a crash, only the engine's own tests can show.
+//! [`Store`] is broken. That nothing temporary and no whole key reaches a disk, that acknowledged
+//! writes survive a crash, and how many unbound keys are kept, only the engine's own tests can show.
 
 use std::sync::Arc;
 
@@ -17,7 +17,10 @@ use bytes::Bytes;
 use chappe_crypto::{AuthKey, AuthKeyId};
 use zeroize::Zeroizing;
 
-use crate::{CONNECTION_DATA_MAX_BYTES, ConnectionInfo, Inserted, Store, StoreError, StoredKey};
+use crate::{
+    Bound, CONNECTION_DATA_MAX_BYTES, ConnectionInfo, Inserted, KeyBinding, Store, StoreError,
+    StoredKey,
+};
 
 /// Runs every check, each on a store made by `open`. Needs a Tokio runtime only if the engine
 /// does.
@@ -38,8 +41,20 @@ pub async fn all(open: impl AsyncFn() -> Arc<dyn Store>) {
         of_many_inserts_of_one_id_one_is_stored
         many_keys_are_stored_at_once
         a_temporary_key_dies_at_its_time
+        keys_are_wiped_on_demand
         an_expired_id_is_free_again
         a_deleted_key_is_gone_with_what_was_saved
+        a_temporary_key_is_bound
+        only_what_is_there_is_bound
+        a_new_binding_takes_the_place_of_the_one_before
+        media_keys_have_a_place_of_their_own
+        a_bound_key_is_bound_to_no_other
+        a_binding_is_refreshed
+        a_key_dies_with_its_binding
+        a_deleted_permanent_key_unbinds
+        a_deleted_temporary_key_frees_its_place
+        what_was_said_before_a_binding_is_forgotten
+        of_many_bindings_at_once_one_holds
         connection_data_is_saved_with_its_key
         connection_data_has_a_bound
         the_server_secret_is_made_once
@@ -171,6 +186,21 @@ async fn a_temporary_key_dies_at_its_time(store: Arc<dyn Store>) {
     expect_key(&store, &permanent(3)).await;
 }
 
+/// PFS-03: also keys that nobody asks for, and no others.
+async fn keys_are_wiped_on_demand(store: Arc<dyn Store>) {
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    for (id, expires) in [(2, NOW + 100), (3, NOW + 101), (4, NOW + 200)] {
+        insert(&store, &temporary(id, expires), Inserted::Stored).await;
+    }
+    bind(&store, 4, 1, NOW + 100, Bound::Done).await;
+    assert_eq!(store.expire_keys(NOW + 100).await, Ok(()));
+    // Asked at an earlier time, at which they were alive.
+    for (id, is_alive) in [(1, true), (2, false), (3, true), (4, false)] {
+        let found = store.key(AuthKeyId(id), NOW).await.expect("the key is read");
+        assert_eq!(found.is_some(), is_alive, "{id}");
+    }
+}
+
 async fn an_expired_id_is_free_again(store: Arc<dyn Store>) {
     insert(&store, &temporary(1, NOW - 1), Inserted::Stored).await;
     insert(&store, &permanent(1), Inserted::Stored).await;
@@ -194,6 +224,194 @@ async fn a_deleted_key_is_gone_with_what_was_saved(store: Arc<dyn Store>) {
             Ok(None),
             "a new key begins with nothing saved"
         );
+    }
+}
+
+/// PFS-11: a binding is read from either end.
+async fn a_temporary_key_is_bound(store: Arc<dyn Store>) {
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    insert(&store, &temporary(2, NOW + 100), Inserted::Stored).await;
+    expect_unbound(&store, 2).await;
+    expect_bound_keys(&store, 1, &[]).await;
+    bind(&store, 2, 1, NOW + 50, Bound::Done).await;
+    expect_binding(&store, 2, 1, NOW + 50).await;
+    expect_bound_keys(&store, 1, &[2]).await;
+    expect_unbound(&store, 1).await;
+    expect_bound_keys(&store, 2, &[]).await;
+    expect_key(&store, &temporary(2, NOW + 100)).await;
+}
+
+/// PFS-10: a living temporary key, to a permanent key.
+async fn only_what_is_there_is_bound(store: Arc<dyn Store>) {
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    insert(&store, &permanent(2), Inserted::Stored).await;
+    for (id, expires) in [(3, NOW + 100), (4, NOW + 100), (5, NOW)] {
+        insert(&store, &temporary(id, expires), Inserted::Stored).await;
+    }
+    bind(&store, 3, 1, NOW + 50, Bound::Done).await;
+    for temporary in [0, 2, 5, 9] {
+        bind(&store, temporary, 1, NOW + 50, Bound::NoTemporaryKey).await;
+    }
+    for permanent in [0, 3, 4, 9] {
+        bind(&store, 4, permanent, NOW + 50, Bound::NoPermanentKey).await;
+        expect_bound_keys(&store, permanent, &[]).await;
+    }
+    expect_unbound(&store, 4).await;
+    expect_bound_keys(&store, 1, &[3]).await;
+}
+
+/// PFS-11, SEC-40: one at a time; the one before is unbound and lives on.
+async fn a_new_binding_takes_the_place_of_the_one_before(store: Arc<dyn Store>) {
+    for id in [1, 2] {
+        insert(&store, &permanent(id), Inserted::Stored).await;
+    }
+    for id in [3, 4, 5] {
+        insert(&store, &temporary(id, NOW + 100), Inserted::Stored).await;
+    }
+    bind(&store, 5, 2, NOW + 50, Bound::Done).await;
+    bind(&store, 3, 1, NOW + 50, Bound::Done).await;
+    bind(&store, 4, 1, NOW + 60, Bound::Done).await;
+    expect_unbound(&store, 3).await;
+    expect_key(&store, &temporary(3, NOW + 100)).await;
+    expect_binding(&store, 4, 1, NOW + 60).await;
+    expect_bound_keys(&store, 1, &[4]).await;
+    // It may be bound again, and then is the one.
+    bind(&store, 3, 1, NOW + 70, Bound::Done).await;
+    expect_unbound(&store, 4).await;
+    expect_bound_keys(&store, 1, &[3]).await;
+    expect_bound_keys(&store, 2, &[5]).await;
+}
+
+/// PFS-12: keys of media data centres, test ones too, and the others do not replace each other.
+async fn media_keys_have_a_place_of_their_own(store: Arc<dyn Store>) {
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    for (id, dc) in [(2, 2), (3, -2), (4, -10_002), (5, 10_002)] {
+        let key = StoredKey { dc, ..temporary(id, NOW + 100) };
+        insert(&store, &key, Inserted::Stored).await;
+    }
+    for (id, expected) in [(2, &[2][..]), (3, &[2, 3]), (4, &[2, 4]), (5, &[4, 5])] {
+        bind(&store, id, 1, NOW + 50, Bound::Done).await;
+        expect_bound_keys(&store, 1, expected).await;
+    }
+}
+
+/// SEC-40: a second permanent key is refused, and nothing changes.
+async fn a_bound_key_is_bound_to_no_other(store: Arc<dyn Store>) {
+    for id in [1, 2] {
+        insert(&store, &permanent(id), Inserted::Stored).await;
+    }
+    for id in [3, 4] {
+        insert(&store, &temporary(id, NOW + 100), Inserted::Stored).await;
+    }
+    bind(&store, 3, 1, NOW + 50, Bound::Done).await;
+    bind(&store, 4, 2, NOW + 50, Bound::Done).await;
+    bind(&store, 3, 2, NOW + 60, Bound::ToAnother).await;
+    expect_binding(&store, 3, 1, NOW + 50).await;
+    expect_binding(&store, 4, 2, NOW + 50).await;
+}
+
+/// PFS-11: the same two again is no change but of the expiry, earlier or later; what was saved
+/// stays.
+async fn a_binding_is_refreshed(store: Arc<dyn Store>) {
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    insert(&store, &temporary(2, NOW + 100), Inserted::Stored).await;
+    bind(&store, 2, 1, NOW + 50, Bound::Done).await;
+    assert_eq!(store.save_connection(AuthKeyId(2), info(7)).await, Ok(true));
+    for (expires, kept) in [(NOW + 20, NOW + 20), (NOW + 90, NOW + 90), (NOW + 101, NOW + 100)] {
+        bind(&store, 2, 1, expires, Bound::Done).await;
+        expect_binding(&store, 2, 1, kept).await;
+        expect_bound_keys(&store, 1, &[2]).await;
+        assert_eq!(store.connection(AuthKeyId(2)).await, Ok(Some(info(7))));
+    }
+}
+
+/// PFS-03, SEC-41: at the earlier of the two, and the place is free.
+async fn a_key_dies_with_its_binding(store: Arc<dyn Store>) {
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    insert(&store, &temporary(2, NOW + 100), Inserted::Stored).await;
+    bind(&store, 2, 1, NOW + 50, Bound::Done).await;
+    let last = store.binding(AuthKeyId(2), NOW + 49).await;
+    assert!(last.expect("the binding is read").is_some(), "one second before the end");
+    expect_none(&store, 2, NOW + 50).await;
+    expect_unbound(&store, 2).await;
+    expect_bound_keys(&store, 1, &[]).await;
+
+    // The binding of another cannot make it live longer.
+    insert(&store, &temporary(3, NOW + 100), Inserted::Stored).await;
+    bind(&store, 3, 1, NOW + 200, Bound::Done).await;
+    expect_none(&store, 3, NOW + 100).await;
+    expect_bound_keys(&store, 1, &[]).await;
+}
+
+/// PFS-14: at once; the temporary keys live on, and can be bound to another.
+async fn a_deleted_permanent_key_unbinds(store: Arc<dyn Store>) {
+    for id in [1, 2] {
+        insert(&store, &permanent(id), Inserted::Stored).await;
+    }
+    for (id, dc) in [(3, 2), (4, -2)] {
+        let key = StoredKey { dc, ..temporary(id, NOW + 100) };
+        insert(&store, &key, Inserted::Stored).await;
+        bind(&store, id, 1, NOW + 50, Bound::Done).await;
+    }
+    assert_eq!(store.delete_key(AuthKeyId(1)).await, Ok(true));
+    expect_bound_keys(&store, 1, &[]).await;
+    for id in [3, 4] {
+        expect_unbound(&store, id).await;
+        bind(&store, id, 1, NOW + 50, Bound::NoPermanentKey).await;
+        bind(&store, id, 2, NOW + 50, Bound::Done).await;
+    }
+    expect_bound_keys(&store, 2, &[3, 4]).await;
+    // A new key of the same id inherits nothing.
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    expect_bound_keys(&store, 1, &[]).await;
+}
+
+async fn a_deleted_temporary_key_frees_its_place(store: Arc<dyn Store>) {
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    insert(&store, &temporary(2, NOW + 100), Inserted::Stored).await;
+    bind(&store, 2, 1, NOW + 50, Bound::Done).await;
+    assert_eq!(store.delete_key(AuthKeyId(2)).await, Ok(true));
+    expect_bound_keys(&store, 1, &[]).await;
+    expect_unbound(&store, 2).await;
+    insert(&store, &temporary(2, NOW + 100), Inserted::Stored).await;
+    expect_unbound(&store, 2).await;
+}
+
+/// PFS-13: the client has to say it again; what it said while bound ends with the binding.
+async fn what_was_said_before_a_binding_is_forgotten(store: Arc<dyn Store>) {
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    assert_eq!(store.save_connection(AuthKeyId(1), info(5)).await, Ok(true));
+    for id in [2, 3] {
+        insert(&store, &temporary(id, NOW + 100), Inserted::Stored).await;
+        assert_eq!(store.save_connection(AuthKeyId(id), info(6)).await, Ok(true));
+        bind(&store, id, 1, NOW + 50, Bound::Done).await;
+        assert_eq!(store.connection(AuthKeyId(id)).await, Ok(None));
+        assert_eq!(store.save_connection(AuthKeyId(id), info(7)).await, Ok(true));
+    }
+    // Also the one that has lost its place and takes it again.
+    assert_eq!(store.connection(AuthKeyId(2)).await, Ok(None));
+    bind(&store, 2, 1, NOW + 50, Bound::Done).await;
+    assert_eq!(store.connection(AuthKeyId(2)).await, Ok(None));
+    assert_eq!(store.connection(AuthKeyId(1)).await, Ok(Some(info(5))));
+}
+
+/// SEC-40: whatever the order, one key has the place, and it alone says that it is bound.
+async fn of_many_bindings_at_once_one_holds(store: Arc<dyn Store>) {
+    insert(&store, &permanent(1), Inserted::Stored).await;
+    for id in 2..18 {
+        insert(&store, &temporary(id, NOW + 100), Inserted::Stored).await;
+    }
+    let outcomes = join_all((2..18).map(|id| {
+        let store = Arc::clone(&store);
+        async move { store.bind_key(AuthKeyId(id), to(1, NOW + 50), NOW).await }
+    }))
+    .await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Ok(Bound::Done)), "{outcomes:?}");
+    let holds = store.bound_keys(AuthKeyId(1), NOW).await.expect("the keys are read");
+    assert_eq!(holds.len(), 1);
+    for id in (2..18).map(AuthKeyId) {
+        let binding = store.binding(id, NOW).await.expect("the binding is read");
+        assert_eq!(binding.is_some(), holds.contains(&id), "{id}");
     }
 }
 
@@ -259,7 +477,12 @@ async fn a_closed_store_refuses(store: Arc<dyn Store>) {
         assert_eq!(store.delete_key(AuthKeyId(id)).await, Err(StoreError::Closed));
         assert_eq!(store.save_connection(AuthKeyId(id), info(1)).await, Err(StoreError::Closed));
         assert_eq!(store.connection(AuthKeyId(id)).await, Err(StoreError::Closed));
+        assert_eq!(store.binding(AuthKeyId(id), NOW).await, Err(StoreError::Closed));
+        assert_eq!(store.bound_keys(AuthKeyId(id), NOW).await, Err(StoreError::Closed));
     }
+    let bound = store.bind_key(AuthKeyId(2), to(1, NOW + 50), NOW).await;
+    assert_eq!(bound, Err(StoreError::Closed));
+    assert_eq!(store.expire_keys(NOW).await, Err(StoreError::Closed));
     assert_eq!(store.server_secret(Zeroizing::new([1; 32])).await, Err(StoreError::Closed));
 }
 
@@ -276,6 +499,28 @@ async fn expect_key(store: &Arc<dyn Store>, expected: &StoredKey) {
 async fn expect_none(store: &Arc<dyn Store>, id: u64, now: u64) {
     let found = store.key(AuthKeyId(id), now).await.expect("the store is asked");
     assert!(found.is_none(), "no key with id {id} at {now}");
+}
+
+async fn bind(store: &Arc<dyn Store>, id: u64, permanent: u64, expires: u64, expected: Bound) {
+    let bound = store.bind_key(AuthKeyId(id), to(permanent, expires), NOW).await;
+    assert_eq!(bound, Ok(expected), "binding of {id} to {permanent}");
+}
+
+async fn expect_binding(store: &Arc<dyn Store>, id: u64, permanent: u64, expires: u64) {
+    let binding = store.binding(AuthKeyId(id), NOW).await;
+    assert_eq!(binding, Ok(Some(to(permanent, expires))), "binding of {id}");
+}
+
+async fn expect_unbound(store: &Arc<dyn Store>, id: u64) {
+    assert_eq!(store.binding(AuthKeyId(id), NOW).await, Ok(None), "binding of {id}");
+}
+
+async fn expect_bound_keys(store: &Arc<dyn Store>, permanent: u64, expected: &[u64]) {
+    let bound = store.bound_keys(AuthKeyId(permanent), NOW).await;
+    let mut bound = bound.expect("the keys are read");
+    bound.sort_unstable();
+    let expected: Vec<AuthKeyId> = expected.iter().copied().map(AuthKeyId).collect();
+    assert_eq!(bound, expected, "keys bound to {permanent}");
 }
 
 /// Polls all the futures in turn, so that their work overlaps.
@@ -311,6 +556,10 @@ fn permanent(id: u64) -> StoredKey {
 
 fn temporary(id: u64, expires: u64) -> StoredKey {
     StoredKey { expires: Some(expires), ..permanent(id) }
+}
+
+fn to(permanent: u64, expires: u64) -> KeyBinding {
+    KeyBinding { permanent: AuthKeyId(permanent), expires }
 }
 
 fn info(layer: i32) -> ConnectionInfo {

@@ -30,6 +30,7 @@ pub use sqlite::{SqliteConfig, SqliteDatabase, SqliteStore};
 #[cfg(feature = "sqlite")]
 pub use sqlx;
 pub use store::{
-    BoxFuture, CONNECTION_DATA_MAX_BYTES, ConnectionInfo, Inserted, Store, StoreError, StoredKey,
+    Bound, BoxFuture, CONNECTION_DATA_MAX_BYTES, ConnectionInfo, Inserted, KeyBinding, Store,
+    StoreError, StoredKey,
 };
 pub use temporary::{Claim, TemporaryKeys};

@@ -6,7 +6,8 @@ use chappe_crypto::AuthKeyId;
 use zeroize::Zeroizing;
 
 use crate::key_table::KeyTable;
-use crate::{BoxFuture, ConnectionInfo, Inserted, Store, StoreError, StoredKey};
+use crate::temporary::UNBOUND_KEYS_MAX;
+use crate::{Bound, BoxFuture, ConnectionInfo, Inserted, KeyBinding, Store, StoreError, StoredKey};
 
 /// A store in memory; everything is gone at exit. For tests and trials.
 pub struct MemoryStore(Mutex<State>);
@@ -18,11 +19,20 @@ struct State {
 }
 
 impl MemoryStore {
-    /// A store of at most `bytes_max` bytes, each key counted as 512 bytes and what is saved with
-    /// it; a new key over that is refused. The default is 256 MiB, half a million keys.
+    /// A store of at most `bytes_max` bytes, each key counted as 640 bytes and what is saved with
+    /// it; a new key over that is refused. The default is 256 MiB, some 400 000 keys.
     pub fn new(bytes_max: usize) -> Self {
-        let keys = KeyTable::new(bytes_max);
+        let keys = KeyTable::new(bytes_max, UNBOUND_KEYS_MAX);
         Self(Mutex::new(State { keys, server_secret: None, closed: false }))
+    }
+
+    /// Most temporary keys that are not bound to a permanent one; for a new one over that, the
+    /// one that has been so for longest is forgotten. Default: 50 000, some 30 MiB. Strangers can
+    /// make us hold this much.
+    #[must_use]
+    pub fn unbound_keys_max(self, max: usize) -> Self {
+        self.lock().keys.set_unbound_max(max);
+        self
     }
 
     /// Runs one step under the lock, which is never held across an await.
@@ -58,6 +68,44 @@ impl Store for MemoryStore {
 
     fn delete_key(&self, id: AuthKeyId) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.with(|state| Ok(state.keys.remove(id)))
+    }
+
+    fn bind_key(
+        &self,
+        temporary: AuthKeyId,
+        binding: KeyBinding,
+        now: u64,
+    ) -> BoxFuture<'_, Result<Bound, StoreError>> {
+        self.with(|state| {
+            let permanent = state.keys.get(binding.permanent, now);
+            if permanent.is_none_or(|key| key.expires.is_some()) {
+                return Ok(Bound::NoPermanentKey);
+            }
+            Ok(state.keys.bind(temporary, binding, now))
+        })
+    }
+
+    fn binding(
+        &self,
+        temporary: AuthKeyId,
+        now: u64,
+    ) -> BoxFuture<'_, Result<Option<KeyBinding>, StoreError>> {
+        self.with(|state| Ok(state.keys.binding(temporary, now)))
+    }
+
+    fn bound_keys(
+        &self,
+        permanent: AuthKeyId,
+        now: u64,
+    ) -> BoxFuture<'_, Result<Vec<AuthKeyId>, StoreError>> {
+        self.with(|state| Ok(state.keys.bound_keys(permanent, now)))
+    }
+
+    fn expire_keys(&self, now: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.with(|state| {
+            state.keys.purge(now);
+            Ok(())
+        })
     }
 
     fn save_connection(

@@ -21,7 +21,11 @@ pub const CONNECTION_DATA_MAX_BYTES: usize = 16 * 1024;
 /// Temporary keys (those with [`StoredKey::expires`]) are the exception: they stay in memory,
 /// never reach a disk, and die with the process or at their time, whichever is first (PFS-03).
 ///
-/// Times are Unix seconds on the caller's clock; a temporary key is alive while `now < expires`.
+/// An engine bounds how many temporary keys it keeps that are not bound to a permanent one, and
+/// forgets the one that has been so for longest: strangers can make any number of them (SEC-47).
+///
+/// Times are Unix seconds on the caller's clock; a temporary key is alive while `now < expires`, of
+/// the key and of its binding.
 pub trait Store: Send + Sync {
     /// Keeps a new key, unless its id is taken by a permanent key or a living temporary one.
     ///
@@ -40,12 +44,63 @@ pub trait Store: Send + Sync {
     /// What befell the engine.
     fn key(&self, id: AuthKeyId, now: u64) -> BoxFuture<'_, Result<Option<StoredKey>, StoreError>>;
 
-    /// Destroys a key and everything saved with it; `false` if there is none (SVC-37).
+    /// Destroys a key and everything saved with it; `false` if there is none (SVC-37). Temporary
+    /// keys that are bound to it are unbound (PFS-14).
     ///
     /// # Errors
     ///
     /// What befell the engine; the key may then still be there.
     fn delete_key(&self, id: AuthKeyId) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Binds a living temporary key to a permanent one.
+    ///
+    /// A permanent key has two places, one for keys made for a media data centre (a negative
+    /// [`StoredKey::dc`]) and one for the others (PFS-12); the key that had the place is unbound
+    /// (PFS-11). A key that is bound to another permanent key stays so (SEC-40). Binding the same
+    /// two again changes [`KeyBinding::expires`] and nothing else. Otherwise, and when a key is
+    /// unbound, what was saved with the temporary key is forgotten (PFS-13).
+    ///
+    /// Bindings live and die with their temporary keys, and like them never reach a disk (PFS-03).
+    ///
+    /// # Errors
+    ///
+    /// What befell the engine.
+    fn bind_key(
+        &self,
+        temporary: AuthKeyId,
+        binding: KeyBinding,
+        now: u64,
+    ) -> BoxFuture<'_, Result<Bound, StoreError>>;
+
+    /// What a living temporary key is bound to.
+    ///
+    /// # Errors
+    ///
+    /// What befell the engine.
+    fn binding(
+        &self,
+        temporary: AuthKeyId,
+        now: u64,
+    ) -> BoxFuture<'_, Result<Option<KeyBinding>, StoreError>>;
+
+    /// The living temporary keys that are bound to a permanent one; at most two.
+    ///
+    /// # Errors
+    ///
+    /// What befell the engine.
+    fn bound_keys(
+        &self,
+        permanent: AuthKeyId,
+        now: u64,
+    ) -> BoxFuture<'_, Result<Vec<AuthKeyId>, StoreError>>;
+
+    /// Wipes the temporary keys whose time is over: whoever serves says so every half minute or
+    /// so. For every other method they are gone in any case.
+    ///
+    /// # Errors
+    ///
+    /// What befell the engine.
+    fn expire_keys(&self, now: u64) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Saves what the client of a key said of itself, over what was saved before (SVC-48);
     /// `false`, and nothing saved, if there is no such key.
@@ -129,6 +184,29 @@ impl ConnectionInfo {
             _ => Ok(()),
         }
     }
+}
+
+/// What a temporary key is bound to, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyBinding {
+    /// The permanent key.
+    pub permanent: AuthKeyId,
+    /// Unix second at which the temporary key dies, if its own life does not end before; it
+    /// comes back as the earlier of the two.
+    pub expires: u64,
+}
+
+/// What became of a binding that met no error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The key is bound, or still is.
+    Done,
+    /// The key is bound to another permanent key, and stays so.
+    ToAnother,
+    /// There is no living temporary key of that id.
+    NoTemporaryKey,
+    /// There is no permanent key of that id.
+    NoPermanentKey,
 }
 
 /// What became of an insert that met no error.

@@ -6,9 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chappe_crypto::AuthKeyId;
 
 use crate::key_table::KeyTable;
-use crate::{ConnectionInfo, Inserted, StoreError, StoredKey};
+use crate::{Bound, ConnectionInfo, Inserted, KeyBinding, StoreError, StoredKey};
 
-/// The temporary keys of one process: never on a disk, bounded, each dying at its time (PFS-03).
+/// Default of the temporary keys that are kept without being bound to a permanent one.
+pub(crate) const UNBOUND_KEYS_MAX: usize = 50_000;
+
+/// The temporary keys of one process and what they are bound to: never on a disk, bounded, each
+/// dying at its time (PFS-03).
 ///
 /// A part for engines. Permanent and temporary keys share their ids, and the engine alone can ask
 /// its disk for the permanent ones; so every insert, of either kind, first takes a [`Claim`] here
@@ -22,10 +26,12 @@ struct State {
 }
 
 impl TemporaryKeys {
-    /// Room for `bytes_max` bytes, each key counted as 512 and what is saved with it.
-    pub fn new(bytes_max: usize) -> Self {
+    /// Room for `bytes_max` bytes, each key counted as 640 and what is saved with it, and for
+    /// `unbound_max` keys that are not bound: over the first a new key is refused, over the
+    /// second the one that has been unbound for longest is forgotten.
+    pub fn new(bytes_max: usize, unbound_max: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
-            keys: KeyTable::new(bytes_max),
+            keys: KeyTable::new(bytes_max, unbound_max),
             claimed: HashSet::new(),
         })))
     }
@@ -46,6 +52,33 @@ impl TemporaryKeys {
     /// Wipes a key; `false` if it is not here.
     pub fn delete(&self, id: AuthKeyId) -> bool {
         self.lock().keys.remove(id)
+    }
+
+    /// Binds a key, over whatever has its place. That the permanent key exists only the engine
+    /// knows: it asks before this and again after it, and calls [`unbind_all`](Self::unbind_all)
+    /// if the key was deleted meanwhile.
+    pub fn bind(&self, id: AuthKeyId, binding: KeyBinding, now: u64) -> Bound {
+        self.lock().keys.bind(id, binding, now)
+    }
+
+    /// Unbinds whatever is bound to a permanent key.
+    pub fn unbind_all(&self, permanent: AuthKeyId) {
+        self.lock().keys.unbind_all(permanent);
+    }
+
+    /// What a living key is bound to.
+    pub fn binding(&self, id: AuthKeyId, now: u64) -> Option<KeyBinding> {
+        self.lock().keys.binding(id, now)
+    }
+
+    /// The living keys that are bound to a permanent one.
+    pub fn bound_keys(&self, permanent: AuthKeyId, now: u64) -> Vec<AuthKeyId> {
+        self.lock().keys.bound_keys(permanent, now)
+    }
+
+    /// Wipes the keys whose time is over.
+    pub fn expire(&self, now: u64) {
+        self.lock().keys.purge(now);
     }
 
     /// Saves what the client of a key said of itself; `false` if the key is not here.

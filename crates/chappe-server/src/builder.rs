@@ -1,5 +1,6 @@
 //! Putting a server together.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chappe_backend::Backend;
@@ -20,7 +21,7 @@ use crate::shared::Shared;
 pub struct Builder {
     identities: Vec<RsaIdentity>,
     backend: Option<Backend>,
-    calls: Option<Calls>,
+    calls: Option<(Calls, HashSet<u32>)>,
     config: ServerConfig,
     events: Arc<dyn Events>,
     clock: Option<Clock>,

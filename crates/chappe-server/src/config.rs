@@ -33,6 +33,12 @@ pub struct ServerConfig {
     /// Keys remembered while nobody uses them. Default: 10 000. Each costs about 1 KiB and saves
     /// a query when its client comes back.
     pub keys_unused_max: usize,
+    /// Take calls under temporary keys alone: under a permanent key they get 400
+    /// `TEMP_AUTH_KEY_EMPTY`. Default: false, for many clients know no temporary keys (PFS-15).
+    pub pfs_only: bool,
+    /// Answer 400 `EXPIRES_AT_INVALID` to a binding that would end in the past; otherwise
+    /// `ENCRYPTED_MESSAGE_INVALID`, as older servers did. Default: true (07-pfs §3).
+    pub expiry_errors: bool,
     /// Layers that `initConnection` may name. Default: any from 1.
     pub layers: RangeInclusive<i32>,
     /// Largest result of a call. Default: 4 MiB, as much as clients accept (MSG-05). Larger ones
@@ -53,6 +59,8 @@ impl Default for ServerConfig {
             session: SessionConfig::default(),
             sessions: SessionLimits::default(),
             keys_unused_max: 10_000,
+            pfs_only: false,
+            expiry_errors: true,
             layers: 1..=i32::MAX,
             result_max_bytes: 4 << 20,
             drain_max: Duration::from_secs(10),

@@ -3,7 +3,7 @@
 //! Looked at when a link opens a session or leaves it, not with every message; its lock is never
 //! held while anyone waits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,11 +26,14 @@ struct State {
     keys: HashMap<AuthKeyId, KeyEntry>,
     /// Keys that no session or link uses, the one unused for longest first.
     unused: BTreeMap<u64, AuthKeyId>,
+    /// `(end, id)` of the temporary keys here, the next to die first.
+    expiring: BTreeSet<(i64, AuthKeyId)>,
     /// Sessions without a link, the one left longest ago first.
     idle: BTreeMap<u64, (AuthKeyId, SessionId)>,
     sessions: usize,
-    /// Keys destroyed so far: a key read from the store before that may be one of them.
-    destroyed: u64,
+    /// Keys destroyed or bound so far: what was read from the store before that may be of one of
+    /// them.
+    changes: u64,
     ticks: u64,
 }
 
@@ -38,8 +41,19 @@ struct KeyEntry {
     record: Arc<KeyRecord>,
     sessions: HashMap<SessionId, SessionEntry>,
     links: HashMap<LinkId, LinkSender>,
+    /// Temporary keys here that are bound to it: one for media, one for the rest (PFS-12).
+    bound: Vec<AuthKeyId>,
     /// Its place in [`State::unused`].
     unused: Option<u64>,
+}
+
+/// What a key read from the store is bound to.
+pub(crate) struct ReadBond {
+    pub(crate) permanent: Arc<KeyRecord>,
+    /// Unix second at which the key dies.
+    pub(crate) end: i64,
+    /// See [`KeyRecord::bind`].
+    pub(crate) initialised: bool,
 }
 
 struct SessionEntry {
@@ -71,9 +85,9 @@ impl Directory {
         self.lock().keys.get(&id).map(|entry| Arc::clone(&entry.record))
     }
 
-    /// Keys destroyed so far; see [`insert_read_key`](Self::insert_read_key).
-    pub(crate) fn destroyed(&self) -> u64 {
-        self.lock().destroyed
+    /// Keys destroyed or bound so far; see [`insert_read_key`](Self::insert_read_key).
+    pub(crate) fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
     /// Remembers a key just made.
@@ -81,15 +95,39 @@ impl Directory {
         self.lock().insert_key(record, self.keys_unused_max);
     }
 
-    /// Remembers a key read from the store when `destroyed` keys were destroyed; `None` if one
-    /// was since, for it may be this one. Gives the record that is in use.
+    /// Remembers a key read from the store, and what it is bound to, when there had been `changes`
+    /// changes; `None` if there was one since, for it may be of this key. Gives the record that
+    /// is in use.
     pub(crate) fn insert_read_key(
         &self,
         record: Arc<KeyRecord>,
-        destroyed: u64,
+        bond: Option<ReadBond>,
+        changes: u64,
     ) -> Option<Arc<KeyRecord>> {
         let mut state = self.lock();
-        (state.destroyed == destroyed).then(|| state.insert_key(record, self.keys_unused_max))
+        if state.changes != changes {
+            return None;
+        }
+        let record = state.place_key(record);
+        if let Some(ReadBond { permanent, end, initialised }) = bond
+            && record.permanent().is_none()
+        {
+            let permanent = state.place_key(permanent);
+            state.bind(&record, &permanent, end, initialised);
+        }
+        state.drop_unused(self.keys_unused_max);
+        Some(record)
+    }
+
+    /// Binds a temporary key to a permanent one until `end` (Unix), over the key that had its
+    /// place, as the store has done (PFS-11). Whether it was not so before.
+    pub(crate) fn bind(&self, key: &Arc<KeyRecord>, permanent: &Arc<KeyRecord>, end: i64) -> bool {
+        let mut state = self.lock();
+        state.changes += 1;
+        let permanent = state.place_key(Arc::clone(permanent));
+        let is_news = state.bind(key, &permanent, end, false);
+        state.drop_unused(self.keys_unused_max);
+        is_news
     }
 
     /// Binds a link to a session of a key, opening the session if there is none: `open` starts
@@ -174,25 +212,28 @@ impl Directory {
         entry.is_some_and(|entry| entry.handle.forget())
     }
 
-    /// Ends everything of a key (SVC-37).
+    /// Ends everything of a key (SVC-37); keys that are bound to it are unbound (PFS-14).
     pub(crate) fn remove_key(&self, key: AuthKeyId) {
+        self.lock().remove_key(key, self.keys_unused_max);
+    }
+
+    /// Ends everything of the temporary keys whose time is over at this Unix second (PFS-03), and
+    /// names them.
+    pub(crate) fn expire(&self, unix: i64) -> Vec<AuthKeyId> {
         let mut state = self.lock();
-        state.destroyed += 1;
-        let Some(entry) = state.keys.remove(&key) else { return };
-        entry.record.destroy();
-        if let Some(place) = entry.unused {
-            state.unused.remove(&place);
+        let mut expired = Vec::new();
+        while let Some(&(end, key)) = state.expiring.first()
+            && end <= unix
+        {
+            state.remove_key(key, self.keys_unused_max);
+            expired.push(key);
         }
-        state.sessions -= entry.sessions.len();
-        for session in entry.sessions.values() {
-            if let Some((place, _)) = session.idle {
-                state.idle.remove(&place);
-            }
-            session.handle.end();
-        }
-        for link in entry.links.values() {
-            link.send(LinkCommand::ForgetKey(key));
-        }
+        expired
+    }
+
+    /// When the next temporary key dies, in Unix seconds.
+    pub(crate) fn next_end(&self) -> Option<i64> {
+        self.lock().expiring.first().map(|(end, _)| *end)
     }
 
     /// Forgets sessions that had no link for long (SES-06).
@@ -223,18 +264,19 @@ impl Directory {
         }
     }
 
-    /// The session, if it is open.
+    /// The session of a key, or of a temporary key that is bound to it, if it is open. A client
+    /// may keep its session's id when it begins to use a bound key, which then counts.
     pub(crate) fn session(&self, key: AuthKeyId, session: SessionId) -> Option<Arc<SessionHandle>> {
         let state = self.lock();
-        let entry = state.keys.get(&key)?.sessions.get(&session)?;
-        entry.handle.is_alive().then(|| Arc::clone(&entry.handle))
+        let mut handles = state.entries_of(key).filter_map(|entry| entry.sessions.get(&session));
+        handles.find(|entry| entry.handle.is_alive()).map(|entry| Arc::clone(&entry.handle))
     }
 
-    /// All open sessions of a key.
+    /// All open sessions of a key and of the temporary keys that are bound to it.
     pub(crate) fn sessions(&self, key: AuthKeyId) -> Vec<Arc<SessionHandle>> {
         let state = self.lock();
-        let Some(entry) = state.keys.get(&key) else { return Vec::new() };
-        let handles = entry.sessions.values().map(|session| &session.handle);
+        let handles = state.entries_of(key).flat_map(|entry| entry.sessions.values());
+        let handles = handles.map(|session| &session.handle);
         handles.filter(|handle| handle.is_alive()).cloned().collect()
     }
 
@@ -288,7 +330,13 @@ impl Directory {
 }
 
 impl State {
-    fn insert_key(&mut self, record: Arc<KeyRecord>, unused_max: usize) -> Arc<KeyRecord> {
+    fn insert_key(&mut self, record: Arc<KeyRecord>, unused_max: usize) {
+        self.place_key(record);
+        self.drop_unused(unused_max);
+    }
+
+    /// Gives the record in use, which is this one where there was none.
+    fn place_key(&mut self, record: Arc<KeyRecord>) -> Arc<KeyRecord> {
         let id = record.id();
         if let Some(entry) = self.keys.get(&id) {
             return Arc::clone(&entry.record);
@@ -300,25 +348,134 @@ impl State {
             record: Arc::clone(&record),
             sessions: HashMap::new(),
             links: HashMap::new(),
+            bound: Vec::new(),
             unused: None,
         };
         self.keys.insert(id, entry);
-        self.note_unused(id, unused_max);
+        if let Some(end) = record.end() {
+            self.expiring.insert((end, id));
+        }
+        self.line_up(id);
         record
     }
 
-    /// Lines a key up for being dropped from memory, if nothing uses it.
+    /// See [`Directory::bind`] and [`KeyRecord::bind`].
+    fn bind(
+        &mut self,
+        key: &Arc<KeyRecord>,
+        permanent: &Arc<KeyRecord>,
+        end: i64,
+        initialised: bool,
+    ) -> bool {
+        let id = key.id();
+        if key.is_destroyed() || !self.keys.contains_key(&id) {
+            return false;
+        }
+        let Some(entry) = self.keys.get_mut(&permanent.id()) else { return false };
+        let is_news = !entry.bound.contains(&id);
+        if is_news {
+            entry.bound.push(id);
+        }
+        if let Some(place) = entry.unused.take() {
+            self.unused.remove(&place);
+        }
+        let bound = entry.bound.clone();
+        let rivals = bound.iter().filter(|other| **other != id).filter_map(|id| self.keys.get(id));
+        let rival =
+            rivals.map(|entry| &entry.record).find(|rival| rival.is_media() == key.is_media());
+        if let Some(rival) = rival.cloned() {
+            rival.unbind();
+            self.forget_bound(permanent.id(), rival.id());
+        }
+        if let Some(old) = key.end() {
+            self.expiring.remove(&(old, id));
+        }
+        key.bind(permanent, end, initialised);
+        self.expiring.insert((end, id));
+        is_news
+    }
+
+    fn forget_bound(&mut self, permanent: AuthKeyId, key: AuthKeyId) {
+        if let Some(entry) = self.keys.get_mut(&permanent) {
+            entry.bound.retain(|bound| *bound != key);
+        }
+    }
+
+    /// A key, and before it the temporary keys that are bound to it.
+    fn entries_of(&self, key: AuthKeyId) -> impl Iterator<Item = &KeyEntry> {
+        let entry = self.keys.get(&key);
+        let bound = entry.into_iter().flat_map(|entry| &entry.bound);
+        bound.filter_map(|key| self.keys.get(key)).chain(entry)
+    }
+
+    /// See [`Directory::remove_key`].
+    fn remove_key(&mut self, key: AuthKeyId, unused_max: usize) {
+        self.changes += 1;
+        let Some(entry) = self.take_entry(key) else { return };
+        for bound in &entry.bound {
+            if let Some(bound) = self.keys.get(bound) {
+                bound.record.unbind();
+            }
+        }
+        let permanent = entry.record.permanent();
+        entry.record.destroy();
+        self.sessions -= entry.sessions.len();
+        for session in entry.sessions.values() {
+            if let Some((place, _)) = session.idle {
+                self.idle.remove(&place);
+            }
+            session.handle.end();
+        }
+        for link in entry.links.values() {
+            link.send(LinkCommand::ForgetKey(key));
+        }
+        if let Some(permanent) = permanent {
+            self.note_unused(permanent.id(), unused_max);
+        }
+    }
+
+    /// Takes a key out of all lists but those of its sessions.
+    fn take_entry(&mut self, key: AuthKeyId) -> Option<KeyEntry> {
+        let entry = self.keys.remove(&key)?;
+        if let Some(place) = entry.unused {
+            self.unused.remove(&place);
+        }
+        if let Some(end) = entry.record.end() {
+            self.expiring.remove(&(end, key));
+        }
+        if let Some(permanent) = entry.record.permanent() {
+            self.forget_bound(permanent.id(), key);
+        }
+        Some(entry)
+    }
+
     fn note_unused(&mut self, key: AuthKeyId, unused_max: usize) {
+        self.line_up(key);
+        self.drop_unused(unused_max);
+    }
+
+    /// Lines a key up for being dropped from memory, if nothing uses it.
+    fn line_up(&mut self, key: AuthKeyId) {
         let Some(entry) = self.keys.get_mut(&key) else { return };
-        if entry.unused.is_some() || !entry.sessions.is_empty() || !entry.links.is_empty() {
+        let is_used =
+            !(entry.sessions.is_empty() && entry.links.is_empty() && entry.bound.is_empty());
+        if entry.unused.is_some() || is_used {
             return;
         }
         self.ticks += 1;
         entry.unused = Some(self.ticks);
         self.unused.insert(self.ticks, key);
-        while self.unused.len() > unused_max.max(1) {
-            let Some((_, oldest)) = self.unused.pop_first() else { break };
-            self.keys.remove(&oldest);
+    }
+
+    /// Drops what has been unused for longest, and what only that was using.
+    fn drop_unused(&mut self, unused_max: usize) {
+        while self.unused.len() > unused_max.max(1)
+            && let Some((_, oldest)) = self.unused.pop_first()
+        {
+            let permanent = self.take_entry(oldest).and_then(|entry| entry.record.permanent());
+            if let Some(permanent) = permanent {
+                self.line_up(permanent.id());
+            }
         }
     }
 

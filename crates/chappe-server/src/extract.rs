@@ -2,6 +2,7 @@
 
 use crate::push::Pusher;
 use crate::request::{Caller, Request};
+use crate::revoke::Revoker;
 use chappe_proto::rpc::RpcError;
 
 /// An argument of a handler that is taken from the request or the router's state `S`.
@@ -39,5 +40,11 @@ impl<S> Extract<S> for Request {
 impl<S> Extract<S> for Pusher {
     fn extract(request: &Request, _: &S) -> Result<Self, RpcError> {
         Ok(request.pusher.clone())
+    }
+}
+
+impl<S> Extract<S> for Revoker {
+    fn extract(request: &Request, _: &S) -> Result<Self, RpcError> {
+        Ok(request.pusher.revoker())
     }
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use chappe_backend::{ConnectionInfo, StoredKey};
@@ -69,10 +69,41 @@ impl fmt::Debug for RsaIdentity {
 pub(crate) struct KeyRecord {
     pub(crate) key: Arc<AuthKey>,
     pub(crate) first_salt: FirstSalt,
-    /// Unix second at which a temporary key dies.
-    expires: Option<u64>,
+    temporary: Option<Temporary>,
     connection: Mutex<Option<Connection>>,
     destroyed: AtomicBool,
+}
+
+/// What a temporary key has that a permanent one has not.
+struct Temporary {
+    /// Unix second at which its agreed life ends.
+    expires: i64,
+    /// Unix second at which it dies, which a binding may have made earlier.
+    end: AtomicI64,
+    is_media: bool,
+    bond: Mutex<Option<Bond>>,
+}
+
+/// What a temporary key is bound to.
+#[derive(Clone)]
+struct Bond {
+    permanent: Arc<KeyRecord>,
+    /// `initConnection` has come since (PFS-13).
+    initialised: bool,
+}
+
+/// In whose name the calls under a key are made.
+pub(crate) enum Standing {
+    /// In that of the key itself.
+    Permanent,
+    /// In nobody's: the key is temporary and not bound (PFS-04).
+    Unbound,
+    /// In that of the permanent key.
+    Bound {
+        permanent: Arc<KeyRecord>,
+        /// `initConnection` has come since the binding (PFS-13).
+        initialised: bool,
+    },
 }
 
 /// What the client of a key said of itself (SVC-48).
@@ -84,13 +115,17 @@ pub(crate) struct Connection {
 
 impl KeyRecord {
     pub(crate) fn new(stored: StoredKey, connection: Option<Connection>) -> Self {
-        let StoredKey { mut key, created, first_salt, expires, .. } = stored;
+        let StoredKey { mut key, created, first_salt, expires, dc } = stored;
         key.forget_client_part();
-        let created = i64::try_from(created).unwrap_or(i64::MAX / 2);
         Self {
             key: Arc::new(key),
-            first_salt: FirstSalt { value: first_salt, created },
-            expires,
+            first_salt: FirstSalt { value: first_salt, created: seconds(created) },
+            temporary: expires.map(seconds).map(|expires| Temporary {
+                expires,
+                end: AtomicI64::new(expires),
+                is_media: dc < 0,
+                bond: Mutex::default(),
+            }),
             connection: Mutex::new(connection),
             destroyed: AtomicBool::new(false),
         }
@@ -102,8 +137,27 @@ impl KeyRecord {
 
     /// Whether messages under the key are still taken at this Unix second.
     pub(crate) fn is_alive(&self, unix: i64) -> bool {
-        let expires = self.expires.map_or(i64::MAX, |at| i64::try_from(at).unwrap_or(i64::MAX));
-        unix < expires && !self.is_destroyed()
+        self.has_time(unix) && !self.is_destroyed()
+    }
+
+    /// Whether the time of a temporary key is not over at this Unix second.
+    pub(crate) fn has_time(&self, unix: i64) -> bool {
+        self.end().is_none_or(|end| unix < end)
+    }
+
+    /// When a temporary key dies, in Unix seconds.
+    pub(crate) fn end(&self) -> Option<i64> {
+        self.temporary.as_ref().map(|temporary| temporary.end.load(Ordering::Acquire))
+    }
+
+    /// When the agreed life of a temporary key ends, in Unix seconds.
+    pub(crate) fn expires(&self) -> Option<i64> {
+        self.temporary.as_ref().map(|temporary| temporary.expires)
+    }
+
+    /// Whether it is a temporary key for a media data centre (PFS-12).
+    pub(crate) fn is_media(&self) -> bool {
+        self.temporary.as_ref().is_some_and(|temporary| temporary.is_media)
     }
 
     pub(crate) fn is_destroyed(&self) -> bool {
@@ -113,22 +167,76 @@ impl KeyRecord {
     /// The key is no more.
     pub(crate) fn destroy(&self) {
         self.destroyed.store(true, Ordering::Release);
+        self.unbind();
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        let Some(temporary) = &self.temporary else { return Standing::Permanent };
+        match &*lock(&temporary.bond) {
+            Some(Bond { permanent, initialised }) if !permanent.is_destroyed() => {
+                Standing::Bound { permanent: Arc::clone(permanent), initialised: *initialised }
+            }
+            _ => Standing::Unbound,
+        }
+    }
+
+    /// The permanent key that a temporary one is bound to.
+    pub(crate) fn permanent(&self) -> Option<Arc<Self>> {
+        match self.standing() {
+            Standing::Bound { permanent, .. } => Some(permanent),
+            Standing::Permanent | Standing::Unbound => None,
+        }
+    }
+
+    /// Binds a temporary key, which dies at `end` from now on. Bound to the same key again, it
+    /// stays initialised; otherwise it is as `initialised` says.
+    pub(crate) fn bind(&self, permanent: &Arc<Self>, end: i64, initialised: bool) {
+        let Some(temporary) = &self.temporary else { return };
+        let mut bond = lock(&temporary.bond);
+        let was = bond.as_ref().filter(|bond| bond.permanent.id() == permanent.id());
+        let initialised = was.map_or(initialised, |bond| bond.initialised);
+        *bond = Some(Bond { permanent: Arc::clone(permanent), initialised });
+        temporary.end.store(end, Ordering::Release);
+    }
+
+    /// Unbinds a temporary key: what it may call is little (PFS-04).
+    pub(crate) fn unbind(&self) {
+        if let Some(temporary) = &self.temporary {
+            *lock(&temporary.bond) = None;
+        }
+    }
+
+    /// Notes that `initConnection` has come since the binding; whether that is news.
+    pub(crate) fn set_initialised(&self) -> bool {
+        let Some(temporary) = &self.temporary else { return false };
+        let mut bond = lock(&temporary.bond);
+        bond.as_mut().is_some_and(|bond| !std::mem::replace(&mut bond.initialised, true))
     }
 
     /// What is saved with the key.
     pub(crate) fn connection(&self) -> Option<Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.connection).clone()
     }
 
     /// Replaces it; whether that changed anything.
     pub(crate) fn set_connection(&self, new: Connection) -> bool {
-        let mut saved = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut saved = lock(&self.connection);
         if saved.as_ref() == Some(&new) {
             return false;
         }
         *saved = Some(new);
         true
     }
+}
+
+/// No step under these locks panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A time as the store has it; one beyond all clocks is as good as any.
+pub(crate) fn seconds(unix: u64) -> i64 {
+    i64::try_from(unix).unwrap_or(i64::MAX / 2)
 }
 
 impl Connection {

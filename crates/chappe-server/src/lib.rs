@@ -31,6 +31,7 @@
 //! (`session`), for MTProto lets several links carry one session. The `directory` knows which
 //! is where. A link may wait for its session; a session never waits for a link.
 
+mod binding;
 mod builder;
 mod config;
 mod directory;
@@ -42,9 +43,11 @@ mod handler;
 mod keys;
 mod layer;
 mod link;
+mod lookup;
 mod push;
 mod registry;
 mod request;
+mod revoke;
 mod router;
 mod server;
 mod session;
@@ -61,5 +64,6 @@ pub use keys::RsaIdentity;
 pub use layer::Calls;
 pub use push::{PushError, Pusher};
 pub use request::{Caller, Request};
+pub use revoke::Revoker;
 pub use router::Router;
 pub use server::{Serve, Server};

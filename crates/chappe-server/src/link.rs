@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chappe_backend::StoreError;
 use chappe_crypto::AuthKeyId;
 use chappe_net::limits::Permit;
 use chappe_net::shutdown::{Stage, Watcher};
@@ -18,7 +17,8 @@ use tracing::{debug, warn};
 
 use crate::directory::Refusal;
 use crate::exchange;
-use crate::keys::{Connection, KeyRecord};
+use crate::keys::KeyRecord;
+use crate::lookup::find_key;
 use crate::registry::{LinkCommand, LinkQueue, LinkSender, link_queue};
 use crate::session::{self, AttachedLink, Ends, Input, SessionHandle};
 use crate::shared::Shared;
@@ -109,8 +109,9 @@ impl Owner for ServerLink {
     fn handle_command(&mut self, now: Now, link: &mut Link, command: LinkCommand) {
         match command {
             LinkCommand::Message(sealing) => {
-                // What a session sent before the link was bound elsewhere must not leave here.
-                if self.is_bound_to(sealing.session()) {
+                // What a session sent before the link was bound elsewhere must not leave here,
+                // nor anything under a key whose time is over.
+                if self.is_bound_to(sealing.session()) && self.has_time(now) {
                     link.send(sealing.key, sealing.message);
                 }
             }
@@ -232,6 +233,10 @@ impl ServerLink {
         self.bound.as_ref().is_some_and(|bound| (bound.record.id(), bound.handle.id()) == session)
     }
 
+    fn has_time(&self, now: Now) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.record.has_time(now.unix_seconds()))
+    }
+
     /// A message under a key that is no more: as if it had never been (MSG-R02).
     fn refuse(&mut self, now: Now, link: &mut Link, key: AuthKeyId) {
         self.forget_key(link, key);
@@ -251,31 +256,5 @@ impl Drop for ServerLink {
     fn drop(&mut self) {
         self.unbind(self.shared.clock.now(), false);
         self.shared.registry.remove(self.id);
-    }
-}
-
-/// The living key of this id, from memory or the store.
-async fn find_key(
-    shared: &Shared,
-    id: AuthKeyId,
-    now: Now,
-) -> Result<Option<Arc<KeyRecord>>, StoreError> {
-    let store = shared.backend.store();
-    loop {
-        if let Some(record) = shared.directory.key(id) {
-            return Ok(record.is_alive(now.unix_seconds()).then_some(record));
-        }
-        let destroyed = shared.directory.destroyed();
-        let Some(stored) = store.key(id, now.unix.as_secs()).await? else { return Ok(None) };
-        let connection = store.connection(id).await?;
-        let connection = connection.and_then(|info| {
-            Connection::from_stored(&info)
-                .map_err(|error| warn!(auth_key = %id, %error, "connection data unreadable"))
-                .ok()
-        });
-        let record = Arc::new(KeyRecord::new(stored, connection));
-        if let Some(record) = shared.directory.insert_read_key(record, destroyed) {
-            return Ok(Some(record));
-        }
     }
 }

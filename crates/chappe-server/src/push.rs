@@ -6,6 +6,7 @@ use bytes::Bytes;
 use chappe_crypto::AuthKeyId;
 use chappe_proto::SessionId;
 
+use crate::revoke::Revoker;
 use crate::session::Input;
 use crate::shared::Shared;
 
@@ -26,7 +27,11 @@ impl Pusher {
         Self(Arc::downgrade(shared))
     }
 
-    /// Sends a boxed object to one session; waits while that session has much to do.
+    pub(crate) fn revoker(&self) -> Revoker {
+        Revoker::new(Weak::clone(&self.0))
+    }
+
+    /// Sends a boxed object to one session of a key, or of the temporary keys bound to it; waits while that session has much to do.
     ///
     /// # Errors
     ///
@@ -42,7 +47,8 @@ impl Pusher {
         handle.tell_in_turn(Input::Push(body)).await.map_err(|_| PushError)
     }
 
-    /// Sends a boxed object to every session of a key but those that want no updates (SVC-50).
+    /// Sends a boxed object to every session of a key and of the temporary keys bound to it, but
+    /// those that want no updates (SVC-50).
     /// Gives how many that were.
     pub async fn to_key(&self, key: AuthKeyId, body: Bytes) -> usize {
         let Some(shared) = self.0.upgrade() else { return 0 };

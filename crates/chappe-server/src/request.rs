@@ -15,8 +15,11 @@ use crate::push::Pusher;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Caller {
-    /// The auth key: one installation of a client.
+    /// The auth key: one installation of a client. With perfect forward secrecy the permanent
+    /// one; the temporary one only while it is not bound.
     pub auth_key_id: AuthKeyId,
+    /// The temporary key that the call came under, if it did. It changes every day or so.
+    pub temporary_key_id: Option<AuthKeyId>,
     /// The session within that key.
     pub session_id: SessionId,
     /// Names the call within its session.

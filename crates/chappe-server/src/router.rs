@@ -1,6 +1,6 @@
 //! Function id → handler.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +23,7 @@ pub struct Router<S> {
     known: Vec<Known>,
     fallback: Fallback,
     layers: Vec<Box<dyn FnOnce(Calls) -> Calls + Send>>,
+    unbound: HashSet<u32>,
 }
 
 type Route<S> =
@@ -45,6 +46,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
                 Box::pin(std::future::ready(Err(RpcError::unknown_method(request.id()))))
             }),
             layers: Vec::new(),
+            unbound: HashSet::new(),
         }
     }
 
@@ -59,6 +61,15 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             Box::new(move |request, state| handler.clone().handle(request, state));
         let old = self.routes.insert(<H::Call as Function>::ID, route);
         assert!(old.is_none(), "two handlers for {}", <H::Call as Function>::NAME);
+        self
+    }
+
+    /// Lets a temporary key call `C` before it is bound to a permanent one; every other call gets
+    /// 401 `AUTH_KEY_PERM_EMPTY` then (PFS-04). Default: none. Nobody is known to be behind such a
+    /// call. A server that wants temporary keys alone answers these under permanent keys, too.
+    #[must_use]
+    pub fn allow_unbound<C: Function>(mut self) -> Self {
+        self.unbound.insert(C::ID);
         self
     }
 
@@ -99,11 +110,11 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self
     }
 
-    pub(crate) fn into_calls(mut self) -> Calls {
-        let layers = std::mem::take(&mut self.layers);
-        let Self { state, routes, known, fallback, .. } = self;
-        let routes = Routes { state, routes, known, fallback };
-        layers.into_iter().fold(Calls::new(Arc::new(routes)), |calls, layer| layer(calls))
+    /// What runs calls, and those that need no bound key.
+    pub(crate) fn into_calls(self) -> (Calls, HashSet<u32>) {
+        let Self { state, routes, known, fallback, layers, unbound } = self;
+        let routes = Calls::new(Arc::new(Routes { state, routes, known, fallback }));
+        (layers.into_iter().fold(routes, |calls, layer| layer(calls)), unbound)
     }
 }
 

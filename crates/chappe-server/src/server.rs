@@ -16,6 +16,7 @@ use crate::error::ServeError;
 use crate::link;
 use crate::push::Pusher;
 use crate::registry::LinkCommand;
+use crate::revoke::Revoker;
 use crate::session::Input;
 use crate::shared::Shared;
 
@@ -37,6 +38,11 @@ impl Server {
     /// Sends what nobody asked for; works as long as the server does.
     pub fn pusher(&self) -> Pusher {
         Pusher::new(&self.shared)
+    }
+
+    /// Takes keys away from their clients; works as long as the server does.
+    pub fn revoker(&self) -> Revoker {
+        self.pusher().revoker()
     }
 
     /// Serves a listener, for ever unless told otherwise. Nothing happens until awaited.
@@ -132,15 +138,26 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, watcher: Watcher) {
     }
 }
 
-/// Forgets idle sessions.
+/// Forgets idle sessions, and temporary keys whose time is over (PFS-03).
 async fn reap(shared: Arc<Shared>) {
     let interval = (shared.config.sessions.idle_max / 4).clamp(REAP_MIN, REAP_MAX);
     loop {
-        tokio::time::sleep(interval).await;
-        shared.directory.reap(shared.clock.now().mono);
+        let unix = shared.clock.now().unix;
+        let next_end = shared.directory.next_end().and_then(|end| u64::try_from(end).ok());
+        let until_end = next_end.map(|end| Duration::from_secs(end).saturating_sub(unix));
+        tokio::time::sleep(until_end.map_or(interval, |until| until.clamp(REAP_MIN, interval)))
+            .await;
+        let now = shared.clock.now();
+        shared.directory.reap(now.mono);
+        for key in shared.directory.expire(now.unix_seconds()) {
+            debug!(auth_key_id = %key, "temporary key expired");
+        }
+        if let Err(error) = shared.backend.store().expire_keys(now.unix.as_secs()).await {
+            warn!(%error, "expired keys cannot be wiped");
+        }
     }
 }
 
-/// Bounds of the time between two looks at idle sessions.
+/// Bounds of the time between two looks.
 const REAP_MIN: Duration = Duration::from_millis(50);
 const REAP_MAX: Duration = Duration::from_secs(30);

@@ -12,16 +12,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use chappe_backend::{ConnectionInfo, StoreError};
+use chappe_crypto::AuthKeyId;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::rpc::{RpcError, Unwrapped};
+use chappe_proto::schema::functions::auth::{BindTempAuthKey, DropTempAuthKeys};
 use chappe_proto::session::server::{IncomingCall, KeyDestroyed, ServerEvent, ServerSession};
 use chappe_proto::{LinkId, MsgId, Now, SessionId};
+use chappe_tl::Constructor;
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
+use crate::binding;
 use crate::keys::{Connection, KeyRecord};
 use crate::push::Pusher;
 use crate::registry::{LinkCommand, LinkSender, Sealing};
@@ -148,7 +153,7 @@ pub(crate) fn open(
         orders: Vec::new(),
         is_open: false,
         has_called: false,
-        key_is_gone: false,
+        gone: Vec::new(),
         stop: Stop::No,
         watcher,
     });
@@ -168,7 +173,8 @@ struct SessionTask {
     orders: Vec<(LinkId, LinkCommand)>,
     is_open: bool,
     has_called: bool,
-    key_is_gone: bool,
+    /// Keys destroyed by what was asked here, to be forgotten once the answer is on its way.
+    gone: Vec<AuthKeyId>,
     stop: Stop,
     watcher: Watcher,
 }
@@ -184,7 +190,8 @@ enum Stop {
 /// What ran beside the session.
 enum Done {
     Call(MsgId, Result<Bytes, RpcError>),
-    KeyDestroyed(MsgId, KeyDestroyed),
+    KeysDropped(MsgId, Result<Vec<AuthKeyId>, RpcError>),
+    KeyDestroyed(MsgId, KeyDestroyed, Vec<AuthKeyId>),
 }
 
 type Outcome = Result<Result<Bytes, RpcError>, Box<dyn Any + Send>>;
@@ -292,8 +299,8 @@ impl SessionTask {
         for (link, command) in std::mem::take(&mut self.orders) {
             self.order(link, command);
         }
-        if std::mem::take(&mut self.key_is_gone) {
-            self.shared.directory.remove_key(self.record.id());
+        for key in std::mem::take(&mut self.gone) {
+            self.shared.directory.remove_key(key);
         }
     }
 
@@ -322,17 +329,10 @@ impl SessionTask {
                 self.session.session_destroyed(now, request, session_id, existed);
             }
             ServerEvent::DestroyAuthKey { request } => {
-                let shared = Arc::clone(&self.shared);
+                let (shared, record) = (Arc::clone(&self.shared), Arc::clone(&self.record));
                 self.running.spawn(async move {
-                    let outcome = match shared.backend.store().delete_key(key).await {
-                        Ok(true) => KeyDestroyed::Ok,
-                        Ok(false) => KeyDestroyed::None,
-                        Err(error) => {
-                            warn!(auth_key = %key, %error, "a key cannot be destroyed");
-                            KeyDestroyed::Fail
-                        }
-                    };
-                    Done::KeyDestroyed(request, outcome)
+                    let (outcome, keys) = binding::destroy(&shared, &record).await;
+                    Done::KeyDestroyed(request, outcome, keys)
                 });
             }
             ServerEvent::DisconnectAfter(link, delay) => {
@@ -347,17 +347,27 @@ impl SessionTask {
     /// Begins a call and, if its handler is ready at once, ends it.
     fn start(&mut self, now: Now, incoming: IncomingCall) {
         let IncomingCall { msg_id, link, call } = incoming;
-        let save = match self.note_client(&call) {
-            Ok(save) => save,
+        let function = call.id();
+        if function == BindTempAuthKey::ID {
+            return self.bind_key(now, msg_id, call.query);
+        }
+        let begun = binding::authorise(&self.shared, &self.record, &call)
+            .and_then(|identity| Ok((self.note_client(&call, &identity)?, identity)));
+        let (save, identity) = match begun {
+            Ok(begun) => begun,
             Err(error) => return self.session.answer(now, msg_id, Err(error)),
         };
+        if function == DropTempAuthKeys::ID {
+            return self.drop_keys(msg_id, identity.id(), call.query);
+        }
         let Some(Ends { peer, local }) = self.ends_of(link) else {
             // No link was ever attached, so no call can have come.
             return self.session.answer(now, msg_id, Err(RpcError::internal()));
         };
-        let saved = self.record.connection();
+        let saved = identity.connection();
         let caller = Caller {
-            auth_key_id: self.record.id(),
+            auth_key_id: identity.id(),
+            temporary_key_id: self.record.end().map(|_| self.record.id()),
             session_id: self.handle.id,
             msg_id,
             peer,
@@ -367,15 +377,39 @@ impl SessionTask {
             client: saved.map(|saved| saved.client),
             without_updates: call.without_updates,
         };
-        let function = call.id();
         let request = Request::new(caller, call.query, Pusher::new(&self.shared));
         let shared = Arc::clone(&self.shared);
-        let future = async move {
+        self.run_call(now, msg_id, function, async move {
             if let Some(connection) = save {
-                save_connection(&shared, &request, &connection).await?;
+                save_connection(&shared, &request.caller, &connection).await?;
             }
             shared.calls.run(request).await
-        };
+        });
+    }
+
+    fn bind_key(&mut self, now: Now, msg_id: MsgId, query: Bytes) {
+        let (shared, record) = (Arc::clone(&self.shared), Arc::clone(&self.record));
+        let session_id = self.handle.id;
+        self.run_call(now, msg_id, BindTempAuthKey::ID, async move {
+            binding::bind(&shared, &record, session_id, msg_id, &query).await
+        });
+    }
+
+    fn drop_keys(&mut self, msg_id: MsgId, permanent: AuthKeyId, query: Bytes) {
+        let shared = Arc::clone(&self.shared);
+        self.running.spawn(async move {
+            Done::KeysDropped(msg_id, binding::drop_keys(&shared, permanent, query).await)
+        });
+    }
+
+    /// Runs what answers a call: here if that is ready at once, else beside the session.
+    fn run_call(
+        &mut self,
+        now: Now,
+        msg_id: MsgId,
+        function: u32,
+        future: impl Future<Output = Result<Bytes, RpcError>> + Send + 'static,
+    ) {
         let mut future = Box::pin(AssertUnwindSafe(future).catch_unwind());
         let result_max = self.shared.config.result_max_bytes;
         match poll_once(future.as_mut()) {
@@ -390,8 +424,13 @@ impl SessionTask {
         }
     }
 
-    /// Notes what a call says of its client (SVC-48, SVC-50). Gives what has to be saved.
-    fn note_client(&mut self, call: &Unwrapped) -> Result<Option<Connection>, RpcError> {
+    /// Notes what a call says of its client (SVC-48, SVC-50), with the key in whose name it is
+    /// made. Gives what has to be saved.
+    fn note_client(
+        &mut self,
+        call: &Unwrapped,
+        identity: &KeyRecord,
+    ) -> Result<Option<Connection>, RpcError> {
         if let Some(layer) = call.layer
             && !self.shared.config.layers.contains(&layer)
         {
@@ -405,8 +444,9 @@ impl SessionTask {
         if !is_small {
             return Err(RpcError::bad_request("INPUT_REQUEST_TOO_LONG"));
         }
-        let changed = self.record.set_connection(connection.clone());
-        Ok(changed.then_some(connection))
+        let changed = identity.set_connection(connection.clone());
+        let first = self.record.set_initialised();
+        Ok((changed || first).then_some(connection))
     }
 
     /// Where a call came from: its link, or the last one attached if that is gone already.
@@ -419,13 +459,16 @@ impl SessionTask {
         let now = self.shared.clock.now();
         match done {
             Ok(Done::Call(call, result)) => self.session.answer(now, call, result),
-            Ok(Done::KeyDestroyed(request, outcome)) => {
+            Ok(Done::KeysDropped(call, dropped)) => {
+                let result = dropped.map(|keys| {
+                    self.gone.extend(keys);
+                    binding::yes()
+                });
+                self.session.answer(now, call, result);
+            }
+            Ok(Done::KeyDestroyed(request, outcome, keys)) => {
                 self.session.auth_key_destroyed(now, request, outcome);
-                if outcome == KeyDestroyed::Ok {
-                    debug!(auth_key = %self.record.id(), "key destroyed");
-                    self.shared.events.key_destroyed(self.record.id());
-                    self.key_is_gone = true;
-                }
+                self.gone.extend(keys);
             }
             // Panics of handlers are caught within; only the end of the runtime cancels a task.
             Err(error) => warn!(%error, "a call was lost"),
@@ -441,15 +484,25 @@ impl Drop for SessionTask {
     }
 }
 
-/// Keeps what a client said of itself, before it can believe so (SVC-49).
+/// Keeps what a client said of itself, before it can believe so (SVC-49): with the key in whose
+/// name it calls, and beside a bound temporary key the bare fact that it did (PFS-13).
 async fn save_connection(
     shared: &Shared,
-    request: &Request,
+    caller: &Caller,
     connection: &Connection,
 ) -> Result<(), RpcError> {
-    let key = request.caller.auth_key_id;
+    let key = caller.auth_key_id;
     let Some(stored) = connection.to_stored() else { return Ok(()) };
-    shared.backend.store().save_connection(key, stored).await.map(|_| ()).map_err(|error| {
+    let store = shared.backend.store();
+    let saved = async {
+        store.save_connection(key, stored).await?;
+        if let Some(temporary) = caller.temporary_key_id.filter(|temporary| *temporary != key) {
+            let fact = ConnectionInfo { layer: connection.layer, data: Bytes::new() };
+            store.save_connection(temporary, fact).await?;
+        }
+        Ok(())
+    };
+    saved.await.map_err(|error: StoreError| {
         warn!(auth_key = %key, %error, "what a client said of itself cannot be saved");
         RpcError::internal()
     })

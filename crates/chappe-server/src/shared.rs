@@ -1,5 +1,6 @@
 //! What all tasks of a server share.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chappe_backend::Backend;
@@ -10,6 +11,7 @@ use chappe_proto::session::salts::{FirstSalt, ServerSalts};
 use chappe_proto::transport::Detect;
 use zeroize::Zeroizing;
 
+use crate::binding::Turns;
 use crate::config::ServerConfig;
 use crate::directory::Directory;
 use crate::events::Events;
@@ -22,12 +24,15 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) backend: Backend,
     pub(crate) calls: Calls,
+    /// Functions that a temporary key may call before it is bound (PFS-04).
+    pub(crate) unbound_calls: HashSet<u32>,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) detect: Arc<Detect>,
     pub(crate) connections: Connections,
     pub(crate) registry: Registry,
     pub(crate) directory: Directory,
     pub(crate) exchange: KeyExchange,
+    pub(crate) turns: Turns,
     /// Secret of the installation, from which salts follow; set before the first connection.
     pub(crate) secret: OnceLock<Zeroizing<[u8; 32]>>,
     rng: Mutex<Rng>,
@@ -39,7 +44,7 @@ impl Shared {
         config: ServerConfig,
         clock: Clock,
         backend: Backend,
-        calls: Calls,
+        (calls, unbound_calls): (Calls, HashSet<u32>),
         events: Arc<dyn Events>,
         exchange: KeyExchange,
         rng: Rng,
@@ -53,8 +58,10 @@ impl Shared {
             clock,
             backend,
             calls,
+            unbound_calls,
             events,
             exchange,
+            turns: Turns::new(),
             secret: OnceLock::new(),
             rng: Mutex::new(rng),
         }

@@ -10,6 +10,7 @@ mod langpack;
 
 use std::sync::Arc;
 
+use chappe_api::functions::help::{GetConfig, GetNearestDc};
 use chappe_proto::rpc::RpcError;
 use chappe_server::Router;
 
@@ -33,6 +34,9 @@ pub fn router(config: Config) -> Router<Service> {
         .function(langpack::get_strings)
         .function(langpack::get_languages)
         .function(langpack::get_language)
+        // PFS-04: what clients ask before they know whom they talk to.
+        .allow_unbound::<GetConfig>()
+        .allow_unbound::<GetNearestDc>()
         // API-04: clients decide by this text that they have to sign in.
         .known(chappe_api::FUNCTIONS, |_| RpcError::unauthorized("AUTH_KEY_UNREGISTERED"))
 }

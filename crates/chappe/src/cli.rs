@@ -58,6 +58,10 @@ pub(crate) struct ServeArgs {
     /// Refuse clients that use the RSA form of 2013; about half of those in use do
     #[arg(long)]
     pub(crate) no_old_clients: bool,
+    /// Refuse calls under permanent keys: clients have to use temporary ones (perfect forward
+    /// secrecy); many know none
+    #[arg(long)]
+    pub(crate) pfs_only: bool,
     /// What to log: error, warn, info, debug, trace, or directives such as chappe_server=debug
     /// [default: info]
     #[arg(long, value_name = "FILTER")]

@@ -117,6 +117,10 @@ impl SqliteDatabase {
         error::from_sqlx(&self.path, error)
     }
 
+    pub(super) fn check_open(&self) -> Result<(), StoreError> {
+        if self.writer.is_closed() { Err(StoreError::Closed) } else { Ok(()) }
+    }
+
     pub(super) fn damaged(&self, detail: String) -> StoreError {
         error::damaged(&self.path, &detail)
     }

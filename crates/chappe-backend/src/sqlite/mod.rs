@@ -13,18 +13,23 @@ use zeroize::Zeroizing;
 
 pub use self::database::SqliteDatabase;
 use self::writer::{Write, Writer};
+use crate::temporary::UNBOUND_KEYS_MAX;
 use crate::{
-    BoxFuture, ConnectionInfo, Inserted, Migrations, Store, StoreError, StoredKey, TemporaryKeys,
+    Bound, BoxFuture, ConnectionInfo, Inserted, KeyBinding, Migrations, Store, StoreError,
+    StoredKey, TemporaryKeys,
 };
 
 /// How a [`SqliteStore`] works.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SqliteConfig {
-    /// Most memory for temporary keys, each counted as 512 bytes and what is saved with it; a new
-    /// key over that is refused. Default: 128 MiB, a quarter of a million keys. Strangers can
-    /// make us hold this much.
+    /// Most memory for temporary keys, each counted as 640 bytes and what is saved with it; a new
+    /// key over that is refused. Default: 128 MiB, some 200 000 keys.
     pub temporary_bytes_max: usize,
+    /// Most temporary keys that are not bound to a permanent one; for a new one over that, the
+    /// one that has been so for longest is forgotten. Default: 50 000, some 30 MiB. Strangers can
+    /// make us hold this much; a client binds its key a moment after making it.
+    pub unbound_keys_max: usize,
     /// Longest wait while another process writes the file. Default: 5 s.
     pub busy_timeout: Duration,
     /// Most queries at once. Default: 4. Each costs a thread and up to 2 MiB of cache.
@@ -35,6 +40,7 @@ impl Default for SqliteConfig {
     fn default() -> Self {
         Self {
             temporary_bytes_max: 128 * 1024 * 1024,
+            unbound_keys_max: UNBOUND_KEYS_MAX,
             busy_timeout: Duration::from_secs(5),
             readers: 4,
         }
@@ -67,7 +73,7 @@ impl SqliteStore {
         database.migrate(&MIGRATIONS).await?;
         Ok(Self {
             writer: Writer::start(database.clone()),
-            temporary: TemporaryKeys::new(config.temporary_bytes_max),
+            temporary: TemporaryKeys::new(config.temporary_bytes_max, config.unbound_keys_max),
             database,
         })
     }
@@ -89,6 +95,25 @@ impl SqliteStore {
             return Ok(Inserted::Collision);
         }
         claim.insert(key, now)
+    }
+
+    async fn bind(
+        &self,
+        temporary: AuthKeyId,
+        binding: KeyBinding,
+        now: u64,
+    ) -> Result<Bound, StoreError> {
+        // Asked first, so that a key that is not there costs no other its place.
+        if self.permanent_key(binding.permanent).await?.is_none() {
+            return Ok(Bound::NoPermanentKey);
+        }
+        let bound = self.temporary.bind(temporary, binding, now);
+        // And once more: a deletion that came between has unbound what it found before this.
+        if self.permanent_key(binding.permanent).await?.is_none() {
+            self.temporary.unbind_all(binding.permanent);
+            return Ok(Bound::NoPermanentKey);
+        }
+        Ok(bound)
     }
 
     async fn permanent_key(&self, id: AuthKeyId) -> Result<Option<StoredKey>, StoreError> {
@@ -150,7 +175,51 @@ impl Store for SqliteStore {
 
     fn delete_key(&self, id: AuthKeyId) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
-            Ok(self.temporary.delete(id) || self.writer.write(Write::DeleteKey(id)).await?)
+            if self.temporary.delete(id) {
+                return Ok(true);
+            }
+            let existed = self.writer.write(Write::DeleteKey(id)).await?;
+            self.temporary.unbind_all(id);
+            Ok(existed)
+        })
+    }
+
+    fn bind_key(
+        &self,
+        temporary: AuthKeyId,
+        binding: KeyBinding,
+        now: u64,
+    ) -> BoxFuture<'_, Result<Bound, StoreError>> {
+        Box::pin(self.bind(temporary, binding, now))
+    }
+
+    fn binding(
+        &self,
+        temporary: AuthKeyId,
+        now: u64,
+    ) -> BoxFuture<'_, Result<Option<KeyBinding>, StoreError>> {
+        Box::pin(async move {
+            self.database.check_open()?;
+            Ok(self.temporary.binding(temporary, now))
+        })
+    }
+
+    fn bound_keys(
+        &self,
+        permanent: AuthKeyId,
+        now: u64,
+    ) -> BoxFuture<'_, Result<Vec<AuthKeyId>, StoreError>> {
+        Box::pin(async move {
+            self.database.check_open()?;
+            Ok(self.temporary.bound_keys(permanent, now))
+        })
+    }
+
+    fn expire_keys(&self, now: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.database.check_open()?;
+            self.temporary.expire(now);
+            Ok(())
         })
     }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chappe_backend::{
-    Backend, ConnectionInfo, Database, Inserted, Migrations, SqliteConfig, SqliteStore, Store,
-    StoreError, StoredKey, conformance,
+    Backend, Bound, ConnectionInfo, Database, Inserted, KeyBinding, Migrations, SqliteConfig,
+    SqliteStore, Store, StoreError, StoredKey, conformance,
 };
 use chappe_crypto::{AuthKey, AuthKeyId};
 use tempfile::TempDir;
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::files::{NOW, auth_key, on_disk, permanent, temporary};
 
-/// KEY-21, SVC-37, SVC-48, SES-20, PFS-03, SEC-18, SEC-41.
+/// KEY-21, SVC-37, SVC-48, SES-20, PFS-03, PFS-11, PFS-12, PFS-13, PFS-14, SEC-18, SEC-40, SEC-41.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn passes_the_suite() {
     let folders = std::sync::Mutex::new(Vec::new());
@@ -40,7 +40,18 @@ async fn the_end_of_a_key_is_never_on_disk() {
     }
 }
 
-/// Rule: PFS-03: temporary keys, and what is saved with them, stay in memory.
+/// Rule: SEC-47, PFS-03: as [`crate::memory::unbound_keys_make_room_for_newer_ones`].
+#[tokio::test]
+async fn unbound_keys_make_room_for_newer_ones() {
+    let folder = TempDir::new().expect("a folder");
+    let mut config = SqliteConfig::default();
+    config.unbound_keys_max = 3;
+    let store = SqliteStore::open(folder.path().join("db"), config).await.expect("it opens");
+    crate::memory::unbound_keys_are_bounded(&store).await;
+}
+
+/// Rule: PFS-02, PFS-03: temporary keys, what they are bound to and what is saved with them stay
+/// in memory, whatever is done with them.
 #[tokio::test]
 async fn a_temporary_key_is_never_on_disk() {
     let (folder, store) = open().await;
@@ -49,20 +60,26 @@ async fn a_temporary_key_is_never_on_disk() {
     let id = key.key.id();
     assert_eq!(store.insert_key(key, NOW).await, Ok(Inserted::Stored));
     let info = ConnectionInfo { layer: 230, data: said.clone() };
-    assert_eq!(store.save_connection(id, info).await, Ok(true));
-    // Something that is written, after and beside them.
+    // Something that is written, between and beside them.
     assert_eq!(store.insert_key(permanent(2), NOW).await, Ok(Inserted::Stored));
+    let binding = KeyBinding { permanent: AuthKeyId(2), expires: NOW + 50 };
+    assert_eq!(store.bind_key(id, binding, NOW).await, Ok(Bound::Done));
+    assert_eq!(store.save_connection(id, info).await, Ok(true));
+    let of_two = ConnectionInfo { layer: 230, data: Bytes::from_static(b"of the permanent key") };
+    assert_eq!(store.save_connection(AuthKeyId(2), of_two).await, Ok(true));
     for closed in [false, true] {
         assert!(on_disk(folder.path(), &auth_key(2)[..192]));
         assert!(!on_disk(folder.path(), &auth_key(1)), "closed: {closed}");
         assert!(!on_disk(folder.path(), &said[..24]), "closed: {closed}");
+        for order in [u64::to_le_bytes, u64::to_be_bytes] {
+            assert!(!on_disk(folder.path(), &order(id.0)), "closed: {closed}");
+        }
         store.close().await;
     }
     let store = reopen(&folder).await;
-    assert!(
-        store.key(AuthKeyId(1), NOW).await.expect("the store is asked").is_none(),
-        "it died with us"
-    );
+    assert!(store.key(id, NOW).await.expect("the store is asked").is_none(), "it died with us");
+    assert_eq!(store.binding(id, NOW).await, Ok(None));
+    assert_eq!(store.bound_keys(AuthKeyId(2), NOW).await, Ok(Vec::new()));
 }
 
 /// Rule: SVC-37: a destroyed key can not be found in the file afterwards.
@@ -106,10 +123,10 @@ async fn everything_durable_is_there_after_a_restart() {
 async fn temporary_keys_over_the_bound_are_refused() {
     let folder = TempDir::new().expect("a folder");
     let mut config = SqliteConfig::default();
-    config.temporary_bytes_max = 512;
+    config.temporary_bytes_max = 640;
     let store = SqliteStore::open(folder.path().join("db"), config).await.expect("it opens");
     assert_eq!(store.insert_key(temporary(1, NOW + 5), NOW).await, Ok(Inserted::Stored));
-    let full = Err(StoreError::Full { bytes_max: 512 });
+    let full = Err(StoreError::Full { bytes_max: 640 });
     assert_eq!(store.insert_key(temporary(2, NOW + 9), NOW).await, full);
     assert_eq!(store.insert_key(permanent(3), NOW).await, Ok(Inserted::Stored));
     // The refused id was claimed for a moment only.

@@ -17,7 +17,7 @@ use chappe_proto::session::msg_id::{MsgIds, Origin};
 use chappe_proto::session::time::ServerClock;
 use chappe_proto::transport::{ClientOptions, Framing, Transport};
 use chappe_proto::{MsgId, SessionId};
-use chappe_tl::{Encode, Function, Reader, to_bytes};
+use chappe_tl::{Encode, Function, Raw, Reader, to_bytes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -38,7 +38,7 @@ pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
     pub(crate) link: Link,
     inbound: BytesMut,
-    clock: Clock,
+    pub(crate) clock: Clock,
     rng: Rng,
 }
 
@@ -196,7 +196,7 @@ pub(crate) struct Scribe {
     pub(crate) session_id: SessionId,
     ids: MsgIds,
     contents: i32,
-    clock: Clock,
+    pub(crate) clock: Clock,
     rng: Rng,
 }
 
@@ -223,6 +223,13 @@ impl Scribe {
         let seq_no = self.contents * 2 + 1;
         self.contents += 1;
         self.write_with(seq_no, to_bytes(object).unwrap())
+    }
+
+    /// A content-related message whose body says its own id.
+    pub(crate) fn write_itself(&mut self, body: impl FnOnce(MsgId) -> Bytes) -> Message {
+        let mut message = self.write(&Raw(Bytes::new()));
+        message.body = body(message.header.msg_id);
+        message
     }
 
     pub(crate) fn write_with(&mut self, seq_no: i32, body: Bytes) -> Message {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use chappe_crypto::AuthKeyId;
 use chappe_server::{Caller, Router, RpcError, State};
 use chappe_tl::{Decode, DecodeError, Encode, Function, Reader, Str, Writer};
 
@@ -50,6 +51,8 @@ functions! {
     Count = 0x1000_0005;
     Fill = 0x1000_0006;
     Unanswered = 0x1000_0007;
+    Open = 0x1000_0008;
+    WhoAmI = 0x1000_0009;
 }
 
 /// What the handlers share.
@@ -66,10 +69,28 @@ pub(crate) fn router(app: App) -> Router<App> {
         .function(describe)
         .function(count)
         .function(fill)
+        .function(open)
+        .function(who_am_i)
+        .allow_unbound::<Open>()
 }
 
 async fn echo(call: Echo) -> Result<Str, RpcError> {
     Ok(call.text)
+}
+
+/// The one function that needs no bound key.
+async fn open(call: Open) -> Result<Str, RpcError> {
+    Ok(call.text)
+}
+
+/// In whose name the call is made, and under which temporary key.
+async fn who_am_i(caller: Caller, _: WhoAmI) -> Result<Str, RpcError> {
+    Ok(named(caller.auth_key_id, caller.temporary_key_id).as_str().into())
+}
+
+/// What [`WhoAmI`] answers.
+pub(crate) fn named(identity: AuthKeyId, temporary: Option<AuthKeyId>) -> String {
+    format!("{identity} {temporary:?}")
 }
 
 /// Answers after as many milliseconds as the text says.

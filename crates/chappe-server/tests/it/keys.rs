@@ -1,7 +1,5 @@
 //! Key exchanges, keys of others, keys that are no more.
 
-use std::time::Duration;
-
 use chappe_backend::Backend;
 use chappe_crypto::AuthKey;
 use chappe_proto::handshake::server::DcPolicy;
@@ -179,23 +177,6 @@ async fn destroyed_key_is_unknown() {
     for mut wire in [client.wire, other.wire, Wire::connect(world.address).await] {
         let message = scribe.write(&Echo::from("z"));
         wire.send(&client.account.key, message).await;
-        wire.errs(404).await;
-    }
-}
-
-/// Rule:   a temporary key is unknown once its time is over, also to a connection that used it.
-/// Source: PFS-03, SEC-41.
-#[tokio::test]
-async fn expired_key_is_unknown() {
-    let world = World::new().await;
-    let mut wire = Wire::connect(world.address).await;
-    let account = wire.exchange_for(&world, 2, Some(2)).await.unwrap();
-    let mut client = Client::over(wire, &account);
-    client.call(Echo::from("x")).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(2100)).await;
-    for mut wire in [client.wire, Wire::connect(world.address).await] {
-        let message = Scribe::new(&account).write(&Echo::from("z"));
-        wire.send(&account.key, message).await;
         wire.errs(404).await;
     }
 }

@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
+mod binding;
 mod client;
 mod crowd;
 mod functions;
+mod holder;
 mod hostile;
 mod keys;
 mod push;
 mod router;
 mod sessions;
 mod shutdown;
+mod temporary;
 mod world;

@@ -6,7 +6,9 @@ use std::sync::{Arc, LazyLock};
 use chappe_backend::Backend;
 use chappe_crypto::{Rng, rsa};
 use chappe_net::Clock;
-use chappe_server::{Pusher, Router, RsaIdentity, ServeError, Server, ServerConfig};
+use chappe_server::{
+    Events, Pusher, Revoker, Router, RsaIdentity, ServeError, Server, ServerConfig,
+};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -22,10 +24,35 @@ pub(crate) struct World {
     pub(crate) public_key: rsa::PublicKey,
     pub(crate) app: App,
     pub(crate) pusher: Pusher,
+    pub(crate) revoker: Revoker,
     pub(crate) clock: Clock,
     pub(crate) backend: Backend,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), ServeError>>,
+}
+
+/// What a server is made of.
+pub(crate) struct Setup {
+    pub(crate) backend: Backend,
+    pub(crate) app: App,
+    pub(crate) router: Router<App>,
+    pub(crate) config: ServerConfig,
+    pub(crate) clock: Clock,
+    pub(crate) events: Option<Arc<dyn Events>>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let app = App::default();
+        Self {
+            backend: Backend::memory(),
+            router: functions::router(app.clone()),
+            app,
+            config: ServerConfig::default(),
+            clock: Clock::system(),
+            events: None,
+        }
+    }
 }
 
 impl World {
@@ -48,28 +75,36 @@ impl World {
         app: App,
         router: Router<App>,
     ) -> Self {
+        let mut setup = Setup { backend, app, router, ..Setup::default() };
+        change(&mut setup.config);
+        Self::start(setup).await
+    }
+
+    pub(crate) async fn start(setup: Setup) -> Self {
+        let Setup { backend, app, router, config, clock, events } = setup;
         let identity = RsaIdentity::from_pem(&IDENTITY).unwrap();
         let public_key = identity.public().clone();
-        let mut config = ServerConfig::default();
-        change(&mut config);
-        let clock = Clock::system();
         let server = Server::builder()
             .identity(identity)
             .backend(backend.clone())
             .router(router)
             .config(config)
-            .clock(clock)
-            .build()
-            .unwrap();
+            .clock(clock);
+        let server = match events {
+            Some(events) => server.events(events),
+            None => server,
+        };
+        let server = server.build().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let pusher = server.pusher();
+        let (pusher, revoker) = (server.pusher(), server.revoker());
         let (stop, stopped) = oneshot::channel();
         let serving = server.serve(listener).with_graceful_shutdown(async {
             let _ = stopped.await;
         });
         let task = tokio::spawn(serving.into_future());
-        Self { address, public_key, app, pusher, clock, backend, stop: Some(stop), task }
+        let stop = Some(stop);
+        Self { address, public_key, app, pusher, revoker, clock, backend, stop, task }
     }
 
     /// Asks for the stop.

@@ -51,6 +51,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     telegram.advertise = config.advertise;
     let mut settings = ServerConfig::default();
     settings.handshake.old_clients = config.old_clients;
+    settings.pfs_only = config.pfs_only;
     if config.strict_dc {
         settings.handshake.dc = DcPolicy::Only { dc: config.dc, test: false, media: true };
     }

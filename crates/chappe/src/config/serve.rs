@@ -18,6 +18,7 @@ pub(crate) struct ServeConfig {
     pub(crate) advertise: Option<SocketAddr>,
     pub(crate) strict_dc: bool,
     pub(crate) old_clients: bool,
+    pub(crate) pfs_only: bool,
     pub(crate) log: String,
 }
 
@@ -31,6 +32,7 @@ struct File {
     advertise: Option<SocketAddr>,
     strict_dc: Option<bool>,
     no_old_clients: Option<bool>,
+    pfs_only: Option<bool>,
     log: Option<String>,
 }
 
@@ -48,6 +50,7 @@ impl ServeConfig {
             advertise: args.advertise.or(file.advertise),
             strict_dc: args.strict_dc || file.strict_dc.unwrap_or(false),
             old_clients: !(args.no_old_clients || file.no_old_clients.unwrap_or(false)),
+            pfs_only: args.pfs_only || file.pfs_only.unwrap_or(false),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
         };
         config.check()?;
@@ -92,16 +95,18 @@ mod tests {
             advertise: None,
             strict_dc: false,
             no_old_clients: false,
+            pfs_only: false,
             log: None,
         })
     }
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let config = load("dc = 3\nlisten = [\"127.0.0.1:0\"]\nstrict-dc = true").unwrap();
+        let config = load("dc = 3\nlisten = [\"127.0.0.1:0\"]\nstrict-dc = true\npfs-only = true")
+            .unwrap();
         assert_eq!(config.dc, 4);
         assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap()]);
-        assert!(config.strict_dc);
+        assert!(config.strict_dc && config.pfs_only);
         assert_eq!(config.data, PathBuf::from("chappe-data"));
     }
 

@@ -1,0 +1,148 @@
+//! A client made of the core's parts, with a temporary key that it binds to nothing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use chappe_backend::Backend;
+use chappe_crypto::{AuthKey, Rng};
+use chappe_proto::envelope::encrypted::{Header, Message};
+use chappe_proto::handshake::client::{DhGen, KeyRequest, start};
+use chappe_proto::link::{Link, LinkConfig, LinkEvent};
+use chappe_proto::rpc::{CallResult, RESULT, RpcError};
+use chappe_proto::session::msg_id::{MsgIds, Origin};
+use chappe_proto::session::{container, kind};
+use chappe_proto::transport::{ClientOptions, Framing, Transport};
+use chappe_proto::{Now, SessionId};
+use chappe_server::{RsaIdentity, Server};
+use chappe_telegram::Config;
+use chappe_tl::Encode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+pub(crate) struct Client {
+    stream: TcpStream,
+    link: Link,
+    inbound: BytesMut,
+    begun: Instant,
+    rng: Rng,
+    ids: MsgIds,
+    calls: i32,
+    key: Arc<AuthKey>,
+    salt: i64,
+}
+
+impl Client {
+    /// A server of its own, and a temporary key.
+    pub(crate) async fn new() -> Self {
+        let mut rng = Rng::from_seed([1; 32]);
+        let identity = RsaIdentity::generate(&mut rng);
+        let server_keys = Arc::new([identity.public().clone()]);
+        let stream = TcpStream::connect(serve(identity).await).await.unwrap();
+        let transport = Transport::plain(Framing::Intermediate);
+        let options = ClientOptions::default();
+        let link = Link::client(LinkConfig::client(), transport, &options, rng.fork());
+        let mut client = Self {
+            stream,
+            link,
+            inbound: BytesMut::new(),
+            begun: Instant::now(),
+            rng: rng.fork(),
+            ids: MsgIds::default(),
+            calls: 0,
+            key: Arc::new(AuthKey::new([0; 256])),
+            salt: 0,
+        };
+        let request = KeyRequest { dc: 2, expires_in: Some(1000), server_keys };
+        let (state, body) = start(request, &mut rng);
+        let (state, body) = state.handle(&client.exchange(&body).await, &mut rng).unwrap();
+        let answer = client.exchange(&body).await;
+        let (state, body) = state.handle(client.now(), &answer, &mut rng).unwrap();
+        let DhGen::Finished(new) = state.handle(&client.exchange(&body).await, &mut rng).unwrap()
+        else {
+            panic!("a key that exists")
+        };
+        (client.key, client.salt) = (Arc::new(new.key), new.first_salt);
+        client
+    }
+
+    /// The outcome of a call, in whatever wrappers it is.
+    pub(crate) async fn call(&mut self, call: &impl Encode) -> Result<Bytes, RpcError> {
+        let now = self.now();
+        let msg_id = self.ids.next(now.unix, Origin::Client, &mut self.rng);
+        let header = Header {
+            salt: self.salt,
+            session_id: SessionId(7),
+            msg_id,
+            seq_no: self.calls * 2 + 1,
+        };
+        self.calls += 1;
+        self.link.use_key(Arc::clone(&self.key));
+        let body = chappe_tl::to_bytes(call).unwrap();
+        self.link.send(Arc::clone(&self.key), Message { header, body });
+        self.flush().await;
+        loop {
+            let LinkEvent::Message(_, opened) = self.hear().await else { panic!("no message") };
+            let Message { header, body } = opened.message;
+            let bodies = match kind::id_of(&body) {
+                container::ID => {
+                    let inners = container::unpack(header.msg_id, &body).unwrap();
+                    inners.into_iter().map(|inner| inner.body).collect()
+                }
+                _ => vec![body],
+            };
+            for body in bodies.iter().filter(|body| kind::id_of(body) == RESULT) {
+                let result = CallResult::read(body, 1 << 20).unwrap();
+                if result.call == msg_id {
+                    return result.result.map(|raw| raw.0);
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Now { mono: self.begun.elapsed(), unix }
+    }
+
+    async fn exchange(&mut self, body: &[u8]) -> Bytes {
+        let now = self.now();
+        self.link.send_plain(now.unix, body);
+        self.flush().await;
+        let LinkEvent::Plain(message) = self.hear().await else { panic!("no answer") };
+        message.body
+    }
+
+    async fn flush(&mut self) {
+        let mut out = BytesMut::new();
+        self.link.poll_transmit(&mut out).unwrap();
+        self.stream.write_all(&out).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> LinkEvent {
+        loop {
+            if let Some(event) = self.link.poll_event() {
+                return event;
+            }
+            let read = self.stream.read_buf(&mut self.inbound);
+            assert_ne!(timeout(Duration::from_secs(20), read).await.unwrap().unwrap(), 0);
+            let now = self.now();
+            self.link.handle_bytes(now, &mut self.inbound);
+        }
+    }
+}
+
+async fn serve(identity: RsaIdentity) -> SocketAddr {
+    let server = Server::builder()
+        .identity(identity)
+        .backend(Backend::memory())
+        .router(chappe_telegram::router(Config::default()))
+        .build()
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(server.serve(listener).into_future());
+    address
+}

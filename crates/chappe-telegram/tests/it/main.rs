@@ -1,0 +1,7 @@
+//! The service as a client meets it: a server on a real socket.
+
+// A test fails by panicking, its helpers as well.
+#![allow(clippy::unwrap_used)]
+
+mod client;
+mod temporary;
