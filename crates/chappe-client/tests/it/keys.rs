@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_client::{
-    CallOptions, ConnectError, Doubt, InvokeError, KeyLoss, KeyRecord, LinkError, MemoryStorage,
-    Push, ServerId, Storage, StorageError,
+    CallOptions, ConnectError, DestroyError, Doubt, InvokeError, KeyLoss, KeyRecord, LinkError,
+    MemoryStorage, Push, ServerId, Storage, StorageError,
 };
+use chappe_crypto::AuthKeyId;
 use chappe_net::Clock;
 use chappe_proto::rpc::RpcError;
+use chappe_proto::session::server::KeyDestroyed;
 
 use crate::server::{Accept, Hooks, Inject, Reply, Seen, Server, State};
 
@@ -198,6 +200,69 @@ async fn a_duplicated_key_is_given_up() {
     assert_eq!(server.state().keys.len(), 2);
 }
 
+/// Rule: SVC-38: a key that the server has destroyed, or does not know, is removed from the
+/// storage, and the client ends; with a temporary key as with the permanent one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destroyed_key_is_forgotten() {
+    for (outcome, pfs) in [(KeyDestroyed::Ok, false), (KeyDestroyed::None, true)] {
+        let hooks = Hooks { destroy: Box::new(move |_| Some(outcome)), ..Hooks::default() };
+        let server = Server::start(hooks).await;
+        let storage = Arc::new(MemoryStorage::new());
+        let builder = server.client().pfs(pfs).storage(Arc::clone(&storage));
+        // An introduction is not for what the session itself understands.
+        let client = builder.init(|_| panic!("nothing is called")).connect().await.unwrap();
+        let permanent = record(&storage).key.id();
+        client.destroy_key().await.unwrap();
+        assert_eq!(server.count(|seen| *seen == Seen::Destroy(permanent)), 1);
+        assert!(storage.load(server_id()).unwrap().is_none());
+        assert!(matches!(client.invoke_raw(call()).await, Err(InvokeError::Closed)));
+    }
+}
+
+/// Rule: SVC-38: a server that cannot destroy the key is asked once more, later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_destroyed_stays() {
+    for failures in [1, 2] {
+        let mut left = failures;
+        let destroy = move |_: &mut AuthKeyId| {
+            left -= 1;
+            Some(if left >= 0 { KeyDestroyed::Fail } else { KeyDestroyed::Ok })
+        };
+        let server = Server::start(Hooks { destroy: Box::new(destroy), ..Hooks::default() }).await;
+        let storage = Arc::new(MemoryStorage::new());
+        let client = server.client().storage(Arc::clone(&storage)).connect().await.unwrap();
+        let outcome = client.destroy_key().await;
+        assert_eq!(server.count(|seen| matches!(seen, Seen::Destroy(_))), 2);
+        assert_eq!(outcome.is_ok(), failures == 1);
+        assert_eq!(storage.load(server_id()).unwrap().is_none(), failures == 1);
+        if failures == 2 {
+            assert!(matches!(outcome, Err(DestroyError::Failed)));
+            client.invoke_raw(call()).await.unwrap();
+        }
+    }
+}
+
+/// Rule: SVC-38: when no answer comes and the server then says -404, the key is destroyed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_unknown_after_its_destruction_is_forgotten() {
+    let hooks = Hooks { destroy: Box::new(|_| None), ..Hooks::default() };
+    let server = Server::start(hooks).await;
+    let storage = Arc::new(MemoryStorage::new());
+    let client = server.client().storage(Arc::clone(&storage)).connect().await.unwrap();
+    let destroying = tokio::spawn({
+        let client = client.clone();
+        async move { client.destroy_key().await }
+    });
+    server.until(|state| state.seen.iter().any(|seen| matches!(seen, Seen::Destroy(_)))).await;
+    {
+        let mut state = server.state();
+        state.keys.clear();
+        state.inject.push(Inject::Cut);
+    }
+    destroying.await.unwrap().unwrap();
+    assert!(storage.load(server_id()).unwrap().is_none());
+}
+
 /// Rule: TRN-34, SEC-60: -444 from a server that has served us is no reason to give up; from one
 /// that has not, it is told to the callers.
 #[tokio::test(flavor = "multi_thread")]
@@ -270,8 +335,11 @@ fn broken() -> StorageError {
 }
 
 fn record(storage: &MemoryStorage) -> KeyRecord {
-    let fingerprint = Server::public_key().fingerprint();
-    storage.load(ServerId { dc: 2, fingerprint }).unwrap().unwrap()
+    storage.load(server_id()).unwrap().unwrap()
+}
+
+fn server_id() -> ServerId {
+    ServerId { dc: 2, fingerprint: Server::public_key().fingerprint() }
 }
 
 fn call() -> Bytes {

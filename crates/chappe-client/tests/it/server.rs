@@ -18,7 +18,9 @@ use chappe_proto::link::{Link, LinkConfig, LinkEvent};
 use chappe_proto::rpc::RpcError;
 use chappe_proto::schema::{ctors, functions, types};
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
-use chappe_proto::session::server::{IncomingCall, ServerEvent, ServerSession, SessionConfig};
+use chappe_proto::session::server::{
+    IncomingCall, KeyDestroyed, ServerEvent, ServerSession, SessionConfig,
+};
 use chappe_proto::transport::{Detect, DetectConfig};
 use chappe_proto::{LinkId, MsgId, SessionId};
 use chappe_tl::{Decode, Encode, Function, Reader};
@@ -99,6 +101,8 @@ pub(crate) enum Seen {
         body: Bytes,
     },
     Call(Bytes),
+    /// Asked to destroy this key.
+    Destroy(AuthKeyId),
     Closed(u64),
 }
 
@@ -112,6 +116,8 @@ pub(crate) struct Hooks {
     /// By attempt, from 0.
     pub(crate) dh_gen: Hook<u32, Gen>,
     pub(crate) dh_gen_nonces: Hook<([u8; 16], [u8; 16])>,
+    /// What becomes of `destroy_auth_key`; `None` is no answer.
+    pub(crate) destroy: Hook<AuthKeyId, Option<KeyDestroyed>>,
     /// Whether a right request to bind is granted.
     pub(crate) bind: Hook<AuthKeyId, Result<(), RpcError>>,
     /// Instead of `server_DH_params_ok`.
@@ -188,6 +194,7 @@ impl Default for Hooks {
             dh_ok: Box::new(|_| ()),
             dh_gen: Box::new(|_| Gen::Ok(1)),
             dh_gen_nonces: Box::new(|_| ()),
+            destroy: Box::new(|_| Some(KeyDestroyed::Ok)),
             bind: Box::new(|_| Ok(())),
             dh_fail: Box::new(|_| None),
             call: Box::new(|call| Reply::Result(call.clone())),
@@ -402,6 +409,10 @@ impl State {
         let session_ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for session_id in session_ids {
             while let Some(event) = self.sessions.get_mut(&session_id).unwrap().poll_event() {
+                if let ServerEvent::DestroyAuthKey { request } = event {
+                    self.destroy(session_id, request);
+                    continue;
+                }
                 let ServerEvent::Call(incoming) = event else { continue };
                 let answer = self.answer_by_key(session_id, &incoming);
                 let Self { hooks, seen, sessions, .. } = &mut *self;
@@ -464,6 +475,17 @@ impl State {
             self.send(link, id);
         }
         is_over
+    }
+
+    /// Destroys the permanent key of a session, and all that is bound to it (SVC-37).
+    fn destroy(&mut self, session_id: SessionId, request: MsgId) {
+        let used = self.session_keys[&session_id].id();
+        let permanent = self.temporary.get(&used).copied().flatten().unwrap_or(used);
+        let outcome = (self.hooks.destroy)(&mut { permanent });
+        self.seen.push(Seen::Destroy(permanent));
+        let Some(outcome) = outcome else { return };
+        let now = self.clock.now();
+        self.sessions.get_mut(&session_id).unwrap().auth_key_destroyed(now, request, outcome);
     }
 
     /// Gives a link what its sessions have for it.

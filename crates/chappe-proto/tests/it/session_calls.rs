@@ -377,9 +377,11 @@ fn server_is_told_of_a_dropped_call_until_it_answers() {
     let answers = [
         encoded(&types::RpcDropAnswer::RpcAnswerUnknown),
         encoded(&types::RpcDropAnswer::RpcAnswerDroppedRunning),
-        encoded(&types::RpcDropAnswer::RpcAnswerDropped(
-            ctors::RpcAnswerDropped { msg_id: 5, seq_no: 1, bytes: 9 }.into(),
-        )),
+        encoded(&types::RpcDropAnswer::RpcAnswerDropped(ctors::RpcAnswerDropped {
+            msg_id: 5,
+            seq_no: 1,
+            bytes: 9,
+        })),
     ];
     for answer in answers {
         let (mut raw, call, sent) = calling();
