@@ -121,7 +121,7 @@ impl Task {
                 LinkEvent::Plain(message) => self.hear_plain(now, slot, message),
                 LinkEvent::Message(_, opened) => self.hear(now, slot, opened.message),
                 LinkEvent::TransportError(code) => {
-                    let error = self.transport_error(slot, code);
+                    let error = self.transport_error(code);
                     self.fail_link(now, slot, error);
                 }
                 // Never asked for, and no proof of anything (SEC-50).
@@ -228,11 +228,10 @@ impl Task {
     }
 
     /// What a transport error may mean. Nothing proves it, so it costs the link and no more.
-    fn transport_error(&self, slot: Slot, code: i32) -> LinkError {
-        let is_confirmed = self.channels.get(&slot).is_some_and(|channel| channel.is_confirmed);
+    fn transport_error(&self, code: i32) -> LinkError {
         match code {
             // From a server that has served us, it is a forgery or a passing fault.
-            444 if !is_confirmed => LinkError::WrongDc { dc: self.settings.dc },
+            444 if self.ready.is_some() => LinkError::WrongDc { dc: self.settings.dc },
             code => LinkError::Transport { code },
         }
     }
@@ -253,7 +252,8 @@ impl Task {
         let dial_at = now.mono + channel.backoff.next(&mut self.rng);
         channel.link = LinkState::None { dial_at };
         let has_key = channel.traffic.is_some();
-        if !channel.is_retired {
+        // The key in use needs no other channel.
+        if self.keys.in_use().is_none_or(|in_use| in_use == slot) {
             self.down_since.get_or_insert(now.mono);
             self.last_error = Some(error.clone());
         }

@@ -25,8 +25,12 @@ impl Task {
         }
     }
 
-    /// There is no use in trying again as things are.
+    /// There is no use in trying again as things are. What goes on under a key that served us is
+    /// not disturbed by what a next one meets.
     pub(super) fn misconfigured(&mut self, error: LinkError) {
+        if self.ready.is_none() && self.keys.in_use().is_some() {
+            return;
+        }
         self.refuse(
             ConnectError::Misconfigured(error.clone()),
             &InvokeError::Misconfigured(error.clone()),

@@ -12,7 +12,7 @@ use chappe_crypto::AuthKeyId;
 use chappe_net::Clock;
 use chappe_proto::rpc::RpcError;
 
-use crate::server::{Hooks, Inject, Reply, Seen, Server};
+use crate::server::{Accept, Hooks, Inject, Reply, Seen, Server};
 
 /// Rule: PFS-01, PFS-02, PFS-08, SEC-36, SEC-37: the permanent key is made once and stored, and no
 /// message comes under it; each run makes and binds a temporary key of a day, which is not stored.
@@ -231,6 +231,31 @@ async fn a_key_is_renewed_without_an_interrupted_call() {
         _ => None,
     });
     assert_eq!(last, bindings(&server.seen()).last().copied());
+}
+
+/// Rule: PFS-17, SEC-50, TRN-34: what a stranger says on the link of the next key disturbs nothing
+/// that goes on under the one in use; the renewal succeeds once it can.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_that_is_hindered_disturbs_nothing() {
+    let server = Server::start(Hooks::default()).await;
+    let keys = PfsConfig::default().with_expires_in(12);
+    let client = server
+        .client_with_pfs()
+        .temporary_keys(keys)
+        .unreachable_max(Duration::from_millis(200))
+        .connect()
+        .await
+        .unwrap();
+    server.state().hooks.accept = Box::new(|_| Accept::Error(444));
+    server.until(|state| state.seen.contains(&Seen::Connected(1))).await;
+    for n in 0..20 {
+        assert_eq!(client.invoke_raw(call(n)).await.unwrap(), call(n));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(bindings(&server.seen()).len(), 1);
+    server.state().hooks.accept = Box::new(|_| Accept::Serve);
+    server.until(|state| bindings(&state.seen).len() == 2).await;
+    client.invoke_raw(call(1)).await.unwrap();
 }
 
 /// Rule: PFS-17, SES-12: a call whose key is gone says that nobody knows its fate, unless it may
