@@ -5,6 +5,7 @@
 
 mod call;
 mod keys;
+mod recovery;
 mod serve;
 mod tl;
 
