@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chappe_proto::rpc::RpcError;
-use chappe_proto::session::client::{self, ClientEvent};
+use chappe_proto::session::client::{self, CallError, CallOptions, ClientEvent, Doubt};
 use chappe_proto::session::server;
+use chappe_tl::Raw;
 use proptest::prelude::*;
 
 use crate::pair::Pair;
@@ -116,24 +117,37 @@ fn call_lost_with_its_link_is_sent_again_under_its_old_id() {
     assert!(again.is_some(), "not found in a container under its old numbers");
 }
 
-/// Rule:   a server that forgot the session announces a new one, and unanswered calls go again.
-/// Source: SES-02, SES-06, SES-19, SVC-39, SVC-40.
+/// Rule:   a server that forgot the session announces a new one. Of the calls sent in the old one
+///         nobody knows the fate: those that may run twice go again, the others say so; a call
+///         that was never sent runs once.
+/// Source: SES-02, SES-06, SES-12, SES-19, SVC-39, SVC-40.
 #[test]
 fn call_survives_a_server_that_forgot_the_session() {
     let mut pair = Pair::connected();
     pair.answers_itself = false;
+    let repeatable = || CallOptions::default().repeatable();
     let acknowledged = pair.client.call(query(1));
+    let again = pair.client.call_with(query(2), repeatable());
     pair.run_for(Duration::from_secs(1));
     pair.running.clear();
-    let lost = pair.client.call(query(2));
+    let lost = pair.client.call(query(3));
+    let lost_again = pair.client.call_with(query(4), repeatable());
     pair.collect();
     pair.cut();
+    let unsent = pair.client.call(query(5));
+    assert!(pair.client.is_unsent(unsent) && !pair.client.is_unsent(lost));
     pair.forget_session();
     pair.answers_itself = true;
     pair.reconnect();
     pair.run_to_idle();
-    assert_eq!(pair.answers[&acknowledged].len(), 1);
-    assert_eq!(pair.answers[&lost].len(), 1);
+    let unknown = [Err(CallError::Unknown(Doubt::SessionForgotten))];
+    assert_eq!(pair.answers[&acknowledged], unknown);
+    assert_eq!(pair.answers[&lost], unknown);
+    for (call, number, runs) in [(again, 2, 2), (lost_again, 4, 1), (unsent, 5, 1)] {
+        assert_eq!(pair.answers[&call], [Ok(Raw(answer_to(&query(number))))]);
+        assert_eq!(pair.runs_of(&query(number)), runs);
+    }
+    assert_eq!([pair.runs_of(&query(1)), pair.runs_of(&query(3))], [1, 0]);
     assert!(pair.client_events.contains(&ClientEvent::PushesMayBeLost));
 }
 
@@ -368,8 +382,8 @@ proptest! {
         }
     }
 
-    /// Rule:   with links that stall for minutes too, every call is answered once; it may run
-    ///         again after three questions that nobody answered.
+    /// Rule:   with links that stall for minutes too, every call is answered once and runs once at
+    ///         most; one whose fate nobody told after three questions says so.
     /// Source: SES-10, SES-12.
     #[test]
     fn every_call_is_answered_once_however_long_the_links_stall(
@@ -377,7 +391,14 @@ proptest! {
     ) {
         let (pair, calls) = play(steps);
         for (number, call) in calls.iter().enumerate() {
-            prop_assert_eq!(pair.answers.get(call).map_or(0, Vec::len), 1, "call {}", number);
+            let answers = pair.answers.get(call).map_or(&[][..], Vec::as_slice);
+            prop_assert_eq!(answers.len(), 1, "call {}", number);
+            let runs = pair.runs_of(&query(number as u32 + 1));
+            match &answers[0] {
+                Ok(_) => prop_assert_eq!(runs, 1, "call {}", number),
+                Err(CallError::Unknown(_)) => prop_assert!(runs <= 1, "call {}", number),
+                Err(error) => prop_assert!(false, "call {}: {}", number, error),
+            }
         }
     }
 }
