@@ -13,5 +13,6 @@ mod push;
 mod router;
 mod sessions;
 mod shutdown;
+mod stale;
 mod temporary;
 mod world;
