@@ -102,8 +102,8 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file_and_the_file_over_defaults() {
-        let config = load("dc = 3\nlisten = [\"127.0.0.1:0\"]\nstrict-dc = true\npfs-only = true")
-            .unwrap();
+        let config =
+            load("dc = 3\nlisten = [\"127.0.0.1:0\"]\nstrict-dc = true\npfs-only = true").unwrap();
         assert_eq!(config.dc, 4);
         assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap()]);
         assert!(config.strict_dc && config.pfs_only);
