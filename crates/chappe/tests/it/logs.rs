@@ -309,10 +309,12 @@ impl Storage for Remembering {
 /// Passes bytes on, remembers them, and cuts or damages when told.
 struct Relay {
     address: String,
-    /// What was said on each link, by each side.
-    said: Arc<Mutex<BTreeMap<(u32, bool), Vec<u8>>>>,
+    said: Said,
     orders: tokio::sync::broadcast::Sender<Order>,
 }
+
+/// What was said on each link, by the client (`true`) and by the server.
+type Said = Arc<Mutex<BTreeMap<(u32, bool), Vec<u8>>>>;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Order {
@@ -324,7 +326,7 @@ impl Relay {
     async fn start(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let said: Arc<Mutex<BTreeMap<(u32, bool), Vec<u8>>>> = Arc::default();
+        let said = Said::default();
         let (orders, _) = tokio::sync::broadcast::channel(4);
         let (heard, given) = (Arc::clone(&said), orders.clone());
         tokio::spawn(async move {
