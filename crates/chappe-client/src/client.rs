@@ -105,7 +105,7 @@ impl RawClient {
     /// See [`InvokeError`].
     pub async fn invoke<F: Function>(&self, function: &F) -> Result<F::Return, InvokeError> {
         let body = chappe_tl::to_bytes(function).map_err(InvokeError::Encode)?;
-        let answer = self.call(body, F::NAME).await?;
+        let answer = self.call(body, FunctionName::Known(F::NAME)).await?;
         chappe_tl::from_bytes(answer).map_err(|error| InvokeError::Decode(error.to_string()))
     }
 
@@ -114,13 +114,13 @@ impl RawClient {
     /// # Errors
     /// As for [`invoke`](Self::invoke).
     pub async fn invoke_raw(&self, call: Bytes) -> Result<Bytes, InvokeError> {
-        let name = format!("{:08x}", kind::id_of(&call));
-        self.call(call, &name).await
+        let function = FunctionName::Id(kind::id_of(&call));
+        self.call(call, function).await
     }
 
-    async fn call(&self, call: Bytes, function: &str) -> Result<Bytes, InvokeError> {
+    async fn call(&self, call: Bytes, function: FunctionName) -> Result<Bytes, InvokeError> {
         let id = self.last_call.fetch_add(1, Ordering::Relaxed);
-        let span = debug_span!("call", id, function, len = call.len());
+        let span = debug_span!("call", id, %function, len = call.len());
         self.ask(id, call).instrument(span).await
     }
 
@@ -163,6 +163,21 @@ impl RawClient {
 impl fmt::Debug for RawClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawClient").field("is_closed", &self.commands.is_closed()).finish()
+    }
+}
+
+/// A function in logs.
+enum FunctionName {
+    Known(&'static str),
+    Id(u32),
+}
+
+impl fmt::Display for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(name) => f.write_str(name),
+            Self::Id(id) => write!(f, "{id:08x}"),
+        }
     }
 }
 
