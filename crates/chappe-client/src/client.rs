@@ -182,7 +182,7 @@ impl RawClient {
         let read = |answer| {
             chappe_tl::from_bytes(answer).map_err(|error| InvokeError::Decode(error.to_string()))
         };
-        self.submit(F::NAME, body, options, read).await
+        self.submit(FunctionName::Known(F::NAME), body, options, read).await
     }
 
     /// The same with a function that is encoded already, and its result as it comes.
@@ -194,13 +194,13 @@ impl RawClient {
         call: Bytes,
         options: CallOptions,
     ) -> Result<Pending<Bytes>, InvokeError> {
-        let name = format!("{:08x}", kind::id_of(&call));
-        self.submit(&name, call, options, Ok).await
+        let function = FunctionName::Id(kind::id_of(&call));
+        self.submit(function, call, options, Ok).await
     }
 
     async fn submit<R>(
         &self,
-        function: &str,
+        function: FunctionName,
         body: Bytes,
         options: CallOptions,
         read: fn(Bytes) -> Result<R, InvokeError>,
@@ -213,7 +213,7 @@ impl RawClient {
         let room = room.map_err(|_| InvokeError::Closed)?;
         let (answer, answered) = oneshot::channel();
         let id = self.last_call.fetch_add(1, Ordering::Relaxed);
-        let span = debug_span!("call", id, function, len);
+        let span = debug_span!("call", id, %function, len);
         let mut open = OpenCall::new(self, id, span);
         let command = Command::Call(id, NewCall { body, options, answer, _room: room });
         if self.commands.send(command).is_err() {
@@ -274,6 +274,21 @@ impl RawClient {
 impl fmt::Debug for RawClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RawClient").field("is_closed", &self.commands.is_closed()).finish()
+    }
+}
+
+/// A function in logs.
+enum FunctionName {
+    Known(&'static str),
+    Id(u32),
+}
+
+impl fmt::Display for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(name) => f.write_str(name),
+            Self::Id(id) => write!(f, "{id:08x}"),
+        }
     }
 }
 

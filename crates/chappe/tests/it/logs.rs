@@ -322,6 +322,9 @@ struct Relay {
     orders: tokio::sync::broadcast::Sender<Order>,
 }
 
+/// What was said on each link, by the client (`true`) and by the server.
+type Said = Arc<Mutex<BTreeMap<(u32, bool), Vec<u8>>>>;
+
 #[derive(Clone, Copy, PartialEq)]
 enum Order {
     Cut,
@@ -332,7 +335,7 @@ impl Relay {
     async fn start(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let said: Said = Arc::default();
+        let said = Said::default();
         let (orders, _) = tokio::sync::broadcast::channel(4);
         let (heard, given) = (Arc::clone(&said), orders.clone());
         tokio::spawn(async move {
