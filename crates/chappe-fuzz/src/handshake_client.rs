@@ -22,20 +22,24 @@ static HALF: LazyLock<(Exponent, [u8; 256])> =
 
 pub(crate) fn run(data: &[u8]) {
     let mut script = Script::new(data);
-    let mut server = Server { is_honest: true, rng: rng(4) };
+    let mut server = Server { is_honest: true, is_odd: false, rng: rng(4) };
     let outcome = exchange(&mut script, &mut server);
     match outcome {
         Ok(key) => {
             assert!(server.is_honest, "an exchange that was tampered with came to its end");
             drop(key);
         }
-        Err(error) => assert!(!server.is_honest, "an honest exchange failed: {error}"),
+        Err(error) => {
+            assert!(!server.is_honest || server.is_odd, "an honest exchange failed: {error}");
+        }
     }
 }
 
 struct Server {
     /// Nothing was changed that a client must notice.
     is_honest: bool,
+    /// Something was said that a client may put up with or not.
+    is_odd: bool,
     rng: Rng,
 }
 
@@ -88,17 +92,16 @@ impl Server {
     ) -> types::ResPq {
         let mut pq = minimal(PQS[script.below(PQS.len())]);
         if script.one_in(8) {
-            pq = match script.below(4) {
-                0 => minimal(0xffff_fffb),
-                1 => minimal(1_000_003 * 1_000_003),
-                2 => minimal(u64::from_le_bytes(script.i64().to_le_bytes()) | 1 << 63),
+            (pq, self.is_honest) = match script.below(4) {
+                0 => (minimal(0xffff_fffb), false),
+                1 => (minimal(1_000_003 * 1_000_003), false),
+                2 => (chappe_tl::Bytes::copy_from_slice(&[0xff; 9]), false),
                 _ => {
-                    let mut pq = script.bytes(9).to_vec();
-                    pq.insert(0, 0);
-                    pq.into()
+                    // It may be a product of two primes after all.
+                    self.is_odd = true;
+                    (script.bytes(9).to_vec().into(), true)
                 }
             };
-            self.is_honest = false;
         }
         let own = IDENTITY[0].public().fingerprint();
         let fingerprints = match script.below(8) {
@@ -195,8 +198,9 @@ impl Server {
         ];
         let kind = [0, 0, 0, 0, 0, 0, 1, 2][script.below(8)];
         let hash = if script.one_in(8) { (kind + 1 + script.below(2)) % 3 } else { kind };
-        // A retry may be followed by more of them than the client bears.
-        self.is_honest &= hash == kind && kind == 0;
+        self.is_honest &= hash == kind && kind != 2;
+        // More of them may follow than the client bears.
+        self.is_odd |= kind == 1;
         let nonce = self.nonce(script, nonce);
         let server_nonce = self.nonce(script, server_nonce);
         match kind {

@@ -146,7 +146,7 @@ impl World {
 
     fn call(&mut self, script: &mut Script<'_>) {
         self.queries += 1;
-        let words = if script.one_in(16) { 5000 } else { script.below(64) };
+        let words = if script.one_in(16) { 600 } else { script.below(64) };
         let body = match script.below(16) {
             15 => boxed(&functions::DestroySession { session_id: 5 }),
             14 => boxed(&functions::Ping { ping_id: 6 }),
@@ -499,8 +499,8 @@ impl World {
             }
             for message in packets {
                 for reply in honest.hear(self.now, message) {
-                    if self.is_open {
-                        self.hand(reply);
+                    if self.is_open && self.session.handle_message(self.now, reply).is_err() {
+                        self.close();
                     }
                 }
                 self.drain_events();

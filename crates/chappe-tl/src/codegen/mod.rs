@@ -21,7 +21,7 @@ mod output;
 
 use std::path::{Path, PathBuf};
 
-use crate::schema::{Schema, SchemaError};
+use crate::schema::{Definition, Schema, SchemaError, Section, Type};
 
 /// Compiles the schema at `path` (relative to the package) into `OUT_DIR`, for
 /// [`include_schema!`](crate::include_schema). Call it from `build.rs`.
@@ -92,6 +92,14 @@ impl Builder {
 /// A definition uses a part of TL that has no Rust form here: parameterised types other than
 /// vectors, a type without finite values.
 pub fn generate(schema: &Schema, text: &str, traits: bool) -> Result<String, SchemaError> {
+    let makes_nothing = |d: &&Definition| {
+        let is_made = d.section == Section::Types && !d.builtin;
+        is_made && !matches!(d.result, Type::Boxed { .. } | Type::Object)
+    };
+    if let Some(odd) = schema.definitions().iter().find(makes_nothing) {
+        let reason = format!("{} is a constructor of no type", odd.name);
+        return Err(SchemaError::new(odd.line, reason));
+    }
     let names = names::Names::new(schema);
     let layout = layout::Layout::new(schema)?;
     output::Output::new(schema, &names, &layout, traits).generate(text)

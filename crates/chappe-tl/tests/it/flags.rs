@@ -29,6 +29,15 @@ fn fields_of_one_bit_come_and_go_together() {
     assert!(with_key.has_key() && !apart.has_key());
 }
 
+/// TL-25: a value whose bit a flag holds as well is read at its own place, not at the flag's.
+#[test]
+fn a_value_is_read_where_it_stands_not_where_its_flag_does() {
+    let late = types::Late { id: 5 << 32 | 4, version: Some(7), reason: None };
+    check_words(&late, &[1 << 1, 4, 5, 7]);
+    let late = types::Late { id: 5 << 32 | 4, version: Some(7), reason: Some("a".into()) };
+    check_words(&late, &[1 << 1 | 1 << 2, 4, 5, 7, 0x6101]);
+}
+
 /// TL-23: a condition without a bit looks at the whole word. TL-25: what does not agree with
 /// such a word is refused.
 #[test]

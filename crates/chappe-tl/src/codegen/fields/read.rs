@@ -24,7 +24,10 @@ impl Fields<'_> {
             }
         }
         let is_read = |place: usize| cut.is_some_and(|cut| place <= cut);
-        for stored in &self.stored {
+        // A field stands where a flag of its bit was met first, and is read where its value is.
+        let mut on_the_wire: Vec<&Stored> = self.stored.iter().collect();
+        on_the_wire.sort_by_key(|stored| stored.params[0]);
+        for stored in on_the_wire {
             let name = escape(&stored.name);
             let first = stored.params[0];
             let value = if stored.params.len() == 1 {
