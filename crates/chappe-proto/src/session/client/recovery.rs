@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::call::{Doubt, Flight};
+use super::call::{Call, Doubt, Flight};
 use super::send::Outgoing;
 use super::{
     CallError, CallId, ClientEvent, ClientSession, SLEEP_MIN, Sent, StateQuestion, WAKE_WAIT,
@@ -113,12 +113,11 @@ impl ClientSession {
             return self.ask_state(now, above);
         }
         self.state = None;
-        let open: Vec<CallId> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| matches!(call.flight, Flight::Sent { acknowledged: false, .. }))
-            .map(|(id, _)| *id)
-            .collect();
+        // Those that every question was about; what was sent since has a right to its own.
+        let wait = self.config.state_wait_max * STATE_QUESTIONS_MAX;
+        let is_lost = |call: &Call| matches!(call.flight, Flight::Sent { at, acknowledged: false, .. } if at + wait <= now.mono);
+        let open: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| is_lost(call)).map(|(id, _)| *id).collect();
         for call in open {
             self.doubt(call, Doubt::Unanswered);
         }
@@ -190,14 +189,24 @@ impl ClientSession {
         if info.len() != ids.len() || !info.iter().all(is_state) {
             return;
         }
+        // A call may be named many times in one list; it goes out once.
+        let mut again = BTreeSet::new();
         for (id, state) in ids.into_iter().zip(info) {
             if state & 7 == RECEIVED {
                 self.acknowledged(id);
-            } else if let Some(Sent::Call(call)) = self.sent.get(&id)
-                && self.calls.get(call).is_some_and(|call| call.flight.msg_id() == Some(id))
-            {
+                continue;
+            }
+            let Some(Sent::Call(call)) = self.sent.get(&id) else { continue };
+            let call = *call;
+            match self.calls.get(&call).map(|call| &call.flight) {
+                Some(Flight::Sent { msg_id, is_suspect: true, .. }) if *msg_id == id => {
+                    self.doubt(call, Doubt::SessionForgotten);
+                }
                 // Under its old id: if the message arrives after all, it still runs once.
-                self.queue.push_back(Outgoing::CallAgain(*call));
+                Some(Flight::Sent { msg_id, .. }) if *msg_id == id && again.insert(call) => {
+                    self.queue.push_back(Outgoing::CallAgain(call));
+                }
+                _ => {}
             }
         }
     }
@@ -262,6 +271,21 @@ impl ClientSession {
                 self.queue.push_back(Outgoing::CallAgain(call));
             }
         }
+    }
+
+    /// The server has forgotten what it acknowledged before. Which of the calls it still knows
+    /// has to be asked: a message that was long on its way may have begun its new session, and
+    /// then calls that it lost lie above the first id that it announces.
+    pub(super) fn doubt_acknowledged(&mut self, now: Now) {
+        self.witness = None;
+        for call in self.calls.values_mut() {
+            if let Flight::Sent { acknowledged, is_suspect, .. } = &mut call.flight {
+                *acknowledged = false;
+                *is_suspect = true;
+            }
+        }
+        self.state = None;
+        self.ask_state(now, MsgId(i64::MIN));
     }
 
     /// Servers may name a container where its first inner message is meant (SVC-39).

@@ -53,7 +53,7 @@ impl ClientSession {
             }
             types::NewSession::ID => {
                 if let Some(new) = read::<types::NewSession>(body) {
-                    self.new_session_created(&new);
+                    self.new_session_created(now, &new);
                 }
             }
             types::Pong::ID => {
@@ -193,11 +193,16 @@ impl ClientSession {
         true
     }
 
-    /// Takes an answer that does not say what it answers: it is for the oldest call that fits.
+    /// Takes an answer that does not say what it answers: it is for the oldest call that fits, one
+    /// that is to be sent again only if there is no other.
     fn bare_answer(&mut self, body: &Bytes, fits: impl Fn(&Bytes) -> bool) {
-        let found = self.calls.iter().find(|(_, call)| call.says(&fits)).map(|(id, _)| *id);
-        if let Some(call) = found {
-            self.finish(call, Ok(Raw(body.clone())));
+        let found = self
+            .calls
+            .iter()
+            .filter(|(_, call)| call.says(&fits))
+            .min_by_key(|(id, call)| (call.flight == Flight::Queued, **id));
+        if let Some((call, _)) = found {
+            self.finish(*call, Ok(Raw(body.clone())));
         }
     }
 
@@ -249,19 +254,19 @@ impl ClientSession {
     }
 
     /// `new_session_created`: the server's memory of this session begins here (SVC-40).
-    fn new_session_created(&mut self, new: &types::NewSession) {
+    fn new_session_created(&mut self, now: Now, new: &types::NewSession) {
         self.salts.announce(new.server_salt);
         self.events.push_back(ClientEvent::Salt(new.server_salt));
-        let is_new = self.unique_id != Some(new.unique_id);
-        if is_new && self.unique_id.is_some() {
+        let earlier = self.unique_id.replace(new.unique_id);
+        let is_new = earlier != Some(new.unique_id);
+        self.lost_below(MsgId(new.first_msg_id), is_new);
+        if is_new && self.was_created {
             self.events.push_back(ClientEvent::PushesMayBeLost);
         }
-        self.unique_id = Some(new.unique_id);
-        let first = MsgId(new.first_msg_id);
-        if is_new {
-            self.witness = self.witness.filter(|witness| *witness >= first);
+        self.was_created = true;
+        if is_new && earlier.is_some() {
+            self.doubt_acknowledged(now);
         }
-        self.lost_below(first, is_new);
     }
 
     /// Sends a ping that also bounds the life of the link (SVC-34, SVC-35).
