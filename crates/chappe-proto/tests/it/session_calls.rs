@@ -284,6 +284,31 @@ fn message_overtaken_is_not_in_doubt() {
     assert_eq!(raw.answers(), []);
 }
 
+/// Rule:   a message long on its way may begin the new session: calls above it that the server
+///         acknowledged before are asked for, and in doubt if it does not know them.
+/// Source: SVC-40, SES-12.
+#[test]
+fn forgotten_call_above_the_first_id_is_found_out() {
+    for (state, is_lost) in [(4, false), (2, true), (3, true), (1, true)] {
+        let (mut raw, call, sent) = calling();
+        raw.reply(ack(&[sent.msg_id]));
+        raw.push(boxed(&types::NewSession {
+            first_msg_id: sent.msg_id.0 - 400,
+            unique_id: 2,
+            server_salt: 1,
+        }));
+        let all = raw.sent();
+        let asked = all.iter().find(|i| read::<types::MsgsStateReq>(&i.body).is_some()).unwrap();
+        let request: types::MsgsStateReq = read(&asked.body).unwrap();
+        assert_eq!(request.msg_ids, [sent.msg_id.0]);
+        raw.reply(state_info(asked.msg_id, &[state]));
+        assert_eq!(raw.sent_calls(), []);
+        let unknown = Err(CallError::Unknown(Doubt::SessionForgotten));
+        let expected = if is_lost { vec![(call, unknown)] } else { vec![] };
+        assert_eq!(raw.answers(), expected);
+    }
+}
+
 /// Rule:   a wall clock that gains on the monotonic one is that of a machine that slept: a ping
 ///         tells within 10 s whether the link still works. It moves no clock and no session.
 /// Source: SES-28, SES-14.

@@ -55,7 +55,7 @@ fn call_sent_anew_is_not_sent_twice() {
         .unwrap()
         .msg_id;
     let first_msg_id = question.0;
-    raw.push(boxed(&types::NewSession { first_msg_id, unique_id: 1, server_salt: 1 }));
+    raw.push(boxed(&types::NewSession { first_msg_id, unique_id: 2, server_salt: 1 }));
     raw.reply(boxed(&types::MsgsStateInfo {
         req_msg_id: question.0,
         info: bytes::Bytes::from_static(&[2]),

@@ -312,9 +312,6 @@ impl Storage for Remembering {
     }
 }
 
-/// What was said on each link, by each side.
-type Said = Arc<Mutex<BTreeMap<(u32, bool), Vec<u8>>>>;
-
 /// Passes bytes on, remembers them, and cuts or damages when told.
 struct Relay {
     address: String,

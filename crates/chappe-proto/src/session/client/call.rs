@@ -139,6 +139,8 @@ pub(super) enum Flight {
         acknowledged: bool,
         /// Packets that carried it under this id.
         copies: u32,
+        /// The server has forgotten the session since: what it does not know may have run before.
+        is_suspect: bool,
         /// As it left.
         body: Bytes,
     },

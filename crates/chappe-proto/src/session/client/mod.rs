@@ -208,7 +208,10 @@ pub struct ClientSession {
     restart_due: Option<i32>,
     /// A link is gone and others are open: what it carried has to be asked for.
     ask_due: bool,
+    /// Of this session as the server created it last.
     unique_id: Option<i64>,
+    /// The server has created a session of ours before.
+    was_created: bool,
     /// When the next ping is due, and when the link counts as dead without a pong.
     ping_due: Duration,
     pong_due: Option<Duration>,
@@ -305,6 +308,7 @@ impl ClientSession {
             restart_due: None,
             ask_due: false,
             unique_id: None,
+            was_created: false,
             ping_due: Duration::ZERO,
             pong_due: None,
             ponged: None,

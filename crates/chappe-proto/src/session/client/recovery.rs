@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::call::{Doubt, Flight};
+use super::call::{Call, Doubt, Flight};
 use super::send::Outgoing;
 use super::{
     CallError, CallId, ClientEvent, ClientSession, SLEEP_MIN, Sent, StateQuestion, WAKE_WAIT,
@@ -120,16 +120,9 @@ impl ClientSession {
         self.state = None;
         // Those that every question was about; what was sent since has a right to its own.
         let wait = self.config.state_wait_max * STATE_QUESTIONS_MAX;
-        let is_lost = |flight: &Flight| match flight {
-            Flight::Sent { at, acknowledged, .. } => !acknowledged && *at + wait <= now.mono,
-            _ => false,
-        };
-        let open: Vec<CallId> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| is_lost(&call.flight))
-            .map(|(id, _)| *id)
-            .collect();
+        let is_lost = |call: &Call| matches!(call.flight, Flight::Sent { at, acknowledged: false, .. } if at + wait <= now.mono);
+        let open: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| is_lost(call)).map(|(id, _)| *id).collect();
         for call in open {
             self.doubt(call, Doubt::Unanswered);
         }
@@ -206,12 +199,19 @@ impl ClientSession {
         for (id, state) in ids.into_iter().zip(info) {
             if state & 7 == RECEIVED {
                 self.acknowledged(id);
-            } else if let Some(Sent::Call(call)) = self.sent.get(&id)
-                && self.is_in_flight(*call, id)
-                && again.insert(*call)
-            {
+                continue;
+            }
+            let Some(Sent::Call(call)) = self.sent.get(&id) else { continue };
+            let call = *call;
+            match self.calls.get(&call).map(|call| &call.flight) {
+                Some(Flight::Sent { msg_id, is_suspect: true, .. }) if *msg_id == id => {
+                    self.doubt(call, Doubt::SessionForgotten);
+                }
                 // Under its old id: if the message arrives after all, it still runs once.
-                self.queue.push_back(Outgoing::CallAgain(*call));
+                Some(Flight::Sent { msg_id, .. }) if *msg_id == id && again.insert(call) => {
+                    self.queue.push_back(Outgoing::CallAgain(call));
+                }
+                _ => {}
             }
         }
     }
@@ -229,24 +229,6 @@ impl ClientSession {
     fn sent_calls(&self, fits: impl Fn(MsgId) -> bool) -> Vec<CallId> {
         let fits = |flight: &Flight| flight.msg_id().is_some_and(&fits);
         self.calls.iter().filter(|(_, call)| fits(&call.flight)).map(|(id, _)| *id).collect()
-    }
-
-    /// Whether a call is under way as this message, which no later one has replaced.
-    fn is_in_flight(&self, call: CallId, id: MsgId) -> bool {
-        self.calls.get(&call).is_some_and(|call| call.flight.msg_id() == Some(id))
-    }
-
-    /// The server has forgotten what it acknowledged before. Which of the calls it still knows
-    /// has to be asked: a message that was long on its way may have begun its new session, and
-    /// then calls that it lost lie above the first id that it announces.
-    pub(super) fn doubt_acknowledged(&mut self, now: Now) {
-        for call in self.calls.values_mut() {
-            if let Flight::Sent { acknowledged, .. } = &mut call.flight {
-                *acknowledged = false;
-            }
-        }
-        self.state = None;
-        self.ask_state(now, MsgId(i64::MIN));
     }
 
     /// `msg_resend_req`: our calls again if all are known, else their states (SVC-22).
@@ -294,6 +276,21 @@ impl ClientSession {
                 self.queue.push_back(Outgoing::CallAgain(call));
             }
         }
+    }
+
+    /// The server has forgotten what it acknowledged before. Which of the calls it still knows
+    /// has to be asked: a message that was long on its way may have begun its new session, and
+    /// then calls that it lost lie above the first id that it announces.
+    pub(super) fn doubt_acknowledged(&mut self, now: Now) {
+        self.witness = None;
+        for call in self.calls.values_mut() {
+            if let Flight::Sent { acknowledged, is_suspect, .. } = &mut call.flight {
+                *acknowledged = false;
+                *is_suspect = true;
+            }
+        }
+        self.state = None;
+        self.ask_state(now, MsgId(i64::MIN));
     }
 
     /// Servers may name a container where its first inner message is meant (SVC-39).

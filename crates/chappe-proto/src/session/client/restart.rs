@@ -54,6 +54,7 @@ impl ClientSession {
         self.sends_singly = code == 64;
         self.state = None;
         self.witness = None;
+        self.unique_id = None;
         self.pong_due = None;
         self.ping_due = now.mono + self.config.ping_interval;
         self.events.push_back(ClientEvent::Restarted(self.id));

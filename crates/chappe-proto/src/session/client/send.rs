@@ -183,7 +183,15 @@ impl ClientSession {
         let entry = self.calls.get_mut(&call)?;
         entry.after = first;
         entry.was_sent = true;
-        entry.flight = Flight::Sent { msg_id, seq_no, at, acknowledged: false, copies: 1, body };
+        entry.flight = Flight::Sent {
+            msg_id,
+            seq_no,
+            at,
+            acknowledged: false,
+            copies: 1,
+            is_suspect: false,
+            body,
+        };
         Some(inner)
     }
 

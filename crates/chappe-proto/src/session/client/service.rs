@@ -259,13 +259,12 @@ impl ClientSession {
         self.events.push_back(ClientEvent::Salt(new.server_salt));
         let earlier = self.unique_id.replace(new.unique_id);
         let is_new = earlier != Some(new.unique_id);
-        let first = MsgId(new.first_msg_id);
-        if is_new {
-            self.witness = self.witness.filter(|witness| *witness >= first);
-        }
-        self.lost_below(first, is_new);
-        if is_new && earlier.is_some() {
+        self.lost_below(MsgId(new.first_msg_id), is_new);
+        if is_new && self.was_created {
             self.events.push_back(ClientEvent::PushesMayBeLost);
+        }
+        self.was_created = true;
+        if is_new && earlier.is_some() {
             self.doubt_acknowledged(now);
         }
     }
