@@ -81,3 +81,25 @@ fn call_younger_than_the_questions_is_not_sent_anew() {
     let anew: Vec<_> = raw.sent_calls().into_iter().map(|inner| inner.body).collect();
     assert_eq!(anew, [query(1)]);
 }
+
+/// Rule:   a message from before all ids that are remembered does not run, however fresh the
+///         container around it: its session may have been forgotten, and its ids as well.
+/// Source: MSG-39, SVC-09, SVC-16.
+#[test]
+fn message_from_before_all_memory_is_refused() {
+    for (age, runs) in [(329, true), (331, false)] {
+        let mut raw = RawServer::new();
+        let old = crate::raw::id_at(0, 1);
+        raw.wait(Duration::from_secs(age));
+        raw.salt = crate::raw::salts().current(raw.now.unix_seconds()).value;
+        // Number 1 is the old message's.
+        raw.seq_no(true);
+        raw.greet();
+        let inner = Inner { msg_id: old, seq_no: 1, body: query(1) };
+        raw.service(boxed(&types::MsgsStateReq { msg_ids: vec![old.0] }));
+        let told = raw.replied::<types::MsgsStateInfo>();
+        assert_eq!(told[0].info[..], [if runs { 2 } else { 1 }], "{age} s");
+        raw.container(&[inner]);
+        assert_eq!(raw.ran().len(), usize::from(runs), "{age} s");
+    }
+}

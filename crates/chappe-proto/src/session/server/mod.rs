@@ -152,6 +152,8 @@ pub struct ServerSession {
     links: Vec<LinkId>,
     /// Ids heard before the session was forgotten: they must not run again (MSG-39).
     retired: BTreeSet<MsgId>,
+    /// Server time since which ids are remembered: of the first message, or of the forgetting.
+    began: Option<Duration>,
     /// Calls handed out and not answered yet.
     running: BTreeMap<MsgId, Running>,
     /// Calls that wait for others (SVC-44).
@@ -191,6 +193,7 @@ impl ServerSession {
             seq_no: SeqNo::default(),
             links: Vec::new(),
             retired: BTreeSet::new(),
+            began: None,
             running: BTreeMap::new(),
             held: Held::default(),
             ready: BTreeMap::new(),
@@ -210,6 +213,7 @@ impl ServerSession {
         let span = old.config.inbox.span;
         let is_recent = |id: &MsgId| id.time() + span >= now.unix;
         self.retired = old.retired.into_iter().chain(old.inbox.ids()).filter(is_recent).collect();
+        self.began = Some(now.unix);
         // Time and numbers go on, so that no id of ours means two messages.
         self.ids = old.ids;
     }
