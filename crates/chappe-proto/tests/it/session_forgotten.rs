@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chappe_proto::schema::types;
+use chappe_proto::session::client::ClientEvent;
 use chappe_proto::session::container::Inner;
 
 use crate::raw::{RawServer, ack, boxed, calling, query, read, reopen};
@@ -102,4 +103,38 @@ fn message_from_before_all_memory_is_refused() {
         raw.container(&[inner]);
         assert_eq!(raw.ran().len(), usize::from(runs), "{age} s");
     }
+}
+
+/// Rule:   an announcement that was owed for long brings no salt: the one in use is newer.
+/// Source: SES-23, SVC-40.
+#[test]
+fn salt_of_an_old_announcement_is_not_taken() {
+    for (age, salt) in [(10, 7), (120, 1)] {
+        let (mut raw, _, sent) = calling();
+        let id = raw.id(1);
+        raw.wait(Duration::from_secs(age));
+        // It ends the row of salts that are known beforehand.
+        raw.correct_salt(sent.msg_id, 1);
+        let first_msg_id = sent.msg_id.0;
+        let new = types::NewSession { first_msg_id, unique_id: 2, server_salt: 7 };
+        raw.hand(id, 1, boxed(&new)).unwrap();
+        raw.session.call(query(2));
+        let packets = raw.packets();
+        let salts: Vec<i64> = packets.iter().map(|packet| packet.header.salt).collect();
+        assert!(salts.iter().all(|used| *used == salt), "{age} s: {salts:?}");
+    }
+}
+
+/// Rule:   an answer that is read too late to be believed costs the link, for on another it comes
+///         again.
+/// Source: MSG-R09, SES-09, SES-28.
+#[test]
+fn answer_read_too_late_comes_again() {
+    let (mut raw, _, sent) = calling();
+    let id = raw.id(1);
+    raw.now.mono += Duration::from_secs(301);
+    raw.now.unix += Duration::from_secs(301);
+    raw.hand(id, 9, crate::raw::result_of(sent.msg_id, &query(5))).unwrap();
+    assert_eq!(raw.answers(), []);
+    assert!(raw.events().contains(&ClientEvent::LinkIsDead));
 }
