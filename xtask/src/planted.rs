@@ -55,8 +55,10 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
         let names: Vec<&str> = faults.iter().map(|fault| &*fault.name).collect();
         bail!("no fault is called so; the faults are: {}", names.join(", "));
     }
-    let target = fs::canonicalize(root())?.join("target");
-    let scratch = target.join("planted");
+    let home = fs::canonicalize(root())?.join("target/planted");
+    let scratch = home.join("source");
+    // Not the workspace's own: cargo would take crates of the same name and place for the same.
+    let target = home.join("build");
     copy(&scratch, &faults)?;
     let begun = Instant::now();
     let status = Command::new("cargo")

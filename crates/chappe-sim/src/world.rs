@@ -397,9 +397,11 @@ impl World {
         if let Some(at) = self.clients[client].sleeps_until {
             return self.add(at, Event::NewKey(client));
         }
-        // The next link begins another.
-        if self.is_down || self.clients[client].link().is_none() || self.clients[client].has_key() {
-            return;
+        let has_key = self.clients[client].has_key();
+        let Some(link) = self.clients[client].link().filter(|_| !has_key) else { return };
+        if self.is_down || !self.node.has_link(link) {
+            // An exchange without an answer ends its link; the next one begins another.
+            return self.lose_link(client);
         }
         let key = AuthKey::new(self.rng.bytes());
         let value = self.rng.u64() as i64;
