@@ -55,8 +55,10 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
         let names: Vec<&str> = faults.iter().map(|fault| &*fault.name).collect();
         bail!("no fault is called so; the faults are: {}", names.join(", "));
     }
-    let target = fs::canonicalize(root())?.join("target");
-    let scratch = target.join("planted");
+    let home = fs::canonicalize(root())?.join("target/planted");
+    let scratch = home.join("source");
+    // Not the workspace's own: cargo would take crates of the same name and place for the same.
+    let target = home.join("build");
     copy(&scratch, &faults)?;
     let begun = Instant::now();
     let status = Command::new("cargo")
@@ -147,19 +149,15 @@ fn copy(scratch: &Path, faults: &[Fault]) -> Result<()> {
     }
     // The schema tools' tests bring a crate of their own, which is not needed here.
     let _ = fs::remove_dir_all(scratch.join("crates/chappe-tl/tests"));
-    for (file, from, to) in [
-        (
-            "Cargo.toml",
-            r#"members = ["crates/*", "examples/*", "xtask"]"#,
-            r#"members = ["crates/*"]"#,
-        ),
-        ("crates/chappe-sim/Cargo.toml", "name = \"chappe-sim\"", "name = \"chappe-sim-planted\""),
-        ("crates/chappe-sim/Cargo.toml", "[lints]", "[lib]\nname = \"chappe_sim\"\n\n[lints]"),
-    ] {
-        let source = if file == "Cargo.toml" { root().join(file) } else { scratch.join(file) };
-        let text = fs::read_to_string(source)?;
-        fs::write(scratch.join(file), replaced(&text, from, to).context(file)?)?;
-    }
+    let text = fs::read_to_string(root().join("Cargo.toml"))?;
+    let members = text.lines().find(|line| line.starts_with("members = "));
+    let members = members.context("the workspace names no members")?;
+    fs::write(scratch.join("Cargo.toml"), text.replace(members, r#"members = ["crates/*"]"#))?;
+    let manifest = scratch.join("crates/chappe-sim/Cargo.toml");
+    let text = fs::read_to_string(&manifest)?;
+    let text = replaced(&text, "name = \"chappe-sim\"", "name = \"chappe-sim-planted\"")?;
+    let text = replaced(&text, "[lints]", "[lib]\nname = \"chappe_sim\"\n\n[lints]")?;
+    fs::write(&manifest, text)?;
     let manifest = scratch.join("crates/chappe-tl/Cargo.toml");
     let text = fs::read_to_string(&manifest)?;
     let without: Vec<&str> = text.lines().filter(|line| !line.contains("tests/fixture")).collect();

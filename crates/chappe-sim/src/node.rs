@@ -353,7 +353,6 @@ impl Node {
         match event {
             LinkEvent::KeyWanted(key) => self.orders.push(Order::FindKey(id, key)),
             LinkEvent::Message(key, opened) => {
-                env.model.opened(id, key, opened.message.header.session_id);
                 self.handle_message(env, now, id, key, opened.message);
             }
             LinkEvent::Plain(message) => {
@@ -384,6 +383,7 @@ impl Node {
         if session.0 == 0 {
             return line.link.close(CloseReason::Owner);
         }
+        env.model.opened(id, key, session);
         self.bind(now, id, (key, session));
         env.trace.note(
             env.at,

@@ -132,6 +132,11 @@ impl Peer {
         self.line.as_ref().map(|line| line.id)
     }
 
+    /// Whether it holds a key.
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// The session it works under.
     pub fn session(&self) -> Option<SessionId> {
         self.session.as_ref().map(ClientSession::id)
@@ -194,7 +199,6 @@ impl Peer {
         self.key = None;
         self.session = None;
         self.waiting.extend(std::mem::take(&mut self.calls).into_values());
-        self.wants_key = true;
     }
 
     /// A connection is open.
@@ -208,6 +212,7 @@ impl Peer {
             self.step = Some(Step::ResPq(step));
         }
         self.line = Some(Line { id, link, inbound: BytesMut::new(), has_verdict: false });
+        self.wants_key = self.key.is_none() && self.is_temporary;
         self.open_session(env);
         self.settle(env);
     }

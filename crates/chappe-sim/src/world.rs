@@ -305,7 +305,7 @@ impl World {
         act(peer, &mut env);
         if std::mem::take(&mut peer.wants_key) {
             let wait = Duration::from_millis(u64::from(50 + self.rng.below(2000)));
-            self.add_in(wait, Event::NewKey(number));
+            self.add(self.at + wait, Event::NewKey(number));
         }
         let peer = &mut self.clients[number];
         let out = peer.outbound.split();
@@ -394,10 +394,14 @@ impl World {
 
     /// Stands for an exchange that leads to a temporary key.
     fn make_key(&mut self, client: usize) {
-        let asleep = self.clients[client].sleeps_until;
-        if asleep.is_some() || self.is_down {
-            let at = asleep.unwrap_or_default().max(self.at + Duration::from_secs(1));
+        if let Some(at) = self.clients[client].sleeps_until {
             return self.add(at, Event::NewKey(client));
+        }
+        let has_key = self.clients[client].has_key();
+        let Some(link) = self.clients[client].link().filter(|_| !has_key) else { return };
+        if self.is_down || !self.node.has_link(link) {
+            // An exchange without an answer ends its link; the next one begins another.
+            return self.lose_link(client);
         }
         let key = AuthKey::new(self.rng.bytes());
         let value = self.rng.u64() as i64;

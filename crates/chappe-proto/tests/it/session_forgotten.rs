@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chappe_proto::schema::types;
+use chappe_proto::session::client::ClientEvent;
 use chappe_proto::session::container::Inner;
 
 use crate::raw::{RawServer, ack, boxed, calling, calling_repeatable, query, read, reopen};
@@ -81,4 +82,60 @@ fn call_younger_than_the_questions_is_not_sent_anew() {
     raw.wait(Duration::from_secs(10));
     let anew: Vec<_> = raw.sent_calls().into_iter().map(|inner| inner.body).collect();
     assert_eq!(anew, [query(1)]);
+}
+
+/// Rule:   a message from before all ids that are remembered does not run, however fresh the
+///         container around it: its session may have been forgotten, and its ids as well.
+/// Source: MSG-39, SVC-09, SVC-16.
+#[test]
+fn message_from_before_all_memory_is_refused() {
+    for (age, runs) in [(329, true), (331, false)] {
+        let mut raw = RawServer::new();
+        let old = crate::raw::id_at(0, 1);
+        raw.wait(Duration::from_secs(age));
+        raw.salt = crate::raw::salts().current(raw.now.unix_seconds()).value;
+        // Number 1 is the old message's.
+        raw.seq_no(true);
+        raw.greet();
+        let inner = Inner { msg_id: old, seq_no: 1, body: query(1) };
+        raw.service(boxed(&types::MsgsStateReq { msg_ids: vec![old.0] }));
+        let told = raw.replied::<types::MsgsStateInfo>();
+        assert_eq!(told[0].info[..], [if runs { 2 } else { 1 }], "{age} s");
+        raw.container(&[inner]);
+        assert_eq!(raw.ran().len(), usize::from(runs), "{age} s");
+    }
+}
+
+/// Rule:   an announcement that was owed for long brings no salt: the one in use is newer.
+/// Source: SES-23, SVC-40.
+#[test]
+fn salt_of_an_old_announcement_is_not_taken() {
+    for (age, salt) in [(10, 7), (120, 1)] {
+        let (mut raw, _, sent) = calling();
+        let id = raw.id(1);
+        raw.wait(Duration::from_secs(age));
+        // It ends the row of salts that are known beforehand.
+        raw.correct_salt(sent.msg_id, 1);
+        let first_msg_id = sent.msg_id.0;
+        let new = types::NewSession { first_msg_id, unique_id: 2, server_salt: 7 };
+        raw.hand(id, 1, boxed(&new)).unwrap();
+        raw.session.call(query(2));
+        let packets = raw.packets();
+        let salts: Vec<i64> = packets.iter().map(|packet| packet.header.salt).collect();
+        assert!(salts.iter().all(|used| *used == salt), "{age} s: {salts:?}");
+    }
+}
+
+/// Rule:   an answer that is read too late to be believed costs the link, for on another it comes
+///         again.
+/// Source: MSG-R09, SES-09, SES-28.
+#[test]
+fn answer_read_too_late_comes_again() {
+    let (mut raw, _, sent) = calling();
+    let id = raw.id(1);
+    raw.now.mono += Duration::from_secs(301);
+    raw.now.unix += Duration::from_secs(301);
+    raw.hand(id, 9, crate::raw::result_of(sent.msg_id, &query(5))).unwrap();
+    assert_eq!(raw.answers(), []);
+    assert!(raw.events().contains(&ClientEvent::LinkIsDead));
 }

@@ -45,6 +45,7 @@ const EXAMS: &[(&str, Exam)] = &[
     ("dropped calls", dropped),
     ("future salts", future_salts),
     ("a forgetful server", forgetful_server),
+    ("old announcements", old_announcements),
     ("questions without a reply", unanswered_questions),
 ];
 
@@ -325,7 +326,9 @@ fn age(hand: &mut Hand, rng: &mut Rng) -> Verdict {
         _ => (-(30 << 32) + off, true),
     };
     hand.say((now - age) & !3 | 1, 9, body);
-    expect("is believed", hand.is_answered(token), is_timely)
+    expect("is believed", hand.is_answered(token), is_timely)?;
+    // It comes again on another link alone.
+    expect("link ends", hand.is_over(), !is_timely)
 }
 
 /// SES-15: what comes twice is told once and acknowledged twice.
@@ -625,4 +628,28 @@ fn unanswered_questions(hand: &mut Hand, rng: &mut Rng) -> Verdict {
     let anew = |token| said.iter().filter(|inner| words::asked(&inner.body) == Some(token)).count();
     expect("old call again", anew(old), 1)?;
     expect("young call again", anew(young), 0)
+}
+
+/// SES-23: a session announced long ago brings no salt; the one just corrected is newer.
+fn old_announcements(hand: &mut Hand, rng: &mut Rng) -> Verdict {
+    let (_, call) = hand.call()?;
+    let early = hand.id(1);
+    hand.wait(Duration::from_secs(u64::from(1 + rng.below(40))));
+    let is_old = rng.below(2) == 0;
+    let id = if is_old { early - (100 << 32) } else { hand.id(1) };
+    let bad = ctors::BadServerSalt {
+        bad_msg_id: call.msg_id.0,
+        bad_msg_seqno: call.seq_no,
+        error_code: 48,
+        new_server_salt: 77,
+    };
+    hand.tell(false, boxed(&bad));
+    hand.said();
+    let new = types::NewSession { first_msg_id: call.msg_id.0, unique_id: 2, server_salt: 88 };
+    hand.say(id, 1, boxed(&new));
+    hand.letters();
+    let token = Token(hand.token << 7 | 0b111_1011);
+    hand.act(|peer, env| peer.call(env, token));
+    let salts: Vec<i64> = hand.letters().iter().map(|letter| letter.salt).collect();
+    expect("salts", salts, vec![if is_old { 77 } else { 88 }])
 }

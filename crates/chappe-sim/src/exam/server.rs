@@ -309,6 +309,15 @@ impl Hand {
         self.last
     }
 
+    /// Lets the ids of forgotten sessions be forgotten as well.
+    fn forget_ids(&mut self) {
+        let link = self.link;
+        self.act(|node, env| node.handle_end(env, link));
+        self.at += Duration::from_secs(901);
+        self.act(Node::reap);
+        self.connect();
+    }
+
     fn forget(&mut self) {
         let session = (wire::key_id(&self.secret), SessionId(self.session));
         self.act(|node, env| {
@@ -416,7 +425,17 @@ fn forgotten(hand: &mut Hand, rng: &mut Rng) -> Verdict {
     for id in calls {
         require("another runs again", hand.say(id, 3, body.clone()).ran.is_empty())?;
     }
-    Ok(())
+    // Inside a container it may be of any age, and its id is not remembered for ever.
+    hand.wait(Duration::from_secs(331));
+    hand.forget();
+    hand.forget_ids();
+    let inner = Inner { msg_id: MsgId(id), seq_no: 1, body };
+    hand.content = 8;
+    let greeted = hand.ping().1.has::<types::NewSession>();
+    require("is known", greeted)?;
+    let (_, heard) = hand.send(false, container::pack(&[inner]));
+    require("runs after all was forgotten", heard.ran.is_empty())?;
+    expect("refusals", heard.refusals(), vec![(id, 20)])
 }
 
 /// MSG-20, MSG-25: all that is in a container counts as if it had come alone.

@@ -87,14 +87,14 @@ impl ClientSession {
         }
     }
 
-    /// Nothing comes from the future: a message far ahead of our clock shows that the clock stood
-    /// still, as it does while a machine sleeps. What we had to ignore for it comes again on a
-    /// new link.
+    /// What we had to ignore for its age comes again on a new link, and on no other: it was read
+    /// late, by a process that stood still, or our clock stood still. Nothing comes from the
+    /// future, so a message far ahead of our clock sets it.
     fn catch_up(&mut self, now: Now, msg_id: MsgId) {
         if msg_id.time() > self.clock.at(now) {
             self.clock.raise(now, msg_id);
-            self.events.push_back(ClientEvent::LinkIsDead);
         }
+        self.events.push_back(ClientEvent::LinkIsDead);
     }
 
     fn hear(&mut self, now: Now, id: MsgId, seq_no: i32) {

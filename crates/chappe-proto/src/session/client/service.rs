@@ -19,6 +19,8 @@ use crate::session::salts::{FUTURE_MAX, Salt};
 
 /// A result whose id lies this far below its query's proves that our clock runs ahead (06 §6).
 const AHEAD_PROOF: Duration = Duration::from_secs(15);
+/// Age up to which the announcement of a session brings a salt worth taking.
+const NEWS_MAX: Duration = Duration::from_secs(60);
 /// Least time between two requests for salts (SES-24).
 const SALTS_PAUSE: Duration = Duration::from_secs(60);
 
@@ -53,7 +55,7 @@ impl ClientSession {
             }
             types::NewSession::ID => {
                 if let Some(new) = read::<types::NewSession>(body) {
-                    self.new_session_created(now, &new);
+                    self.new_session_created(now, id, &new);
                 }
             }
             types::Pong::ID => {
@@ -254,9 +256,12 @@ impl ClientSession {
     }
 
     /// `new_session_created`: the server's memory of this session begins here (SVC-40).
-    fn new_session_created(&mut self, now: Now, new: &types::NewSession) {
-        self.salts.announce(new.server_salt);
-        self.events.push_back(ClientEvent::Salt(new.server_salt));
+    fn new_session_created(&mut self, now: Now, id: MsgId, new: &types::NewSession) {
+        // One that was owed to us for long names a salt whose time may be over.
+        if id.time() + NEWS_MAX >= self.clock.at(now) {
+            self.salts.announce(new.server_salt);
+            self.events.push_back(ClientEvent::Salt(new.server_salt));
+        }
         let earlier = self.unique_id.replace(new.unique_id);
         let is_new = earlier != Some(new.unique_id);
         self.lost_below(MsgId(new.first_msg_id), is_new);

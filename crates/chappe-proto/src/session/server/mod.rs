@@ -172,6 +172,8 @@ pub struct ServerSession {
     retired: BTreeSet<MsgId>,
     /// Ids up to this one may have been heard, too; nobody can say any more.
     retired_below: Option<MsgId>,
+    /// Server time since which ids are remembered: of the first message, or of the forgetting.
+    began: Option<Duration>,
     /// Calls handed out and not answered yet.
     running: BTreeMap<MsgId, Running>,
     /// Those handed out before the session was forgotten, and what each takes.
@@ -219,6 +221,7 @@ impl ServerSession {
             links: Vec::new(),
             retired: BTreeSet::new(),
             retired_below: None,
+            began: None,
             running: BTreeMap::new(),
             disowned: BTreeMap::new(),
             running_bytes: 0,
@@ -248,6 +251,7 @@ impl ServerSession {
         {
             self.retired_below = self.retired_below.max(Some(lowest));
         }
+        self.began = Some(now.unix);
         let handed_out = old.running.into_iter().filter(|(call, _)| !old.held.holds(*call));
         self.disowned = old.disowned;
         self.disowned.extend(handed_out.map(|(call, running)| (call, running.bytes)));

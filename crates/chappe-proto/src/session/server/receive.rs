@@ -76,16 +76,27 @@ impl ServerSession {
         }
     }
 
-    /// An id heard before the session was forgotten must not run again, and what became of it
-    /// nobody knows (MSG-39): to acknowledge it would make its sender wait for ever.
+    /// What cannot be told to be new counts as too old (MSG-39).
     fn judge(&self, msg_id: MsgId) -> Admission {
-        if self.retired.contains(&msg_id) {
+        if self.is_beyond_memory(msg_id) {
             return Admission::TooOld;
         }
         if self.retired_below.is_some_and(|lowest| msg_id <= lowest) {
             return Admission::TooOld;
         }
         self.inbox.judge(msg_id)
+    }
+
+    /// Whether a message may have been heard before the session was forgotten. It must not run
+    /// again, and what became of it nobody knows: to acknowledge it would make its sender wait for
+    /// ever.
+    ///
+    /// Its age alone does not save us: inside a container it may be of any. So ids from before
+    /// those that were kept count as heard.
+    pub(super) fn is_beyond_memory(&self, msg_id: MsgId) -> bool {
+        let span = self.config.inbox.span;
+        self.retired.contains(&msg_id)
+            || self.began.is_some_and(|began| msg_id.time() + span < began)
     }
 
     /// Judges one message, alone or out of a container, and acts on it (MSG-25). `first` is what
@@ -141,6 +152,7 @@ impl ServerSession {
     /// Remembers a message that passed, and that its link is the one to answer on (SES-04). A
     /// replayed or refused one does not get here, so it draws no answers to its link.
     fn hear(&mut self, now: Now, link: LinkId, msg_id: MsgId, seq_no: i32) {
+        self.began.get_or_insert(now.unix);
         self.inbox.remember(msg_id, seq_no, now.unix);
         if self.links.last() != Some(&link) {
             self.has_orphans |= self.links.is_empty();

@@ -194,7 +194,9 @@ impl ServerSession {
     /// State byte of an id: of the client's messages by the inbox, of ours by what is owed
     /// (SVC-16).
     fn state_of(&self, id: MsgId) -> u8 {
-        if id.0 & 3 == 0 {
+        if id.0 & 3 == 0 && self.is_beyond_memory(id) {
+            1
+        } else if id.0 & 3 == 0 {
             self.inbox.state(id)
         } else if self.outbox.get(id).is_some() {
             4 | 16
