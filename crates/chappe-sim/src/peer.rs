@@ -13,7 +13,9 @@ use chappe_proto::handshake::client::{
 };
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
 use chappe_proto::schema::types;
-use chappe_proto::session::client::{CallId, ClientEvent, ClientSession, SessionConfig};
+use chappe_proto::session::client::{
+    CallId, CallOptions, ClientEvent, ClientSession, SessionConfig,
+};
 use chappe_proto::session::time::ServerClock;
 use chappe_proto::transport::{ClientOptions, Transport};
 use chappe_proto::{LinkId, Now, SessionId};
@@ -38,6 +40,8 @@ pub struct Peer {
     pub outbound: BytesMut,
     /// The key is temporary: -404 means that it is no more (SES-18).
     pub is_temporary: bool,
+    /// Its calls may run twice, so that they are sent again where others end in doubt (SES-12).
+    pub repeats: bool,
     /// It has no key and gets one from the world.
     pub wants_key: bool,
     config: SessionConfig,
@@ -111,6 +115,7 @@ impl Peer {
             transport,
             outbound: BytesMut::new(),
             is_temporary: false,
+            repeats: false,
             wants_key: false,
             config,
             key: None,
@@ -157,7 +162,10 @@ impl Peer {
         env.model.called(self.number, token);
         match &mut self.session {
             Some(session) => {
-                self.calls.insert(session.call(words::question(token)), token);
+                let mut options = CallOptions::default();
+                options.repeatable = self.repeats;
+                let call = session.call_with(words::question(token), options);
+                self.calls.insert(call, token);
             }
             None => self.waiting.push(token),
         }
@@ -227,7 +235,9 @@ impl Peer {
         });
         env.model.owns(self.number, session.id());
         for token in std::mem::take(&mut self.waiting) {
-            self.calls.insert(session.call(words::question(token)), token);
+            let mut options = CallOptions::default();
+            options.repeatable = self.repeats;
+            self.calls.insert(session.call_with(words::question(token), options), token);
         }
         session.handle_link_opened(now);
         session.ping(now);

@@ -376,6 +376,7 @@ fn wrong_salts(hand: &mut Hand, rng: &mut Rng) -> Verdict {
 
 /// 05-service-messages §3: what follows from a refusal.
 fn wrong_ids(hand: &mut Hand, rng: &mut Rng) -> Verdict {
+    hand.peer.repeats = true;
     let (token, call) = hand.call()?;
     let session = hand.session;
     let code = [16, 17, 18, 19, 20, 32, 33, 34, 35, 64][rng.below(10) as usize];
@@ -596,6 +597,7 @@ fn future_salts(hand: &mut Hand, rng: &mut Rng) -> Verdict {
 /// SVC-40, SES-10: a server that begins the session anew is asked what it still knows, even of
 /// what it had acknowledged, and of what lies above the first id that it names.
 fn forgetful_server(hand: &mut Hand, rng: &mut Rng) -> Verdict {
+    hand.peer.repeats = true;
     let (token, call) = hand.call()?;
     if rng.below(2) == 0 {
         hand.tell(false, boxed(&types::MsgsAck { msg_ids: vec![call.msg_id.0] }));
@@ -617,9 +619,12 @@ fn forgetful_server(hand: &mut Hand, rng: &mut Rng) -> Verdict {
 /// SES-10: after three questions without a reply the calls that they were about go out anew, and
 /// no others.
 fn unanswered_questions(hand: &mut Hand, rng: &mut Rng) -> Verdict {
+    hand.peer.repeats = true;
     let (old, _) = hand.call()?;
     hand.reconnect();
     hand.said();
+    // Before the server has spoken on the new link nothing is called there.
+    hand.tell(false, boxed(&types::MsgsAck { msg_ids: vec![] }));
     let spent = Duration::from_millis(u64::from(1 + rng.below(20_000)));
     hand.wait(spent);
     let (young, _) = hand.call()?;
