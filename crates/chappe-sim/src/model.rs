@@ -193,7 +193,8 @@ impl Model {
         self.unreadable += u32::from(matches!(result, Err(CallError::Unreadable(_))));
         let Some(call) = self.calls.get_mut(&token) else { return };
         let excuses = self.excuses.get(&call.client).copied().unwrap_or(0);
-        let is_excused = excuses > call.excused;
+        // Also before the call: the client may hear of it only afterwards.
+        let is_excused = excuses > 0;
         let is_late = call.has_outcome || call.is_dropped;
         call.has_outcome = true;
         if is_late {
