@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chappe_crypto::rsa::PublicKey;
 use chappe_net::{Clock, DriveConfig, entropy};
 use chappe_proto::handshake::client::KeyRequest;
+use chappe_proto::keys::{KeysConfig, PfsConfig};
 use chappe_proto::link::LinkConfig;
 use chappe_proto::session::client::SessionConfig;
 use chappe_proto::transport::{ClientOptions, Framing, Secret, Transport};
@@ -21,15 +22,21 @@ use crate::push;
 use crate::storage::{KeyRecord, MemoryStorage, ServerId, Storage, StorageError};
 use crate::task::Task;
 
-/// What to do when the server does not know our key any more (SES-18).
+/// What to do when the server does not know our permanent key any more (SES-18).
+///
+/// It counts as lost when two fresh connections in a row say so, never for one alone: anybody
+/// between us and the server can say it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyLoss {
-    /// Make a new one, say so by [`Push::NewKey`](crate::Push::NewKey), and send the open calls
-    /// under it. The server takes us for a stranger then.
+    /// Fail every call with [`InvokeError::KeyLost`](crate::InvokeError::KeyLost), and leave the
+    /// storage as it is. A key is who we are to the server: under another one calls would run as
+    /// a stranger's, and a server that was only restored wrongly would find its own key gone.
     #[default]
-    MakeNew,
-    /// Fail every call with [`InvokeError::KeyLost`](crate::InvokeError::KeyLost).
     Stop,
+    /// Make a new one, put it in the old one's place, say so by
+    /// [`Push::NewKey`](crate::Push::NewKey), and send open calls under it: those that never left
+    /// and those that may run twice. For clients that are nobody in particular.
+    MakeNew,
 }
 
 /// Settings of a [`RawClient`]; see [`RawClient::builder`].
@@ -48,6 +55,8 @@ pub struct Builder {
     pub(crate) exchange_timeout: Duration,
     pub(crate) unreachable_max: Option<Duration>,
     pub(crate) key_loss: KeyLoss,
+    pub(crate) keys: KeysConfig,
+    pub(crate) without_updates: bool,
     pub(crate) calls_max: usize,
     pub(crate) pushes_max: usize,
     pub(crate) pushes_max_bytes: usize,
@@ -71,6 +80,8 @@ impl Builder {
             exchange_timeout: Duration::from_secs(60),
             unreachable_max: None,
             key_loss: KeyLoss::default(),
+            keys: KeysConfig::default(),
+            without_updates: false,
             calls_max: 1000,
             pushes_max: 1024,
             pushes_max_bytes: 16 << 20,
@@ -158,7 +169,33 @@ impl Builder {
         Self { unreachable_max: Some(unreachable_max), ..self }
     }
 
-    /// What to do when the server does not know our key any more. Default: make a new one.
+    /// Whether traffic goes under temporary keys, which are in memory only: who steals the stored
+    /// key later reads nothing of it (perfect forward secrecy). Default: yes.
+    ///
+    /// It costs one key exchange at each start and each day. A server that cannot do it ends
+    /// [`connect`](Self::connect) with an error that says so; nothing is ever sent under the stored
+    /// key instead.
+    #[must_use]
+    pub fn pfs(self, pfs: bool) -> Self {
+        let pfs = pfs.then(|| self.keys.pfs.unwrap_or_default());
+        Self { keys: KeysConfig::new(pfs), ..self }
+    }
+
+    /// How long temporary keys live, and when they are replaced; turns them on.
+    #[must_use]
+    pub fn temporary_keys(self, pfs: PfsConfig) -> Self {
+        Self { keys: KeysConfig::new(Some(pfs)), ..self }
+    }
+
+    /// Keeps this client from being pushed to, by `invokeWithoutUpdates` around every call: for a
+    /// second one with the same key that moves files, where only one should hear updates
+    /// (SES-08). Default: the server may push.
+    #[must_use]
+    pub fn without_updates(self) -> Self {
+        Self { without_updates: true, ..self }
+    }
+
+    /// What to do when the server does not know our key any more. Default: fail all calls.
     #[must_use]
     pub fn key_loss(self, key_loss: KeyLoss) -> Self {
         Self { key_loss, ..self }
@@ -229,8 +266,8 @@ impl Builder {
         Ok(None)
     }
 
-    pub(crate) fn key_request(&self) -> KeyRequest {
-        KeyRequest { dc: self.dc, expires_in: None, server_keys: Arc::clone(&self.server_keys) }
+    pub(crate) fn key_request(&self, expires_in: Option<i32>) -> KeyRequest {
+        KeyRequest { dc: self.dc, expires_in, server_keys: Arc::clone(&self.server_keys) }
     }
 
     pub(crate) fn client_options(&self) -> ClientOptions {

@@ -1,22 +1,27 @@
 //! [`RawClient`]: the handle on the task that holds the connection.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_crypto::rsa::PublicKey;
 use chappe_net::Clock;
+use chappe_proto::schema::functions::DestroyAuthKey;
+use chappe_proto::schema::types::DestroyAuthKeyRes;
 use chappe_proto::session::kind;
 use chappe_tl::{Function, Raw};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tracing::{Instrument, debug, debug_span};
+use tracing::{Span, debug, debug_span};
 
 use crate::builder::Builder;
-use crate::error::{ConnectError, InvokeError};
+use crate::error::{ConnectError, DestroyError, InvokeError};
 use crate::metrics::Metrics;
 use crate::push::{PushSource, Pushes};
+use crate::storage::StorageError;
 
 /// Longest call, in bytes: what servers take in one packet (1 MiB − 4 KiB, MSG-03), less what an
 /// envelope adds.
@@ -37,11 +42,47 @@ pub struct RawClient {
     clock: Clock,
 }
 
+/// What may be done with a call. The default suits any function: it runs once or not at all, and
+/// in no order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallOptions {
+    /// The call may run twice, as reads may and calls that carry a `random_id` (SES-12). It is sent
+    /// again where any other call ends with [`InvokeError::Unknown`]: when the server has lost what
+    /// it knew of the first message.
+    pub repeatable: bool,
+    /// Calls of the same client that are finished, well or not, before the server begins this one
+    /// (`invokeAfterMsg`). Those that were dropped count for nothing.
+    pub after: Vec<Ticket>,
+}
+
+impl CallOptions {
+    /// The same, and the call may run twice.
+    #[must_use]
+    pub fn repeatable(self) -> Self {
+        Self { repeatable: true, ..self }
+    }
+
+    /// The same, and the call runs after these.
+    #[must_use]
+    pub fn after(self, after: impl IntoIterator<Item = Ticket>) -> Self {
+        Self { after: after.into_iter().collect(), ..self }
+    }
+}
+
+/// Names a call to those that come after it; see [`Pending::ticket`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ticket(pub(crate) u64);
+
 /// What the task is asked.
 #[derive(Debug)]
 pub(crate) enum Command {
     Call(u64, NewCall),
     Drop(u64),
+    /// Close every link; others are opened.
+    Reconnect,
+    /// Remove the key from the storage, and end.
+    Forget(oneshot::Sender<Result<(), StorageError>>),
     Close(oneshot::Sender<()>),
 }
 
@@ -49,6 +90,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct NewCall {
     pub(crate) body: Bytes,
+    pub(crate) options: CallOptions,
     pub(crate) answer: oneshot::Sender<Result<Raw, InvokeError>>,
     /// Given back with the answer.
     pub(crate) _room: OwnedSemaphorePermit,
@@ -95,7 +137,7 @@ impl RawClient {
         Self { commands, room, last_call: Arc::default(), pushes, metrics, clock }
     }
 
-    /// Calls a function and waits for its result.
+    /// Calls a function and waits for its result. It runs once, or not at all.
     ///
     /// Lost connections are mended meanwhile; there is no limit of time unless
     /// [`Builder::unreachable_max`] sets one. Dropping the future gives up the call, here and at
@@ -104,9 +146,7 @@ impl RawClient {
     /// # Errors
     /// See [`InvokeError`].
     pub async fn invoke<F: Function>(&self, function: &F) -> Result<F::Return, InvokeError> {
-        let body = chappe_tl::to_bytes(function).map_err(InvokeError::Encode)?;
-        let answer = self.call(body, F::NAME).await?;
-        chappe_tl::from_bytes(answer).map_err(|error| InvokeError::Decode(error.to_string()))
+        self.invoke_with(function, CallOptions::default()).await
     }
 
     /// Calls a function that is encoded already, and gives its result as it came, unpacked.
@@ -114,34 +154,105 @@ impl RawClient {
     /// # Errors
     /// As for [`invoke`](Self::invoke).
     pub async fn invoke_raw(&self, call: Bytes) -> Result<Bytes, InvokeError> {
-        let name = format!("{:08x}", kind::id_of(&call));
-        self.call(call, &name).await
+        self.start_raw(call, CallOptions::default()).await?.await
     }
 
-    async fn call(&self, call: Bytes, function: &str) -> Result<Bytes, InvokeError> {
-        let id = self.last_call.fetch_add(1, Ordering::Relaxed);
-        let span = debug_span!("call", id, function, len = call.len());
-        self.ask(id, call).instrument(span).await
+    /// Calls a function that may run twice, or only after others, and waits for its result.
+    ///
+    /// # Errors
+    /// As for [`invoke`](Self::invoke).
+    pub async fn invoke_with<F: Function>(
+        &self,
+        function: &F,
+        options: CallOptions,
+    ) -> Result<F::Return, InvokeError> {
+        self.start(function, options).await?.await
     }
 
-    async fn ask(&self, id: u64, call: Bytes) -> Result<Bytes, InvokeError> {
-        let len = call.len();
+    /// Sends a call and does not wait for its result, so that others can be sent to run after it.
+    ///
+    /// # Errors
+    /// The call cannot be written, is too long, or the client is closed.
+    pub async fn start<F: Function>(
+        &self,
+        function: &F,
+        options: CallOptions,
+    ) -> Result<Pending<F::Return>, InvokeError> {
+        let body = chappe_tl::to_bytes(function).map_err(InvokeError::Encode)?;
+        let read = |answer| {
+            chappe_tl::from_bytes(answer).map_err(|error| InvokeError::Decode(error.to_string()))
+        };
+        self.submit(FunctionName::Known(F::NAME), body, options, read).await
+    }
+
+    /// The same with a function that is encoded already, and its result as it comes.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub async fn start_raw(
+        &self,
+        call: Bytes,
+        options: CallOptions,
+    ) -> Result<Pending<Bytes>, InvokeError> {
+        let function = FunctionName::Id(kind::id_of(&call));
+        self.submit(function, call, options, Ok).await
+    }
+
+    async fn submit<R>(
+        &self,
+        function: FunctionName,
+        body: Bytes,
+        options: CallOptions,
+        read: fn(Bytes) -> Result<R, InvokeError>,
+    ) -> Result<Pending<R>, InvokeError> {
+        let len = body.len();
         if len > CALL_MAX_BYTES {
             return Err(InvokeError::TooLong { len });
         }
         let room = Arc::clone(&self.room).acquire_owned().await;
         let room = room.map_err(|_| InvokeError::Closed)?;
         let (answer, answered) = oneshot::channel();
-        let mut open = OpenCall::new(self, id);
-        let command = Command::Call(id, NewCall { body: call, answer, _room: room });
+        let id = self.last_call.fetch_add(1, Ordering::Relaxed);
+        let span = debug_span!("call", id, %function, len);
+        let mut open = OpenCall::new(self, id, span);
+        let command = Command::Call(id, NewCall { body, options, answer, _room: room });
         if self.commands.send(command).is_err() {
-            let closed = Err(InvokeError::Closed);
-            open.end(&closed);
-            return closed.map(|Raw(result)| result);
+            open.end(Err(&InvokeError::Closed));
+            return Err(InvokeError::Closed);
         }
-        let result = answered.await.unwrap_or(Err(InvokeError::Closed));
-        open.end(&result);
-        result.map(|Raw(result)| result)
+        Ok(Pending { open, answered, read })
+    }
+
+    /// Has the server destroy the key, forgets it, and ends the client; to be called after signing
+    /// out (SVC-38).
+    ///
+    /// The request is repeated until the server answers, or does not know the key any more.
+    ///
+    /// # Errors
+    /// The server could not destroy the key, twice; or it cannot be removed from the storage.
+    pub async fn destroy_key(&self) -> Result<(), DestroyError> {
+        let mut failures = 0;
+        loop {
+            let request = self.invoke_with(&DestroyAuthKey {}, CallOptions::default().repeatable());
+            match tokio::time::timeout(DESTROY_WAIT, request).await {
+                Ok(Ok(DestroyAuthKeyRes::DestroyAuthKeyFail)) if failures == 0 => {
+                    failures += 1;
+                    tokio::time::sleep(DESTROY_PAUSE).await;
+                }
+                Ok(Ok(DestroyAuthKeyRes::DestroyAuthKeyFail)) => return Err(DestroyError::Failed),
+                // What the server does not know is destroyed.
+                Ok(Ok(_) | Err(InvokeError::KeyLost)) => break,
+                Ok(Err(error)) => return Err(DestroyError::Invoke(error)),
+                Err(_) => {
+                    let asked = self.commands.send(Command::Reconnect);
+                    asked.map_err(|_| InvokeError::Closed)?;
+                }
+            }
+        }
+        let (done, is_done) = oneshot::channel();
+        self.commands.send(Command::Forget(done)).map_err(|_| InvokeError::Closed)?;
+        is_done.await.map_err(|_| InvokeError::Closed)??;
+        Ok(())
     }
 
     /// Receives what the server pushes from now on. Each receiver gets everything.
@@ -166,40 +277,100 @@ impl fmt::Debug for RawClient {
     }
 }
 
-/// A call on its way. When its caller stops waiting, the task is told.
-struct OpenCall<'a> {
-    client: &'a RawClient,
-    id: u64,
-    begun: Duration,
-    is_over: bool,
+/// A function in logs.
+enum FunctionName {
+    Known(&'static str),
+    Id(u32),
 }
 
-impl<'a> OpenCall<'a> {
-    fn new(client: &'a RawClient, id: u64) -> Self {
-        client.metrics.calls_open.increment(1.0);
-        Self { client, id, begun: client.clock.now().mono, is_over: false }
-    }
-
-    /// There is a result.
-    fn end(&mut self, result: &Result<Raw, InvokeError>) {
-        self.is_over = true;
-        let outcome = self.client.metrics.called(Some(result), self.took());
-        debug!(id = self.id, outcome, "call ended");
-    }
-
-    fn took(&self) -> Duration {
-        self.client.clock.now().mono.saturating_sub(self.begun)
-    }
-}
-
-impl Drop for OpenCall<'_> {
-    fn drop(&mut self) {
-        self.client.metrics.calls_open.decrement(1.0);
-        if !self.is_over {
-            let outcome = self.client.metrics.called::<Raw>(None, self.took());
-            debug!(id = self.id, outcome, "call ended");
-            // A task that has ended has no calls to give up.
-            let _ = self.client.commands.send(Command::Drop(self.id));
+impl fmt::Display for FunctionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(name) => f.write_str(name),
+            Self::Id(id) => write!(f, "{id:08x}"),
         }
     }
 }
+
+/// A call on its way: a future of its result. Dropping it gives up the call.
+#[derive(Debug)]
+#[must_use = "dropping it gives up the call"]
+pub struct Pending<R> {
+    open: OpenCall,
+    answered: oneshot::Receiver<Result<Raw, InvokeError>>,
+    read: fn(Bytes) -> Result<R, InvokeError>,
+}
+
+impl<R> Pending<R> {
+    /// Names the call to others that are to run after it.
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.open.id)
+    }
+}
+
+impl<R> Future for Pending<R> {
+    type Output = Result<R, InvokeError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answered).poll(context));
+        let answer = answer.unwrap_or(Err(InvokeError::Closed));
+        self.open.end(answer.as_ref().map(|_| ()));
+        let Raw(answer) = answer?;
+        Poll::Ready((self.read)(answer))
+    }
+}
+
+/// A call without a result. When nobody waits for it any more, the task is told.
+#[derive(Debug)]
+struct OpenCall {
+    id: u64,
+    begun: Duration,
+    is_over: bool,
+    commands: mpsc::UnboundedSender<Command>,
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    span: Span,
+}
+
+impl OpenCall {
+    fn new(client: &RawClient, id: u64, span: Span) -> Self {
+        client.metrics.calls_open.increment(1.0);
+        Self {
+            id,
+            begun: client.clock.now().mono,
+            is_over: false,
+            commands: client.commands.clone(),
+            metrics: Arc::clone(&client.metrics),
+            clock: client.clock,
+            span,
+        }
+    }
+
+    /// There is a result.
+    fn end(&mut self, result: Result<(), &InvokeError>) {
+        self.is_over = true;
+        self.count(Some(result));
+    }
+
+    fn count(&self, result: Option<Result<(), &InvokeError>>) {
+        let took = self.clock.now().mono.saturating_sub(self.begun);
+        let outcome = self.metrics.called(result, took);
+        self.span.in_scope(|| debug!(outcome, "call ended"));
+    }
+}
+
+impl Drop for OpenCall {
+    fn drop(&mut self) {
+        self.metrics.calls_open.decrement(1.0);
+        if !self.is_over {
+            self.count(None);
+            // A task that has ended has no calls to give up.
+            let _ = self.commands.send(Command::Drop(self.id));
+        }
+    }
+}
+
+/// Wait for an answer to `destroy_auth_key` before it is repeated over another link (SVC-38).
+const DESTROY_WAIT: Duration = Duration::from_secs(60);
+/// Wait before a server that could not destroy the key is asked once more.
+const DESTROY_PAUSE: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use chappe_net::End;
 use chappe_net::entropy::EntropyError;
 use chappe_proto::handshake::client::HandshakeError;
 use chappe_proto::rpc::RpcError;
-use chappe_proto::session::client::MessageError;
+use chappe_proto::session::client::{CallError, Doubt, MessageError};
 use chappe_tl::EncodeError;
 
 use crate::client::CALL_MAX_BYTES;
@@ -44,6 +44,11 @@ pub enum InvokeError {
         /// How often it was sent.
         attempts: u32,
     },
+    /// Nobody can say whether the server has executed the call, and it may not run twice. Look
+    /// whether it had its effect, or call again; a call that may run twice is better marked so
+    /// ([`CallOptions::repeatable`](crate::CallOptions::repeatable)) and never ends like this.
+    #[error("the call may or may not have run: {0}")]
+    Unknown(Doubt),
     /// The server was out of reach for longer than the limit set. Whether the call was executed
     /// is unknown; it may be tried later.
     #[error("the server is out of reach: {0}")]
@@ -51,7 +56,8 @@ pub enum InvokeError {
     /// The server was reached, and there is no use in trying again as things are.
     #[error("{0}")]
     Misconfigured(LinkError),
-    /// The server does not know our key any more, and the client was told not to make another.
+    /// The server does not know our key any more. Another would make us a stranger to it, so that
+    /// is for the owner to decide ([`KeyLoss`](crate::KeyLoss)).
     #[error(
         "the server has lost or revoked our auth key; connect with a new one and sign in again"
     )]
@@ -59,6 +65,18 @@ pub enum InvokeError {
     /// The client was closed before the answer came.
     #[error("the client is closed")]
     Closed,
+}
+
+impl From<CallError> for InvokeError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Rpc(error) => Self::Rpc(error),
+            CallError::Refused { code, attempts } => Self::Refused { code, attempts },
+            CallError::Unknown(doubt) => Self::Unknown(doubt),
+            CallError::TooLarge(len) => Self::TooLong { len },
+            error => Self::Decode(error.to_string()),
+        }
+    }
 }
 
 impl InvokeError {
@@ -87,7 +105,8 @@ pub enum ConnectError {
     /// There is no use in trying again as things are.
     #[error("{0}")]
     Misconfigured(LinkError),
-    /// The server does not know the stored key, and the client was told not to make another.
+    /// The server does not know the stored key. Another would make us a stranger to it, so that is
+    /// for the owner to decide ([`KeyLoss`](crate::KeyLoss)).
     #[error(
         "the server has lost or revoked our auth key; remove it from the storage and sign in again"
     )]
@@ -101,6 +120,21 @@ pub enum ConnectError {
     /// No server key was given, so no server could be believed.
     #[error("no server key is given; without one no server can be trusted")]
     NoServerKey,
+}
+
+/// Why a key was not destroyed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DestroyError {
+    /// The server says that it cannot, twice; somebody may still be signed in with the key.
+    #[error("the server cannot destroy the key now; sign out first")]
+    Failed,
+    /// The request did not get through.
+    #[error(transparent)]
+    Invoke(#[from] InvokeError),
+    /// The server has destroyed the key, and the storage does not let go of it.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 fn because(last: &Option<LinkError>) -> String {
@@ -152,6 +186,14 @@ pub enum LinkError {
     /// The server says that the key is dead: 406 AUTH_KEY_DUPLICATED (SVC-28).
     #[error("the server says that the auth key is used from two places and dead")]
     KeyDead,
+    /// The server does not bind temporary keys (07-pfs).
+    #[error(
+        "the server does not know auth.bindTempAuthKey ({0}), so there is no forward secrecy; turn it off with Builder::pfs(false) if that is acceptable"
+    )]
+    PfsUnsupported(RpcError),
+    /// The server refused to bind a temporary key (07-pfs §4); another one is tried.
+    #[error("the server refused to bind a temporary key: {0}")]
+    BindRefused(RpcError),
     /// The new key cannot be kept.
     #[error("the new key cannot be stored: {0}")]
     Storage(#[from] StorageError),
@@ -167,6 +209,7 @@ impl LinkError {
             self,
             Self::WrongDc { .. }
                 | Self::Storage(_)
+                | Self::PfsUnsupported(_)
                 | Self::Exchange(HandshakeError::NoTrustedKey(_))
         )
     }

@@ -26,7 +26,6 @@
 //! connects again whenever it must, keeps unanswered calls over that, and corrects clock and salt
 //! by what the server says.
 
-mod backoff;
 pub mod builder;
 mod calls;
 pub mod client;
@@ -39,7 +38,9 @@ pub mod storage;
 mod task;
 
 pub use builder::{Builder, KeyLoss};
-pub use client::RawClient;
-pub use error::{ConnectError, InvokeError, LinkError};
+pub use chappe_proto::keys::PfsConfig;
+pub use chappe_proto::session::client::Doubt;
+pub use client::{CallOptions, Pending, RawClient, Ticket};
+pub use error::{ConnectError, DestroyError, InvokeError, LinkError};
 pub use push::{Push, Pushes};
 pub use storage::{FileStorage, KeyRecord, MemoryStorage, ServerId, Storage, StorageError};

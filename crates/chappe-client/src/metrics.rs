@@ -29,11 +29,20 @@ pub(crate) struct Metrics {
 }
 
 /// What becomes of calls.
-const OUTCOMES: [&str; 7] =
-    ["ok", "error", "refused", "unreachable", "key_lost", "closed", "given_up"];
+const OUTCOMES: [&str; 8] =
+    ["ok", "error", "refused", "unknown", "unreachable", "key_lost", "closed", "given_up"];
 /// Why there is no link, beside what ends one that was open.
-const CAUSES: [&str; 8] =
-    ["connect", "exchange", "transport_error", "message", "plain", "silent", "key_dead", "storage"];
+const CAUSES: [&str; 9] = [
+    "connect",
+    "exchange",
+    "transport_error",
+    "message",
+    "plain",
+    "silent",
+    "key_dead",
+    "binding",
+    "storage",
+];
 
 impl Metrics {
     pub(crate) fn new() -> Self {
@@ -79,15 +88,16 @@ impl Metrics {
     }
 
     /// Counts a call that is over; `None` if its caller gave it up. Says what it is counted as.
-    pub(crate) fn called<T>(
+    pub(crate) fn called(
         &self,
-        result: Option<&Result<T, InvokeError>>,
+        result: Option<Result<(), &InvokeError>>,
         took: Duration,
     ) -> &'static str {
         let outcome = match result {
-            Some(Ok(_)) => "ok",
+            Some(Ok(())) => "ok",
             Some(Err(error)) => match error {
                 InvokeError::Refused { .. } => "refused",
+                InvokeError::Unknown(_) => "unknown",
                 InvokeError::Unreachable(_) | InvokeError::Misconfigured(_) => "unreachable",
                 InvokeError::KeyLost => "key_lost",
                 InvokeError::Closed => "closed",
@@ -112,6 +122,7 @@ impl Metrics {
                 LinkError::Unencrypted => "plain",
                 LinkError::Silent => "silent",
                 LinkError::KeyDead => "key_dead",
+                LinkError::PfsUnsupported(_) | LinkError::BindRefused(_) => "binding",
                 LinkError::Storage(_) => "storage",
                 LinkError::Ended(end) => end.cause(),
             },

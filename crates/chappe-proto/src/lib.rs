@@ -7,9 +7,11 @@
 //! Nothing here touches a socket, a clock, the system's entropy or a task: time and a seed are
 //! arguments, so a simulation replays any run exactly.
 
+pub mod backoff;
 pub mod envelope;
 pub mod handshake;
 pub mod ids;
+pub mod keys;
 pub mod link;
 pub mod now;
 pub mod rpc;

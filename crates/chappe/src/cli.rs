@@ -106,6 +106,10 @@ pub(crate) struct CallArgs {
     /// Keep the auth key in this file and use it again
     #[arg(long, value_name = "FILE")]
     pub(crate) session: Option<PathBuf>,
+    /// Send under the stored key itself, for a server that knows no temporary keys; who takes the
+    /// key later can read what was sent
+    #[arg(long)]
+    pub(crate) no_pfs: bool,
     /// Schema to call by [default: Telegram's]
     #[arg(long, value_name = "FILE")]
     pub(crate) schema: Option<PathBuf>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chappe_client::client::CALL_MAX_BYTES;
-use chappe_client::{ConnectError, InvokeError, Push, RawClient};
+use chappe_client::{CallOptions, ConnectError, InvokeError, MemoryStorage, Push, RawClient};
 use chappe_proto::rpc::RpcError;
 use chappe_proto::schema::{functions, types};
 
@@ -107,6 +107,71 @@ async fn dropping_the_future_gives_up_the_call() {
     client.invoke_raw(call(2)).await.unwrap();
 }
 
+/// Rule: SVC-45: calls that come after others name them, and are begun when those are finished.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_can_be_put_in_order() {
+    let held = call(1);
+    let hooks = Hooks {
+        call: Box::new(
+            move |call| {
+                if *call == held { Reply::Held } else { Reply::Result(call.clone()) }
+            },
+        ),
+        ..Hooks::default()
+    };
+    let server = Server::start(hooks).await;
+    let client = server.client().connect().await.unwrap();
+    let first = client.start_raw(call(1), CallOptions::default()).await.unwrap();
+    let after = CallOptions::default().after([first.ticket()]);
+    let second = client.start_raw(call(2), after).await.unwrap();
+    let after = CallOptions::default().after([first.ticket(), second.ticket()]);
+    let third = client.start_raw(call(3), after).await.unwrap();
+    // The server waits for half a second, says so, and is asked again.
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(calls(&server), [call(1)]);
+    server.answer_held(&answer());
+    assert_eq!(first.await.unwrap(), answer());
+    assert_eq!(third.await.unwrap(), call(3));
+    assert_eq!(second.await.unwrap(), call(2));
+    assert_eq!(calls(&server), [call(1), call(2), call(3)]);
+    // What is finished is waited for no more.
+    let after = CallOptions::default().after([ticket_of(&client).await]);
+    client.start_raw(call(4), after).await.unwrap().await.unwrap();
+}
+
+/// The ticket of a call that is finished.
+async fn ticket_of(client: &RawClient) -> chappe_client::Ticket {
+    let pending = client.start_raw(call(9), CallOptions::default()).await.unwrap();
+    let ticket = pending.ticket();
+    pending.await.unwrap();
+    ticket
+}
+
+/// Rule: SES-08, SVC-50: a second session with the same key asks not to be pushed to, inside what
+/// introduces it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_session_of_a_key_needs_no_updates() {
+    let server = Server::start(replying([
+        Reply::Result(answer()),
+        Reply::Result(answer()),
+        Reply::Result(answer()),
+    ]))
+    .await;
+    let storage = Arc::new(MemoryStorage::new());
+    let builder = || server.client().storage(Arc::clone(&storage));
+    let updates = builder().connect().await.unwrap();
+    let files = builder().without_updates().init(wrap).connect().await.unwrap();
+    files.invoke_raw(call(1)).await.unwrap();
+    files.invoke_raw(call(2)).await.unwrap();
+    updates.invoke_raw(call(3)).await.unwrap();
+    let plain =
+        |call: Bytes| encoded(&functions::InvokeWithoutUpdates { query: chappe_tl::Raw(call) });
+    let unwrapped = [wrap(plain(call(1))), call(2), call(3)];
+    assert_eq!(calls(&server), unwrapped);
+    assert_eq!(server.state().sessions.len(), 2);
+    assert_eq!(server.state().keys.len(), 1);
+}
+
 /// Rule: SVC-02: what was received is acknowledged before the link is closed, and open
 /// calls fail.
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +206,9 @@ async fn pushes_are_bounded_and_losses_told() {
     let client = server.client().pushes_max(2).connect().await.unwrap();
     let push = |n: u8| Bytes::from(vec![n, 1, 1, 1]);
     server.inject(Inject::Push(push(0)));
+    // What came before the second answer came before the receiver.
     client.invoke_raw(call(1)).await.unwrap();
+    client.invoke_raw(call(2)).await.unwrap();
     let mut pushes = client.pushes();
     let mut slow = client.pushes();
     for n in 1..=5 {

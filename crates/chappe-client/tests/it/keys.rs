@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_client::{
-    ConnectError, InvokeError, KeyLoss, KeyRecord, LinkError, MemoryStorage, Push, ServerId,
-    Storage, StorageError,
+    CallOptions, ConnectError, DestroyError, Doubt, InvokeError, KeyLoss, KeyRecord, LinkError,
+    MemoryStorage, Push, ServerId, Storage, StorageError,
 };
+use chappe_crypto::AuthKeyId;
 use chappe_net::Clock;
 use chappe_proto::rpc::RpcError;
+use chappe_proto::session::server::KeyDestroyed;
 
-use crate::server::{Accept, Hooks, Inject, Reply, Seen, Server};
+use crate::server::{Accept, Hooks, Inject, Reply, Seen, Server, State};
 
 /// Rule: SES-01, SES-25: the next run takes key, salt and clock from the storage,
 /// and begins a session of its own.
@@ -109,48 +111,52 @@ async fn one_not_found_does_not_cost_the_key() {
     assert_eq!(server.count(|seen| matches!(seen, Seen::ReqPq { .. })), 1);
 }
 
-/// Rule: SES-18, SES-17: a key that two connections in a row do not know is lost. A new one is
-/// made, its owner is told, and open calls go out under it.
+/// Rule: SES-18, SES-17, SES-12: a key that two connections in a row do not know is lost. Where
+/// the owner wishes, a new one is made; open calls that may run twice go out under it, others say
+/// that nobody knows their fate.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_unknown_twice_is_replaced() {
     let mut runs = 0;
     let hooks = Hooks {
         call: Box::new(move |call| {
             runs += 1;
-            if runs == 1 { Reply::Nothing } else { Reply::Result(call.clone()) }
+            if runs <= 2 { Reply::Nothing } else { Reply::Result(call.clone()) }
         }),
         ..Hooks::default()
     };
     let server = Server::start(hooks).await;
     let storage = Arc::new(MemoryStorage::new());
-    let client = server.client().storage(Arc::clone(&storage)).connect().await.unwrap();
+    let builder = server.client().storage(Arc::clone(&storage)).key_loss(KeyLoss::MakeNew);
+    let client = builder.connect().await.unwrap();
     let mut pushes = client.pushes();
     let before = record(&storage).key;
-    let open = tokio::spawn({
-        let client = client.clone();
-        async move { client.invoke_raw(call()).await }
-    });
-    server.until(|state| state.seen.contains(&Seen::Call(call()))).await;
+    let once = client.start_raw(call(), CallOptions::default()).await.unwrap();
+    let repeatable = CallOptions::default().repeatable();
+    let open = client.start_raw(call(), repeatable).await.unwrap();
+    let calls = |state: &State| state.seen.iter().filter(|s| matches!(s, Seen::Call(_))).count();
+    server.until(|state| calls(state) == 2).await;
     {
         let mut state = server.state();
         state.keys.clear();
         state.sessions.clear();
         state.inject.push(Inject::Cut);
     }
-    assert_eq!(open.await.unwrap().unwrap(), call());
+    let error = once.await.unwrap_err();
+    assert!(matches!(error, InvokeError::Unknown(Doubt::KeyGone)), "{error}");
+    assert_eq!(open.await.unwrap(), call());
     assert_eq!(pushes.next().await, Some(Push::NewKey));
     assert_ne!(record(&storage).key, before);
     // The first link, two that do not know the key, and the one that makes a new one.
     assert_eq!(server.links(), 4);
 }
 
-/// Rule: SES-18: where the owner wishes, a lost key ends the calls, and the storage is left as it
-/// is.
+/// Rule: SES-18: unless the owner wishes otherwise, a lost key ends the calls, and the storage is
+/// left as it is.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_key_stops_the_client_that_is_told_so() {
+async fn a_lost_key_stops_the_client() {
     let server = Server::start(Hooks::default()).await;
     let storage = Arc::new(MemoryStorage::new());
-    let builder = || server.client().storage(Arc::clone(&storage)).key_loss(KeyLoss::Stop);
+    let builder = || server.client().storage(Arc::clone(&storage));
     let client = builder().connect().await.unwrap();
     let key = record(&storage).key;
     {
@@ -158,6 +164,7 @@ async fn a_lost_key_stops_the_client_that_is_told_so() {
         state.keys.clear();
         state.inject.push(Inject::Cut);
     }
+    server.until(|state| state.seen.contains(&Seen::Closed(0))).await;
     let error = client.invoke_raw(call()).await.unwrap_err();
     assert!(matches!(error, InvokeError::KeyLost), "{error}");
     let error = client.invoke_raw(call()).await.unwrap_err();
@@ -184,13 +191,76 @@ async fn a_duplicated_key_is_given_up() {
         ..Hooks::default()
     };
     let server = Server::start(hooks).await;
-    let client = server.client().connect().await.unwrap();
+    let client = server.client().key_loss(KeyLoss::MakeNew).connect().await.unwrap();
     let mut pushes = client.pushes();
     let error = client.invoke_raw(call()).await.unwrap_err();
     assert!(matches!(error, InvokeError::Rpc(error) if error.code == 406));
     assert_eq!(pushes.next().await, Some(Push::NewKey));
     assert_eq!(client.invoke_raw(call()).await.unwrap(), call());
     assert_eq!(server.state().keys.len(), 2);
+}
+
+/// Rule: SVC-38: a key that the server has destroyed, or does not know, is removed from the
+/// storage, and the client ends; with a temporary key as with the permanent one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destroyed_key_is_forgotten() {
+    for (outcome, pfs) in [(KeyDestroyed::Ok, false), (KeyDestroyed::None, true)] {
+        let hooks = Hooks { destroy: Box::new(move |_| Some(outcome)), ..Hooks::default() };
+        let server = Server::start(hooks).await;
+        let storage = Arc::new(MemoryStorage::new());
+        let builder = server.client().pfs(pfs).storage(Arc::clone(&storage));
+        // An introduction is not for what the session itself understands.
+        let client = builder.init(|_| panic!("nothing is called")).connect().await.unwrap();
+        let permanent = record(&storage).key.id();
+        client.destroy_key().await.unwrap();
+        assert_eq!(server.count(|seen| *seen == Seen::Destroy(permanent)), 1);
+        assert!(storage.load(server_id()).unwrap().is_none());
+        assert!(matches!(client.invoke_raw(call()).await, Err(InvokeError::Closed)));
+    }
+}
+
+/// Rule: SVC-38: a server that cannot destroy the key is asked once more, later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_destroyed_stays() {
+    for failures in [1, 2] {
+        let mut left = failures;
+        let destroy = move |_: &mut AuthKeyId| {
+            left -= 1;
+            Some(if left >= 0 { KeyDestroyed::Fail } else { KeyDestroyed::Ok })
+        };
+        let server = Server::start(Hooks { destroy: Box::new(destroy), ..Hooks::default() }).await;
+        let storage = Arc::new(MemoryStorage::new());
+        let client = server.client().storage(Arc::clone(&storage)).connect().await.unwrap();
+        let outcome = client.destroy_key().await;
+        assert_eq!(server.count(|seen| matches!(seen, Seen::Destroy(_))), 2);
+        assert_eq!(outcome.is_ok(), failures == 1);
+        assert_eq!(storage.load(server_id()).unwrap().is_none(), failures == 1);
+        if failures == 2 {
+            assert!(matches!(outcome, Err(DestroyError::Failed)));
+            client.invoke_raw(call()).await.unwrap();
+        }
+    }
+}
+
+/// Rule: SVC-38: when no answer comes and the server then says -404, the key is destroyed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_unknown_after_its_destruction_is_forgotten() {
+    let hooks = Hooks { destroy: Box::new(|_| None), ..Hooks::default() };
+    let server = Server::start(hooks).await;
+    let storage = Arc::new(MemoryStorage::new());
+    let client = server.client().storage(Arc::clone(&storage)).connect().await.unwrap();
+    let destroying = tokio::spawn({
+        let client = client.clone();
+        async move { client.destroy_key().await }
+    });
+    server.until(|state| state.seen.iter().any(|seen| matches!(seen, Seen::Destroy(_)))).await;
+    {
+        let mut state = server.state();
+        state.keys.clear();
+        state.inject.push(Inject::Cut);
+    }
+    destroying.await.unwrap().unwrap();
+    assert!(storage.load(server_id()).unwrap().is_none());
 }
 
 /// Rule: TRN-34, SEC-60: -444 from a server that has served us is no reason to give up; from one
@@ -265,8 +335,11 @@ fn broken() -> StorageError {
 }
 
 fn record(storage: &MemoryStorage) -> KeyRecord {
-    let fingerprint = Server::public_key().fingerprint();
-    storage.load(ServerId { dc: 2, fingerprint }).unwrap().unwrap()
+    storage.load(server_id()).unwrap().unwrap()
+}
+
+fn server_id() -> ServerId {
+    ServerId { dc: 2, fingerprint: Server::public_key().fingerprint() }
 }
 
 fn call() -> Bytes {

@@ -72,7 +72,7 @@ async fn a_flooded_server_gets_time() {
     assert_eq!(server.state().keys.len(), 1);
 }
 
-/// Rule: KEY-01, SEC-45, SEC-50: an unencrypted message after the key was made, whatever it
+/// Rule: KEY-01, SEC-45, SEC-50, SES-32: an unencrypted message after the key was made, whatever it
 /// says, ends the link and changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn unencrypted_messages_are_not_believed() {

@@ -9,5 +9,6 @@ mod keys;
 mod links;
 mod metrics;
 mod mtproto1;
+mod pfs;
 mod server;
 mod storage;

@@ -13,11 +13,14 @@ use chappe_crypto::rsa::{PrivateKey, PublicKey, Scheme};
 use chappe_crypto::{AuthKey, AuthKeyId, Rng, exchange};
 use chappe_net::Clock;
 use chappe_proto::envelope::encrypted::{Header, Message};
+use chappe_proto::handshake::bind::{self, CameWith};
 use chappe_proto::link::{Link, LinkConfig, LinkEvent};
 use chappe_proto::rpc::RpcError;
 use chappe_proto::schema::{ctors, functions, types};
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
-use chappe_proto::session::server::{ServerEvent, ServerSession, SessionConfig};
+use chappe_proto::session::server::{
+    IncomingCall, KeyDestroyed, ServerEvent, ServerSession, SessionConfig,
+};
 use chappe_proto::transport::{Detect, DetectConfig};
 use chappe_proto::{LinkId, MsgId, SessionId};
 use chappe_tl::{Decode, Encode, Function, Reader};
@@ -49,10 +52,18 @@ pub(crate) struct State {
     pub(crate) inject: Vec<Inject>,
     pub(crate) keys: HashMap<AuthKeyId, (Arc<AuthKey>, FirstSalt)>,
     pub(crate) sessions: HashMap<SessionId, ServerSession>,
+    /// The key of each session.
+    session_keys: HashMap<SessionId, Arc<AuthKey>>,
+    /// Temporary keys, and the permanent one that each is bound to.
+    pub(crate) temporary: HashMap<AuthKeyId, Option<AuthKeyId>>,
+    /// What waits for each link.
+    outbox: HashMap<u64, Vec<(Arc<AuthKey>, Message)>>,
     /// The secret of the salts; changing it makes every salt wrong.
     pub(crate) salt_secret: [u8; 32],
     /// Key and header of the last message heard, and its link.
     pub(crate) last: Option<(Arc<AuthKey>, Header, u64)>,
+    /// Calls that wait for [`Server::answer_held`].
+    held: Vec<(SessionId, MsgId)>,
     runs: HashMap<[u8; 16], Run>,
     rng: Rng,
     clock: Clock,
@@ -62,11 +73,38 @@ pub(crate) struct State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     Connected(u64),
-    ReqPq { link: u64, nonce: [u8; 16] },
-    ReqDh { dc: i32 },
-    SetDh { retry_id: i64, expected: i64 },
-    Message { link: u64, key: AuthKeyId, session: SessionId, salt: i64, body: Bytes },
+    ReqPq {
+        link: u64,
+        nonce: [u8; 16],
+    },
+    ReqDh {
+        dc: i32,
+    },
+    /// The same for a temporary key.
+    ReqDhTemp {
+        dc: i32,
+        expires_in: i32,
+    },
+    /// A request to bind that was right in every byte.
+    Bound {
+        temporary: AuthKeyId,
+        permanent: AuthKeyId,
+        expires_at: i32,
+    },
+    SetDh {
+        retry_id: i64,
+        expected: i64,
+    },
+    Message {
+        link: u64,
+        key: AuthKeyId,
+        session: SessionId,
+        salt: i64,
+        body: Bytes,
+    },
     Call(Bytes),
+    /// Asked to destroy this key.
+    Destroy(AuthKeyId),
     Closed(u64),
 }
 
@@ -80,6 +118,10 @@ pub(crate) struct Hooks {
     /// By attempt, from 0.
     pub(crate) dh_gen: Hook<u32, Gen>,
     pub(crate) dh_gen_nonces: Hook<([u8; 16], [u8; 16])>,
+    /// What becomes of `destroy_auth_key`; `None` is no answer.
+    pub(crate) destroy: Hook<AuthKeyId, Option<KeyDestroyed>>,
+    /// Whether a right request to bind is granted.
+    pub(crate) bind: Hook<AuthKeyId, Result<(), RpcError>>,
     /// Instead of `server_DH_params_ok`.
     pub(crate) dh_fail: Hook<u32, Option<bool>>,
     pub(crate) call: Hook<Bytes, Reply>,
@@ -117,6 +159,8 @@ pub(crate) enum Reply {
     Nothing,
     /// The link is closed, then the answer given.
     Cut(Bytes),
+    /// No answer before [`Server::answer_held`].
+    Held,
 }
 
 /// Something to send besides.
@@ -139,6 +183,7 @@ struct Run {
     group: Group,
     attempts: u32,
     retry_id: i64,
+    is_temporary: bool,
 }
 
 impl Default for Hooks {
@@ -151,6 +196,8 @@ impl Default for Hooks {
             dh_ok: Box::new(|_| ()),
             dh_gen: Box::new(|_| Gen::Ok(1)),
             dh_gen_nonces: Box::new(|_| ()),
+            destroy: Box::new(|_| Some(KeyDestroyed::Ok)),
+            bind: Box::new(|_| Ok(())),
             dh_fail: Box::new(|_| None),
             call: Box::new(|call| Reply::Result(call.clone())),
             tail: 0,
@@ -169,8 +216,12 @@ impl Server {
             inject: Vec::new(),
             keys: HashMap::new(),
             sessions: HashMap::new(),
+            session_keys: HashMap::new(),
+            temporary: HashMap::new(),
+            outbox: HashMap::new(),
             salt_secret: [1; 32],
             last: None,
+            held: Vec::new(),
             runs: HashMap::new(),
             rng: chappe_net::entropy::rng().unwrap(),
             clock: Clock::system(),
@@ -189,9 +240,14 @@ impl Server {
         IDENTITY.public().clone()
     }
 
-    /// Settings of a client of this server.
+    /// Settings of a client of this server, with temporary keys.
+    pub(crate) fn client_with_pfs(&self) -> Builder {
+        self.client().pfs(true)
+    }
+
+    /// Settings of a client of this server, which uses its permanent key.
     pub(crate) fn client(&self) -> Builder {
-        RawClient::builder(self.address, [Self::public_key()])
+        RawClient::builder(self.address, [Self::public_key()]).pfs(false)
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -212,6 +268,15 @@ impl Server {
 
     pub(crate) fn inject(&self, what: Inject) {
         self.state().inject.push(what);
+    }
+
+    /// Gives the calls that were held their answer.
+    pub(crate) fn answer_held(&self, result: &Bytes) {
+        let mut state = self.state();
+        let now = state.clock.now();
+        for (session_id, call) in std::mem::take(&mut state.held) {
+            state.sessions.get_mut(&session_id).unwrap().answer(now, call, Ok(result.clone()));
+        }
     }
 
     /// Waits until the server has seen something.
@@ -315,7 +380,8 @@ impl State {
                     salt: header.salt,
                     body: body.clone(),
                 });
-                self.last = Some((key, header, id));
+                self.last = Some((Arc::clone(&key), header, id));
+                self.session_keys.insert(header.session_id, key);
                 let salts = ServerSalts::new(&self.salt_secret, key_id, first);
                 let rng = &mut self.rng;
                 let session = self.sessions.entry(header.session_id).or_insert_with(|| {
@@ -340,17 +406,32 @@ impl State {
         let mut is_over = false;
         let Some((key, header, last_link)) = self.last.clone() else { return false };
         if last_link != id {
+            self.send(link, id);
             return false;
         }
-        let hooks = &mut self.hooks;
-        let seen = &mut self.seen;
-        for session in self.sessions.values_mut() {
-            while let Some(event) = session.poll_event() {
+        let session_ids: Vec<SessionId> = self.sessions.keys().copied().collect();
+        for session_id in session_ids {
+            while let Some(event) = self.sessions.get_mut(&session_id).unwrap().poll_event() {
+                if let ServerEvent::DestroyAuthKey { request } = event {
+                    self.destroy(session_id, request);
+                    continue;
+                }
                 let ServerEvent::Call(incoming) = event else { continue };
+                let answer = self.answer_by_key(session_id, &incoming);
+                let Self { hooks, seen, sessions, .. } = &mut *self;
+                let session = sessions.get_mut(&session_id).unwrap();
+                if let Some(result) = answer {
+                    session.answer(now, incoming.msg_id, result);
+                    continue;
+                }
                 seen.push(Seen::Call(incoming.call.query.clone()));
                 let reply = (hooks.call)(&mut incoming.call.query.clone());
                 let result = match reply {
                     Reply::Nothing => continue,
+                    Reply::Held => {
+                        self.held.push((session_id, incoming.msg_id));
+                        continue;
+                    }
                     Reply::Result(result) => Ok(result),
                     Reply::Error(error) => Err(error),
                     Reply::Cut(result) => {
@@ -393,14 +474,68 @@ impl State {
                 }
             }
         }
-        for session in self.sessions.values_mut() {
-            while let Some((to, message)) = session.poll_transmit(now) {
-                if to == LinkId(id) && !is_over {
-                    link.send(Arc::clone(&key), message);
-                }
-            }
+        if !is_over {
+            self.send(link, id);
         }
         is_over
+    }
+
+    /// Destroys the permanent key of a session, and all that is bound to it (SVC-37).
+    fn destroy(&mut self, session_id: SessionId, request: MsgId) {
+        let used = self.session_keys[&session_id].id();
+        let permanent = self.temporary.get(&used).copied().flatten().unwrap_or(used);
+        let outcome = (self.hooks.destroy)(&mut { permanent });
+        self.seen.push(Seen::Destroy(permanent));
+        let Some(outcome) = outcome else { return };
+        let now = self.clock.now();
+        self.sessions.get_mut(&session_id).unwrap().auth_key_destroyed(now, request, outcome);
+    }
+
+    /// Gives a link what its sessions have for it.
+    fn send(&mut self, link: &mut Link, id: u64) {
+        let now = self.clock.now();
+        for (session_id, session) in &mut self.sessions {
+            let key = &self.session_keys[session_id];
+            while let Some((to, message)) = session.poll_transmit(now) {
+                self.outbox.entry(to.0).or_default().push((Arc::clone(key), message));
+            }
+        }
+        for (key, message) in self.outbox.remove(&id).unwrap_or_default() {
+            link.send(key, message);
+        }
+    }
+
+    /// What the key of a session has to say to a call: it binds a key, or is not bound (PFS-04).
+    fn answer_by_key(
+        &mut self,
+        session_id: SessionId,
+        call: &IncomingCall,
+    ) -> Option<Result<Bytes, RpcError>> {
+        let temporary = self.session_keys[&session_id].id();
+        let bound = *self.temporary.get(&temporary)?;
+        let request = match bind::read_request(&call.call.query) {
+            Ok(request) => request,
+            Err(_) if bound.is_some() => return None,
+            Err(_) => return Some(Err(RpcError::unauthorized("AUTH_KEY_PERM_EMPTY"))),
+        };
+        let permanent = bind::permanent_id(&request);
+        let came_with = CameWith { temporary, session_id, msg_id: call.msg_id };
+        let key = self.keys.get(&permanent).map(|(key, _)| Arc::clone(key));
+        let is_permanent = !self.temporary.contains_key(&permanent);
+        let judged = bind::verify(&request, came_with, key.as_deref().filter(|_| is_permanent));
+        if let Err(error) = judged {
+            return Some(Err(error.to_rpc()));
+        }
+        let expires_at = request.expires_at;
+        self.seen.push(Seen::Bound { temporary, permanent, expires_at });
+        if let Err(error) = (self.hooks.bind)(&mut { temporary }) {
+            return Some(Err(error));
+        }
+        for other in self.temporary.values_mut().filter(|other| **other == Some(permanent)) {
+            *other = None;
+        }
+        self.temporary.insert(temporary, Some(permanent));
+        Some(Ok(encoded(&true)))
     }
 
     /// One step of the key exchange; `None` is answered by -404.
@@ -417,6 +552,7 @@ impl State {
                 group: Group::known(),
                 attempts: 0,
                 retry_id: 0,
+                is_temporary: false,
             });
             let mut answer = types::ResPq {
                 nonce,
@@ -430,7 +566,27 @@ impl State {
         if let Some(request) = read::<functions::ReqDhParams>(body) {
             let run = self.runs.get_mut(&request.nonce)?;
             let plain = IDENTITY.decrypt(&request.encrypted_data, &mut self.rng).ok()?;
-            let inner = front::<ctors::PQInnerDataDc>(&Bytes::copy_from_slice(&plain.data))?;
+            let data = Bytes::copy_from_slice(&plain.data);
+            let (inner, expires_in) = match front::<types::PQInnerData>(&data)? {
+                types::PQInnerData::PQInnerDataDc(inner) => (*inner, None),
+                types::PQInnerData::PQInnerDataTempDc(temp) => {
+                    let expires_in = temp.expires_in;
+                    let ctors::PQInnerDataTempDc {
+                        pq,
+                        p,
+                        q,
+                        nonce,
+                        server_nonce,
+                        new_nonce,
+                        dc,
+                        ..
+                    } = *temp;
+                    let inner =
+                        ctors::PQInnerDataDc { pq, p, q, nonce, server_nonce, new_nonce, dc };
+                    (inner, Some(expires_in))
+                }
+                _ => return None,
+            };
             let is_honest = plain.scheme == Scheme::Padded
                 && (inner.nonce, inner.server_nonce) == (request.nonce, run.server_nonce)
                 && (&inner.p, &inner.q) == (&request.p, &request.q)
@@ -441,7 +597,11 @@ impl State {
             if !is_honest {
                 return None;
             }
-            self.seen.push(Seen::ReqDh { dc: inner.dc });
+            self.seen.push(match expires_in {
+                None => Seen::ReqDh { dc: inner.dc },
+                Some(expires_in) => Seen::ReqDhTemp { dc: inner.dc, expires_in },
+            });
+            run.is_temporary = expires_in.is_some();
             run.new_nonce = inner.new_nonce;
             if let Some(is_genuine) = (self.hooks.dh_fail)(&mut 0) {
                 let mut new_nonce_hash = exchange::new_nonce_hash(&run.new_nonce);
@@ -499,6 +659,9 @@ impl State {
             Gen::Ok(number) => {
                 let value = exchange::first_salt(&run.new_nonce, &run.server_nonce);
                 let created = self.clock.now().unix_seconds();
+                if run.is_temporary {
+                    self.temporary.insert(key.id(), None);
+                }
                 self.keys.insert(key.id(), (Arc::new(key), FirstSalt { value, created }));
                 let new_nonce_hash1 = hash(number);
                 encoded(&ctors::DhGenOk { nonce, server_nonce, new_nonce_hash1 })

@@ -146,6 +146,23 @@ fn every_bad_message_gives_the_same_error() {
     }
 }
 
+/// CRY-11: a good number is refused in any other form: without its leading zero, or with the modulus
+/// added.
+#[test]
+fn other_forms_of_a_good_number_are_refused() {
+    let mut rng = rng();
+    let mut encrypt = || TEST_KEY.public().encrypt_padded(&[5; 100], &mut rng).unwrap();
+    let with_zero = std::iter::repeat_with(&mut encrypt).find(|bytes| bytes[0] == 0).unwrap();
+    let modulus = TEST_KEY.public().modulus();
+    let small = |number: [u8; 256]| sum(&number, &modulus).map(|sum| (number, sum));
+    let (number, above) = std::iter::repeat_with(&mut encrypt).find_map(small).unwrap();
+    let mut decrypt = |bytes: &[u8]| TEST_KEY.decrypt(bytes, &mut rng).map(|found| found.scheme);
+    assert_eq!(decrypt(&with_zero), Ok(Scheme::Padded));
+    assert_eq!(decrypt(&with_zero[1..]), Err(DecryptError));
+    assert_eq!(decrypt(&number), Ok(Scheme::Padded));
+    assert_eq!(decrypt(&above), Err(DecryptError));
+}
+
 /// CRY-12: blinding: the answer does not depend on the random numbers that go into it.
 #[test]
 fn blinding_does_not_change_the_answer() {
@@ -292,6 +309,16 @@ fn public_key(vectors: &Value, case: &Value) -> PublicKey {
     } else {
         TEST_KEY.public().clone()
     }
+}
+
+/// The sum of two big-endian numbers, if it has no more bytes than they.
+fn sum(a: &[u8; 256], b: &[u8; 256]) -> Option<[u8; 256]> {
+    let (mut out, mut carry) = ([0; 256], 0);
+    for at in (0..256).rev() {
+        let digit = u16::from(a[at]) + u16::from(b[at]) + carry;
+        (out[at], carry) = (digit as u8, digit >> 8);
+    }
+    (carry == 0).then_some(out)
 }
 
 fn rng() -> Rng {

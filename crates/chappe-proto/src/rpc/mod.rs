@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chappe_tl::{Constructor, DecodeError, DecodeErrorKind, Encode, Raw, Writer};
 
 use crate::ids::MsgId;
-use crate::schema::types;
+use crate::schema::{functions, types};
 use crate::session::kind;
 
 mod wrappers;
@@ -107,6 +107,29 @@ pub fn gzip_packed(packed_data: &[u8]) -> Bytes {
     writer.u32(GZIP_PACKED);
     writer.bytes(packed_data);
     finish(writer)
+}
+
+/// Bytes that [`after`] puts before a query.
+pub(crate) fn after_len(calls: usize) -> usize {
+    match calls {
+        0 => 0,
+        1 => 12,
+        _ => 12 + 8 * calls,
+    }
+}
+
+/// A query that the server begins when these calls are finished (SVC-44).
+pub(crate) fn after(calls: &[MsgId], query: &Bytes) -> Bytes {
+    match calls {
+        [] => query.clone(),
+        [MsgId(msg_id)] => {
+            boxed(&functions::InvokeAfterMsg { msg_id: *msg_id, query: Raw(query.clone()) })
+        }
+        _ => {
+            let msg_ids = calls.iter().map(|id| id.0).collect();
+            boxed(&functions::InvokeAfterMsgs { msg_ids, query: Raw(query.clone()) })
+        }
+    }
 }
 
 /// A constructor with its id before it.

@@ -3,6 +3,7 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod backoff;
 mod bind;
 mod container;
 mod envelope;
@@ -11,6 +12,7 @@ mod handshake_ends;
 mod handshake_pair;
 mod handshake_server;
 mod inbox;
+mod keys;
 mod link;
 mod msg_id;
 mod mtproto1;
@@ -19,6 +21,7 @@ mod raw;
 mod rpc;
 mod salts;
 mod service;
+mod session_calls;
 mod session_client;
 mod session_forgotten;
 mod session_limits;

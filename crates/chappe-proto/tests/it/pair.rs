@@ -42,6 +42,8 @@ pub(crate) struct Pair {
     pub(crate) answers_itself: bool,
     /// Everything that reached the server, for replays.
     pub(crate) heard: Vec<Message>,
+    /// Sessions that the server has forgotten.
+    forgotten: u8,
 }
 
 impl Pair {
@@ -77,6 +79,7 @@ impl Pair {
             running: Vec::new(),
             answers_itself: true,
             heard: Vec::new(),
+            forgotten: 0,
         }
     }
 
@@ -146,7 +149,9 @@ impl Pair {
     pub(crate) fn forget_session(&mut self) {
         let config = server::SessionConfig::default();
         let id = self.client.id();
-        self.server = ServerSession::new(id, salts(), config, Rng::from_seed([3; 32]));
+        self.forgotten += 1;
+        let rng = Rng::from_seed([2 + self.forgotten; 32]);
+        self.server = ServerSession::new(id, salts(), config, rng);
     }
 
     /// Takes from both ends what they want to send and to tell.

@@ -442,6 +442,19 @@ pub(crate) fn calling() -> (RawClient, client::CallId, Inner) {
     (raw, call, sent)
 }
 
+/// The same, with a call that may run twice.
+pub(crate) fn calling_repeatable() -> (RawClient, client::CallId, Inner) {
+    let mut raw = RawClient::settled();
+    let call = raw.session.call_with(query(1), client::CallOptions::default().repeatable());
+    let sent = raw.sent_calls().remove(0);
+    (raw, call, sent)
+}
+
+pub(crate) fn state_info(request: MsgId, info: &[u8]) -> Bytes {
+    let info = Bytes::copy_from_slice(info);
+    boxed(&types::MsgsStateInfo { req_msg_id: request.0, info })
+}
+
 /// Closes the link and opens another.
 pub(crate) fn reopen(raw: &mut RawClient) {
     raw.session.handle_link_closed();

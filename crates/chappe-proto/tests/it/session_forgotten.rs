@@ -6,7 +6,7 @@ use std::time::Duration;
 use chappe_proto::schema::types;
 use chappe_proto::session::container::Inner;
 
-use crate::raw::{RawServer, ack, boxed, calling, query, read, reopen};
+use crate::raw::{RawServer, ack, boxed, calling, calling_repeatable, query, read, reopen};
 
 /// Rule:   an id heard before the session was forgotten does not run again, and is not
 ///         acknowledged either: its client would wait for an answer that nobody has. Code 20 lets
@@ -38,7 +38,7 @@ fn call_acknowledged_by_a_server_that_forgot_it_is_asked_for() {
     let early = sent.msg_id.0 - (5 << 32);
     raw.push(boxed(&types::NewSession { first_msg_id: early, unique_id: 2, server_salt: 1 }));
     let asked = raw.sent_as::<types::MsgsStateReq>();
-    assert_eq!(asked.iter().map(|asked| &asked.msg_ids[..]).collect::<Vec<_>>(), [[sent.msg_id.0]]);
+    assert!(asked.len() == 1 && asked[0].msg_ids.contains(&sent.msg_id.0), "{asked:?}");
 }
 
 /// Rule:   a call that goes out under a new id is not sent a second time in the same packet
@@ -46,7 +46,7 @@ fn call_acknowledged_by_a_server_that_forgot_it_is_asked_for() {
 /// Source: SVC-14, SVC-40, SES-11.
 #[test]
 fn call_sent_anew_is_not_sent_twice() {
-    let (mut raw, _, sent) = calling();
+    let (mut raw, _, sent) = calling_repeatable();
     reopen(&mut raw);
     let question = raw
         .sent()
@@ -55,7 +55,7 @@ fn call_sent_anew_is_not_sent_twice() {
         .unwrap()
         .msg_id;
     let first_msg_id = question.0;
-    raw.push(boxed(&types::NewSession { first_msg_id, unique_id: 1, server_salt: 1 }));
+    raw.push(boxed(&types::NewSession { first_msg_id, unique_id: 2, server_salt: 1 }));
     raw.reply(boxed(&types::MsgsStateInfo {
         req_msg_id: question.0,
         info: bytes::Bytes::from_static(&[2]),
@@ -70,11 +70,12 @@ fn call_sent_anew_is_not_sent_twice() {
 /// Source: SES-10, SES-12.
 #[test]
 fn call_younger_than_the_questions_is_not_sent_anew() {
-    let (mut raw, _, _) = calling();
+    let (mut raw, _, _) = calling_repeatable();
     reopen(&mut raw);
     raw.sent();
     raw.wait(Duration::from_secs(10));
     raw.wait(Duration::from_secs(10));
+    raw.push(query(9));
     raw.session.call(query(2));
     assert_eq!(raw.sent_calls().len(), 1);
     raw.wait(Duration::from_secs(10));

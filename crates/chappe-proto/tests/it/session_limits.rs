@@ -109,7 +109,7 @@ fn ids_of_forgotten_sessions_are_bounded() {
         assert!(raw.calls().is_empty(), "message {rank} ran again");
         assert_eq!(raw.refusals(), [(*id, 1, 20)]);
     }
-    assert_eq!(raw.session.take_tally().unwrap().repeated, 6);
+    assert_eq!(raw.session.take_tally().unwrap().refused[&20].count, 10);
     raw.call(query(1));
     assert_eq!(raw.calls().len(), 1);
 }

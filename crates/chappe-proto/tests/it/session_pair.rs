@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chappe_proto::rpc::RpcError;
-use chappe_proto::session::client::{self, ClientEvent};
+use chappe_proto::session::client::{self, CallError, CallOptions, ClientEvent, Doubt};
 use chappe_proto::session::server;
+use chappe_tl::Raw;
 use proptest::prelude::*;
 
 use crate::pair::Pair;
@@ -116,24 +117,37 @@ fn call_lost_with_its_link_is_sent_again_under_its_old_id() {
     assert!(again.is_some(), "not found in a container under its old numbers");
 }
 
-/// Rule:   a server that forgot the session announces a new one, and unanswered calls go again.
-/// Source: SES-02, SES-06, SES-19, SVC-39, SVC-40.
+/// Rule:   a server that forgot the session announces a new one. Of the calls sent in the old one
+///         nobody knows the fate: those that may run twice go again, the others say so; a call
+///         that was never sent runs once.
+/// Source: SES-02, SES-06, SES-12, SES-19, SVC-39, SVC-40.
 #[test]
 fn call_survives_a_server_that_forgot_the_session() {
     let mut pair = Pair::connected();
     pair.answers_itself = false;
+    let repeatable = || CallOptions::default().repeatable();
     let acknowledged = pair.client.call(query(1));
+    let again = pair.client.call_with(query(2), repeatable());
     pair.run_for(Duration::from_secs(1));
     pair.running.clear();
-    let lost = pair.client.call(query(2));
+    let lost = pair.client.call(query(3));
+    let lost_again = pair.client.call_with(query(4), repeatable());
     pair.collect();
     pair.cut();
+    let unsent = pair.client.call(query(5));
+    assert!(pair.client.is_unsent(unsent) && !pair.client.is_unsent(lost));
     pair.forget_session();
     pair.answers_itself = true;
     pair.reconnect();
     pair.run_to_idle();
-    assert_eq!(pair.answers[&acknowledged].len(), 1);
-    assert_eq!(pair.answers[&lost].len(), 1);
+    let unknown = [Err(CallError::Unknown(Doubt::SessionForgotten))];
+    assert_eq!(pair.answers[&acknowledged], unknown);
+    assert_eq!(pair.answers[&lost], unknown);
+    for (call, number, runs) in [(again, 2, 2), (lost_again, 4, 1), (unsent, 5, 1)] {
+        assert_eq!(pair.answers[&call], [Ok(Raw(answer_to(&query(number))))]);
+        assert_eq!(pair.runs_of(&query(number)), runs);
+    }
+    assert_eq!([pair.runs_of(&query(1)), pair.runs_of(&query(3))], [1, 0]);
     assert!(pair.client_events.contains(&ClientEvent::PushesMayBeLost));
 }
 
@@ -328,6 +342,7 @@ enum Step {
     Answer,
     Wait(u16),
     Push,
+    Restart,
 }
 
 fn step(wait_max_ms: u16) -> impl Strategy<Value = Step> {
@@ -368,8 +383,8 @@ proptest! {
         }
     }
 
-    /// Rule:   with links that stall for minutes too, every call is answered once; it may run
-    ///         again after three questions that nobody answered.
+    /// Rule:   with links that stall for minutes too, every call is answered once and runs once at
+    ///         most; one whose fate nobody told after three questions says so.
     /// Source: SES-10, SES-12.
     #[test]
     fn every_call_is_answered_once_however_long_the_links_stall(
@@ -377,9 +392,58 @@ proptest! {
     ) {
         let (pair, calls) = play(steps);
         for (number, call) in calls.iter().enumerate() {
-            prop_assert_eq!(pair.answers.get(call).map_or(0, Vec::len), 1, "call {}", number);
+            let answers = pair.answers.get(call).map_or(&[][..], Vec::as_slice);
+            prop_assert_eq!(answers.len(), 1, "call {}", number);
+            let runs = pair.runs_of(&query(number as u32 + 1));
+            match &answers[0] {
+                Ok(_) if is_repeatable(number) => prop_assert!(runs >= 1, "call {}", number),
+                Ok(_) => prop_assert_eq!(runs, 1, "call {}", number),
+                Err(CallError::Unknown(_)) => prop_assert!(runs <= 1, "call {}", number),
+                Err(error) => prop_assert!(false, "call {}: {}", number, error),
+            }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Rule:   whatever links do and however often the server forgets everything, every call ends
+    ///         once, runs at most once, and says so when nobody knows whether it ran; one that may
+    ///         run twice has its answer.
+    /// Source: SES-12, SES-10, SVC-40, MSG-39.
+    #[test]
+    fn no_call_runs_twice_however_often_the_server_restarts(
+        steps in prop::collection::vec(
+            prop_oneof![
+                9 => step(15_000).prop_filter("a restarted server remembers no replay", |step| {
+                    !matches!(step, Step::ReplayToServer)
+                }),
+                1 => Just(Step::Restart),
+            ],
+            1..120,
+        )
+    ) {
+        let (pair, calls) = play(steps);
+        for (number, call) in calls.iter().enumerate() {
+            let answers = pair.answers.get(call).map_or(&[][..], Vec::as_slice);
+            prop_assert_eq!(answers.len(), 1, "call {}", number);
+            let runs = pair.runs_of(&query(number as u32 + 1));
+            match &answers[0] {
+                Ok(_) if is_repeatable(number) => prop_assert!(runs >= 1, "call {}", number),
+                Ok(_) => prop_assert_eq!(runs, 1, "call {}", number),
+                Err(CallError::Unknown(_)) => {
+                    prop_assert!(runs <= 1 && !is_repeatable(number), "call {}", number);
+                }
+                Err(error) => prop_assert!(false, "call {}: {}", number, error),
+            }
+        }
+    }
+}
+
+/// Every third call of a script may run twice.
+fn is_repeatable(number: usize) -> bool {
+    number % 3 == 2
 }
 
 /// Plays a script, then lets the links work again until nothing is left to do.
@@ -406,7 +470,9 @@ fn play(steps: Vec<Step>) -> (Pair, Vec<client::CallId>) {
 fn take(pair: &mut Pair, step: Step, calls: &mut Vec<client::CallId>) {
     match step {
         Step::Call => {
-            calls.push(pair.client.call(query(calls.len() as u32 + 1)));
+            let mut options = CallOptions::default();
+            options.repeatable = is_repeatable(calls.len());
+            calls.push(pair.client.call_with(query(calls.len() as u32 + 1), options));
             pair.collect();
         }
         Step::ToServer => drop(pair.deliver_to_server()),
@@ -441,6 +507,13 @@ fn take(pair: &mut Pair, step: Step, calls: &mut Vec<client::CallId>) {
             pair.client.handle_timeout(client_now);
             pair.server.handle_timeout(server_now);
             pair.collect();
+        }
+        Step::Restart => {
+            pair.cut();
+            pair.running.clear();
+            pair.forget_session();
+            // A restart takes time, so the next server's ids are others.
+            pair.mono += Duration::from_millis(50);
         }
         Step::Push => {
             let now = pair.server_now();

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use chappe_proto::MsgId;
 use chappe_proto::schema::{functions, types};
-use chappe_proto::session::client::ClientEvent;
+use chappe_proto::session::client::{CallError, ClientEvent, Doubt};
 use chappe_proto::session::container;
 use chappe_tl::Raw;
 
-use crate::raw::{RawClient, ack, boxed, calling, flatten, query, read, reopen};
+use crate::raw::{
+    RawClient, ack, boxed, calling, calling_repeatable, flatten, query, read, reopen, state_info,
+};
 
 /// Rule:   on a new link the client asks for calls that are not acknowledged, and waits for those
 ///         that are.
@@ -25,9 +26,10 @@ fn unacknowledged_calls_are_asked_for() {
     reopen(&mut raw);
     let all = raw.sent();
     let request: types::MsgsStateReq = all.iter().find_map(|inner| read(&inner.body)).unwrap();
-    assert_eq!(request.msg_ids, sent[1..].iter().map(|inner| inner.msg_id.0).collect::<Vec<_>>());
+    // The acknowledged one is a witness: the server must know it, or has forgotten the session.
+    assert_eq!(request.msg_ids, sent.iter().map(|inner| inner.msg_id.0).collect::<Vec<_>>());
     let asked = all.iter().find(|i| read::<types::MsgsStateReq>(&i.body).is_some()).unwrap();
-    raw.reply(state_info(asked.msg_id, &[1, 2, 3, 4 | 32]));
+    raw.reply(state_info(asked.msg_id, &[4, 1, 2, 3, 4 | 32]));
     // Under their old ids, in a container.
     let packet = raw.packets().remove(0);
     assert!(packet.header.msg_id > asked.msg_id);
@@ -35,14 +37,9 @@ fn unacknowledged_calls_are_asked_for() {
     // Even a single one.
     reopen(&mut raw);
     let asked = raw.sent().remove(0);
-    raw.reply(state_info(asked.msg_id, &[4, 4, 1]));
+    raw.reply(state_info(asked.msg_id, &[4, 4, 4, 1]));
     let packet = raw.packets().remove(0);
     assert_eq!(packet.body, container::pack(&sent[3..4]));
-}
-
-fn state_info(request: MsgId, info: &[u8]) -> Bytes {
-    let info = Bytes::copy_from_slice(info);
-    boxed(&types::MsgsStateInfo { req_msg_id: request.0, info })
 }
 
 /// Rule:   states of a wrong number, to no question of ours, or of no meaning are ignored.
@@ -52,36 +49,47 @@ fn states_without_meaning_are_ignored() {
     let (mut raw, _, sent) = calling();
     reopen(&mut raw);
     let asked = raw.sent().remove(0).msg_id;
-    raw.reply(state_info(asked, &[1, 1]));
+    raw.reply(state_info(asked, &[4, 1, 1]));
+    raw.reply(state_info(asked, &[4]));
     raw.reply(state_info(asked, &[]));
-    raw.reply(state_info(MsgId(asked.0 + 4), &[1]));
-    raw.reply(state_info(sent.msg_id, &[1]));
+    raw.reply(state_info(MsgId(asked.0 + 4), &[4, 1]));
+    raw.reply(state_info(sent.msg_id, &[4, 1]));
     for state in [0, 5, 6, 7] {
-        raw.reply(state_info(asked, &[state]));
+        raw.reply(state_info(asked, &[4, state]));
     }
     assert_eq!(raw.sent(), []);
-    raw.reply(state_info(asked, &[1]));
+    raw.reply(state_info(asked, &[4, 1]));
     assert_eq!(raw.sent_calls(), [sent]);
 }
 
-/// Rule:   an unanswered question is asked three times, 10 s apart; then calls go under new ids,
-///         and the answer to either message counts, once.
-/// Source: SES-10.
+/// Rule:   an unanswered question is asked three times, 10 s apart; then calls that may run twice
+///         go under new ids, and the answer to either message counts, once; others are in doubt.
+/// Source: SES-10, SES-12.
 #[test]
-fn unanswered_question_has_calls_sent_anew() {
-    let (mut raw, call, sent) = calling();
-    reopen(&mut raw);
-    for _ in 0..3 {
-        assert_eq!(raw.sent_as::<types::MsgsStateReq>().len(), 1);
-        raw.wait(Duration::from_millis(9_999));
-        assert_eq!(raw.sent(), []);
-        raw.wait(Duration::from_millis(1));
+fn unanswered_question_leaves_calls_in_doubt() {
+    for repeatable in [false, true] {
+        let (mut raw, call, sent) = if repeatable { calling_repeatable() } else { calling() };
+        reopen(&mut raw);
+        raw.reply(ack(&[]));
+        for _ in 0..3 {
+            assert_eq!(raw.sent_as::<types::MsgsStateReq>().len(), 1);
+            raw.wait(Duration::from_millis(9_999));
+            assert_eq!(raw.sent(), []);
+            raw.wait(Duration::from_millis(1));
+        }
+        if !repeatable {
+            assert_eq!(raw.sent_calls(), []);
+            assert_eq!(raw.answers(), [(call, Err(CallError::Unknown(Doubt::Unanswered)))]);
+            raw.result(sent.msg_id, &query(5));
+            assert_eq!(raw.answers(), []);
+            continue;
+        }
+        let again = raw.sent_calls().remove(0);
+        assert_ne!(again.msg_id, sent.msg_id);
+        raw.result(sent.msg_id, &query(5));
+        raw.result(again.msg_id, &query(6));
+        assert_eq!(raw.answers(), [(call, Ok(Raw(query(5))))]);
     }
-    let again = raw.sent_calls().remove(0);
-    assert_ne!(again.msg_id, sent.msg_id);
-    raw.result(sent.msg_id, &query(5));
-    raw.result(again.msg_id, &query(6));
-    assert_eq!(raw.answers(), [(call, Ok(Raw(query(5))))]);
 }
 
 /// Rule:   a question holds at most 8192 ids; the rest follows in the next one.
@@ -98,7 +106,8 @@ fn large_questions_are_split() {
     assert_eq!(read::<types::MsgsStateReq>(&asked.body).unwrap().msg_ids.len(), 8192);
     raw.reply(state_info(asked.msg_id, &[4; 8192]));
     let rest: Vec<types::MsgsStateReq> = raw.sent_as();
-    assert_eq!(rest[0].msg_ids.len(), 1);
+    // Two calls, and the witness again.
+    assert_eq!(rest[0].msg_ids.len(), 3);
 }
 
 /// Rule:   a ping every 60 s; without a pong in 75 s the link is dead.

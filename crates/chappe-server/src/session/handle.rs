@@ -190,9 +190,8 @@ mod tests {
     }
 
     fn check(fitting: &[usize], one_more: usize) {
-        let mut limits = SessionLimits::default();
-        limits.inputs_max = 4;
-        limits.inputs_max_bytes = 1000;
+        let limits =
+            SessionLimits { inputs_max: 4, inputs_max_bytes: 1000, ..SessionLimits::default() };
         let (handle, mut inputs) = SessionHandle::new(SessionId(1), &limits);
         for len in fitting {
             assert!(tell(&handle, *len), "{len} bytes of {fitting:?} do not fit");

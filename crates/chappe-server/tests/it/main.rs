@@ -17,5 +17,6 @@ mod push;
 mod router;
 mod sessions;
 mod shutdown;
+mod stale;
 mod temporary;
 mod world;

@@ -283,6 +283,22 @@ async fn destroyed_permanent_key_unbinds_at_once() {
     assert_eq!(holder.call(Echo::from("x")).await.unwrap(), "x");
 }
 
+/// Rule:   SES-07, PFS-14: the sessions of a destroyed key make room for others.
+/// Source: 06-sessions-salts-time §1.
+#[tokio::test]
+async fn sessions_of_a_destroyed_key_make_room() {
+    let world = World::with(|config| config.sessions.total_max = 2).await;
+    for _ in 0..3 {
+        let mut holder = Holder::new(&world).await;
+        holder.bind().await.unwrap();
+        let call = Echo::from("x");
+        assert_eq!(call_under::<Echo>(&world, &holder.permanent, &call).await.unwrap(), "x");
+        for key in [&holder.permanent, holder.temporary()] {
+            assert_eq!(world.revoker.destroy(key.key.id()).await, Ok(true));
+        }
+    }
+}
+
 /// Rules:  SVC-37, PFS-14: `destroy_auth_key` under a temporary key means the permanent one, which
 ///         goes with all that is bound to it; under the permanent one as well.
 /// Source: 05-service-messages §7.

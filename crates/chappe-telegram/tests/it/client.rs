@@ -1,4 +1,4 @@
-//! A client made of the core's parts, with a temporary key that it binds to nothing.
+//! A client made of the core's parts, with a key of its own and a server of its own.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 pub(crate) struct Client {
+    /// Where its server is.
+    pub(crate) address: SocketAddr,
     stream: TcpStream,
     link: Link,
     inbound: BytesMut,
@@ -35,16 +37,27 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A server of its own, and a temporary key.
-    pub(crate) async fn new() -> Self {
+    /// A client with a temporary key that it binds to nothing.
+    pub(crate) async fn temporary() -> Self {
+        Self::new(Config::default(), Some(1000)).await
+    }
+
+    /// A client with a permanent key that nobody has signed in with.
+    pub(crate) async fn stranger(config: Config) -> Self {
+        Self::new(config, None).await
+    }
+
+    async fn new(config: Config, expires_in: Option<i32>) -> Self {
         let mut rng = Rng::from_seed([1; 32]);
         let identity = RsaIdentity::generate(&mut rng);
         let server_keys = Arc::new([identity.public().clone()]);
-        let stream = TcpStream::connect(serve(identity).await).await.unwrap();
+        let address = serve(identity, config).await;
+        let stream = TcpStream::connect(address).await.unwrap();
         let transport = Transport::plain(Framing::Intermediate);
         let options = ClientOptions::default();
         let link = Link::client(LinkConfig::client(), transport, &options, rng.fork());
         let mut client = Self {
+            address,
             stream,
             link,
             inbound: BytesMut::new(),
@@ -55,7 +68,7 @@ impl Client {
             key: Arc::new(AuthKey::new([0; 256])),
             salt: 0,
         };
-        let request = KeyRequest { dc: 2, expires_in: Some(1000), server_keys };
+        let request = KeyRequest { dc: 2, expires_in, server_keys };
         let (state, body) = start(request, &mut rng);
         let (state, body) = state.handle(&client.exchange(&body).await, &mut rng).unwrap();
         let answer = client.exchange(&body).await;
@@ -134,11 +147,11 @@ impl Client {
     }
 }
 
-async fn serve(identity: RsaIdentity) -> SocketAddr {
+async fn serve(identity: RsaIdentity, config: Config) -> SocketAddr {
     let server = Server::builder()
         .identity(identity)
         .backend(Backend::memory())
-        .router(chappe_telegram::router(Config::default()))
+        .router(chappe_telegram::router(config))
         .build()
         .unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,4 +4,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod client;
+mod strangers;
 mod temporary;

@@ -1,6 +1,7 @@
 //! Conditional fields, repetition, and how they look in Rust.
 
 use chappe_tl::{Decode, Encode, EncodeError, Reader, blank, from_bytes, to_bytes};
+use chappe_tl_fixture::ctors;
 use chappe_tl_fixture::types::{self, Flagged};
 
 /// TL-21: a field is on the wire exactly when its bit is set. TL-22: every word is written at its
@@ -70,6 +71,16 @@ fn repetitions_and_bare_values_have_their_form() {
     let salt = types::FutureSalt { valid_since: 1, valid_until: 2, salt: 3 };
     let nested = types::Nested { lists: vec![vec![salt]], bare: Flagged { a: 9, ..blank() } };
     check_words(&nested, &[0x1cb5_c415, 1, 1, 1, 2, 3, 0, 0, 9, 0]);
+}
+
+/// TL-40: fields of fixed size that are more than one block of bytes keep their order.
+#[test]
+fn many_fields_of_fixed_size_are_written_in_order() {
+    let [a, b, c, d] = [[1; 32], [2; 32], [3; 32], [4; 32]];
+    let large = types::Item::ItemLarge(Box::new(ctors::ItemLarge { a, b, c, d }));
+    let bytes = to_bytes(&large).unwrap();
+    assert_eq!(bytes[4..], [a, b, c, d].concat());
+    assert_eq!(from_bytes::<types::Item>(bytes).unwrap(), large);
 }
 
 /// TL-09: a type without constructors can be neither read nor written.

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use chappe_client::{FileStorage, InvokeError, RawClient};
+use chappe_client::{ConnectError, FileStorage, InvokeError, LinkError, RawClient};
 use chappe_tl::dynamic::{self, CALL, Object, Value};
 use chappe_tl::schema::{Definition, Schema};
 use clap::CommandFactory;
@@ -91,11 +91,17 @@ async fn send(args: &CallArgs, schema: &Schema, call: Object) -> Result<Exit> {
     let mut builder = RawClient::builder(server, [read_public_key(key)?])
         .dc(args.dc)
         .transport(args.transport)
+        .pfs(!args.no_pfs)
         .connect_timeout(Duration::from_secs(args.timeout));
     if let Some(path) = &args.session {
         builder = builder.storage(FileStorage::open(path)?);
     }
-    let client = builder.connect().await.map_err(unreachable)?;
+    let client = builder.connect().await.map_err(|error| match error {
+        ConnectError::Misconfigured(LinkError::PfsUnsupported(_)) => {
+            unreachable("the server knows no temporary keys; --no-pfs does without")
+        }
+        error => unreachable(error),
+    })?;
     let call = if args.bare { call } else { wrapped(schema, call, args.api_id) };
     let answer_type = dynamic::answer_type(schema, &call)
         .with_context(|| format!("the schema does not say what {} answers", call.name()))?;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_backend::Backend;
-use chappe_client::{KeyRecord, MemoryStorage, RawClient, ServerId, Storage, StorageError};
+use chappe_client::{
+    KeyLoss, KeyRecord, MemoryStorage, RawClient, ServerId, Storage, StorageError,
+};
 use chappe_crypto::{Rng, rsa};
 use chappe_proto::rpc::RpcError;
 use chappe_server::{Pusher, Request, Router, RsaIdentity, Server, ServerConfig};
@@ -80,8 +82,12 @@ async fn logs_of_both_ends_hold_no_secrets() {
     assert!(misled.is_err());
     // A key that the server has lost: -404, and another key.
     let (address, _, _) = serve(Backend::memory()).await;
-    let client = RawClient::builder(&address, [server_key.clone()]).storage(Arc::clone(&storage));
-    let client = client.connect().await.unwrap();
+    let client = RawClient::builder(&address, [server_key.clone()])
+        .storage(Arc::clone(&storage))
+        .key_loss(KeyLoss::MakeNew)
+        .connect()
+        .await
+        .unwrap();
     client.invoke_raw(call(ECHO)).await.unwrap();
     client.close().await;
     tokio::time::sleep(Duration::from_millis(100)).await;
@@ -309,10 +315,12 @@ impl Storage for Remembering {
 /// Passes bytes on, remembers them, and cuts or damages when told.
 struct Relay {
     address: String,
-    /// What was said on each link, by each side.
-    said: Arc<Mutex<BTreeMap<(u32, bool), Vec<u8>>>>,
+    said: Said,
     orders: tokio::sync::broadcast::Sender<Order>,
 }
+
+/// What was said on each link, by the client (`true`) and by the server.
+type Said = Arc<Mutex<BTreeMap<(u32, bool), Vec<u8>>>>;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Order {
@@ -324,7 +332,7 @@ impl Relay {
     async fn start(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let said: Arc<Mutex<BTreeMap<(u32, bool), Vec<u8>>>> = Arc::default();
+        let said = Said::default();
         let (orders, _) = tokio::sync::broadcast::channel(4);
         let (heard, given) = (Arc::clone(&said), orders.clone());
         tokio::spawn(async move {

@@ -1,6 +1,15 @@
 //! A session as the client sees it: calls in, messages out; messages in, answers out.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `call` | what a call is and where it stands |
+//! | `send` | what leaves, and in which packets |
+//! | `receive` | the checks on what comes |
+//! | `service` | what the server's messages mean |
+//! | `recovery` | refusals, lost links, questions about lost calls |
+//! | `restart` | the next session, and what becomes of calls of the one before |
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +18,7 @@ use chappe_tl::Raw;
 
 use crate::ids::{MsgId, SessionId};
 use crate::now::Now;
-use crate::rpc::RpcError;
+use crate::rpc::{self, RpcError};
 use crate::session::acks::Acks;
 use crate::session::container;
 use crate::session::inbox::{Inbox, InboxLimits};
@@ -18,11 +27,17 @@ use crate::session::salts::ClientSalts;
 use crate::session::seq_no::SeqNo;
 use crate::session::time::ServerClock;
 
+mod call;
 mod receive;
 mod recovery;
+mod restart;
 mod send;
 mod service;
 
+pub use call::{Bind, CallId, CallOptions, Doubt};
+
+use call::{Call, Content, Flight};
+use restart::Former;
 use send::Outgoing;
 
 /// Limits and timers of a client's session.
@@ -39,7 +54,8 @@ pub struct SessionConfig {
     pub ping_interval: Duration,
     /// The server drops the link, and so do we, this long after the last ping. Default: 75 s.
     pub disconnect_delay: Duration,
-    /// Wait for an answer to `msgs_state_req`. Default: 10 s (SES-10).
+    /// Wait for an answer to `msgs_state_req` (SES-10), and for what a session that was given up
+    /// still says of its calls. Default: 10 s.
     pub state_wait_max: Duration,
     /// Corrections (salt, clock, new session) of one call before it fails. Default: 5 (SVC-08).
     pub corrections_max: u32,
@@ -67,10 +83,6 @@ impl Default for SessionConfig {
         }
     }
 }
-
-/// Names a call from [`ClientSession::call`] to its answer; never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CallId(u64);
 
 /// What happened in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +116,10 @@ pub enum CallError {
         /// How often it was sent.
         attempts: u32,
     },
+    /// Nobody can say whether the server has executed the call, which must not run twice. A call
+    /// that may is sent again in the place of this ([`CallOptions::repeatable`]).
+    #[error("the call may or may not have run: {0}")]
+    Unknown(Doubt),
     /// The call does not fit into a packet (MSG-03).
     #[error("a call of {0} bytes fits into no packet")]
     TooLarge(usize),
@@ -160,7 +176,7 @@ pub struct Load {
 pub struct ClientSession {
     id: SessionId,
     /// Sessions that we gave up: the server may still speak in them (06 §4).
-    former: VecDeque<SessionId>,
+    former: VecDeque<Former>,
     config: SessionConfig,
     rng: Rng,
     salts: ClientSalts,
@@ -175,13 +191,27 @@ pub struct ClientSession {
     sent: BTreeMap<MsgId, Sent>,
     /// Those of `sent` that no answer will remove, oldest first; some are gone already.
     passing: VecDeque<MsgId>,
+    /// Calls that wait until the calls they come after are finished (SVC-45).
+    waiting: BTreeSet<CallId>,
+    /// Service messages to be sent.
+    services: VecDeque<(Sent, Bytes)>,
+    /// Calls to be sent.
     queue: VecDeque<Outgoing>,
     /// A container was refused (code 64): what is queued goes out in packets of its own.
     sends_singly: bool,
-    link_is_open: bool,
+    links: usize,
+    /// The server has spoken since the first of these links was opened.
+    is_heard: bool,
+    /// The call that binds the key; no other is sent before it has succeeded (PFS-09).
+    binding: Option<CallId>,
     /// Code of a refusal that asks for a new session, once the message with it is used up.
     restart_due: Option<i32>,
+    /// A link is gone and others are open: what it carried has to be asked for.
+    ask_due: bool,
+    /// Of this session as the server created it last.
     unique_id: Option<i64>,
+    /// The server has created a session of ours before.
+    was_created: bool,
     /// When the next ping is due, and when the link counts as dead without a pong.
     ping_due: Duration,
     pong_due: Option<Duration>,
@@ -192,23 +222,12 @@ pub struct ClientSession {
     salts_asked: Option<Duration>,
     salt_corrected: Option<Duration>,
     state: Option<StateQuestion>,
+    /// The latest call of this session that the server is known to have received. Whoever says
+    /// later that it was not received has forgotten the session (SVC-40).
+    witness: Option<MsgId>,
+    /// The wall clock minus the monotonic one, in nanoseconds, when both were read last.
+    skew: Option<i128>,
     events: VecDeque<ClientEvent>,
-}
-
-#[derive(Debug)]
-struct Call {
-    body: Bytes,
-    corrections: u32,
-    flight: Flight,
-}
-
-/// Where a call stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flight {
-    /// Waits to be sent under a new id.
-    Queued,
-    /// Sent under this id, perhaps acknowledged; the answer is awaited.
-    Sent { msg_id: MsgId, seq_no: i32, at: Duration, acknowledged: bool },
 }
 
 /// What a message of ours was.
@@ -218,13 +237,19 @@ enum Sent {
     Call(CallId),
     /// A call whose answer nobody wants any more.
     Dropped,
+    /// The request to drop the answer to that call.
+    Drop(MsgId),
     Container(Vec<MsgId>),
     Acks(Vec<MsgId>),
     Ping {
         ping_id: i64,
     },
     GetFutureSalts,
-    StateRequest(Vec<MsgId>),
+    /// About calls; the witness, if there is one, comes first.
+    StateRequest {
+        witness: Option<MsgId>,
+        calls: Vec<MsgId>,
+    },
     /// Any other service message, and how often it was refused.
     Service {
         body: Bytes,
@@ -245,9 +270,13 @@ struct StateQuestion {
 const SENT_MAX: usize = 4096;
 /// Sessions given up whose late messages are ignored instead of ending the link.
 const FORMER_MAX: usize = 8;
+/// A wall clock that gains this much on the monotonic one shows that the machine may have slept.
+const SLEEP_MIN: Duration = Duration::from_secs(30);
+/// Wait for a pong after that, since the link may be long gone.
+const WAKE_WAIT: Duration = Duration::from_secs(10);
 /// Largest body of a message or container: what a packet of 255 · 4096 bytes has room for
-/// beside its header and the least padding (MSG-03).
-const BODY_MAX: usize = 1_044_412;
+/// beside its headers and the least padding, in whole blocks (MSG-03).
+const BODY_MAX: usize = 1_044_404;
 /// Largest call: sent again, it goes into a container (SES-11).
 const CALL_MAX: usize = BODY_MAX - container::HEADER - container::INNER_HEADER;
 
@@ -269,11 +298,17 @@ impl ClientSession {
             last_call: 0,
             sent: BTreeMap::new(),
             passing: VecDeque::new(),
+            waiting: BTreeSet::new(),
+            services: VecDeque::new(),
             queue: VecDeque::new(),
             sends_singly: false,
-            link_is_open: false,
+            links: 0,
+            is_heard: false,
+            binding: None,
             restart_due: None,
+            ask_due: false,
             unique_id: None,
+            was_created: false,
             ping_due: Duration::ZERO,
             pong_due: None,
             ponged: None,
@@ -281,6 +316,8 @@ impl ClientSession {
             salts_asked: None,
             salt_corrected: None,
             state: None,
+            witness: None,
+            skew: None,
             events: VecDeque::new(),
         }
     }
@@ -310,29 +347,49 @@ impl ClientSession {
         Load { calls: self.calls.len(), remembered: self.sent.len(), heard: self.inbox.len() }
     }
 
-    /// Sends a call: a boxed function. Its answer comes as [`ClientEvent::Answer`].
+    /// Sends a call, a boxed function, that must not run twice. Its answer comes as
+    /// [`ClientEvent::Answer`].
     pub fn call(&mut self, body: Bytes) -> CallId {
-        self.last_call += 1;
-        let call = CallId(self.last_call);
+        self.call_with(body, CallOptions::default())
+    }
+
+    /// Sends a call: a boxed function. Its answer comes as [`ClientEvent::Answer`].
+    pub fn call_with(&mut self, body: Bytes, options: CallOptions) -> CallId {
         let body = self.compressed(body);
-        if body.len() > CALL_MAX {
-            let error = CallError::TooLarge(body.len());
+        let call = self.next_call();
+        let len = body.len() + rpc::after_len(options.after.len());
+        if len > CALL_MAX {
+            let error = CallError::TooLarge(len);
             self.events.push_back(ClientEvent::Answer(call, Err(error)));
             return call;
         }
-        self.calls.insert(call, Call { body, corrections: 0, flight: Flight::Queued });
-        self.queue.push_back(Outgoing::Call(call));
+        self.enqueue(call, Content::Fixed(body), options);
+        call
+    }
+
+    /// Binds the key of this session, and sends no other call before that is done (PFS-09): the
+    /// answer comes as that of a call, and only `boolTrue` lets others follow.
+    pub fn bind(&mut self, bind: Bind) -> CallId {
+        let call = self.next_call();
+        // The same pair bound twice is bound once (PFS-11).
+        self.enqueue(call, Content::Bind(bind), CallOptions::default().repeatable());
+        self.binding = Some(call);
         call
     }
 
     /// Gives up a call: no answer will be reported. What was sent already is dropped at the
     /// server, too, as far as it can be.
     pub fn drop_call(&mut self, call: CallId) {
-        let Some(Call { flight, .. }) = self.calls.remove(&call) else { return };
+        let Some(Call { flight, .. }) = self.close(call) else { return };
         if let Flight::Sent { msg_id, .. } = flight {
             self.remember(msg_id, Sent::Dropped);
             self.drop_answer(msg_id);
         }
+    }
+
+    /// Whether a call has never left, so that nobody can have executed it.
+    pub fn is_unsent(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|call| !call.was_sent)
     }
 
     /// Lets the acknowledgements owed wait no longer: the link is about to be closed (SVC-02).
@@ -340,24 +397,42 @@ impl ClientSession {
         self.acks.hasten();
     }
 
-    /// A link is open: what waited goes out, and the fate of what was sent is asked for.
+    /// A link is open: the fate of what was sent is asked for, and what waited goes out.
+    ///
+    /// On the first link of a session at once; on later ones when the server has spoken there:
+    /// one that has lost the key or the session meanwhile must not swallow calls whose fate
+    /// nobody could tell afterwards.
+    ///
+    /// Several links may be open: answers come on any of them (SES-03), and the owner chooses
+    /// the one that each message leaves on. Pings prove then that one of the links works.
     pub fn handle_link_opened(&mut self, now: Now) {
-        self.link_is_open = true;
+        self.links += 1;
+        if self.links > 1 {
+            return;
+        }
+        self.is_heard = self.ids.last() == 0;
         self.ping_due = now.mono + self.config.ping_interval;
         self.pong_due = None;
         self.ponged = None;
         self.ask_state(now, MsgId(i64::MIN));
+        self.drop_answers_again();
         // The server sends what it owes on a link once it hears this session there.
-        if self.queue.is_empty() && self.ids.last() != 0 {
+        if !self.is_heard {
             self.ping(now);
         }
     }
 
-    /// The link is gone. Calls stay.
+    /// A link is gone. Calls stay.
     pub fn handle_link_closed(&mut self) {
-        self.link_is_open = false;
+        self.links = self.links.saturating_sub(1);
         self.state = None;
-        self.queue.retain(|outgoing| matches!(outgoing, Outgoing::Call(_)));
+        self.ask_due = self.links > 0;
+        if self.links == 0 {
+            self.services.clear();
+            // What was to go again under its old id is asked about on the next link first.
+            self.queue.retain(|outgoing| matches!(outgoing, Outgoing::Call(_)));
+            self.end_limbo(|_| true);
+        }
     }
 
     /// The next thing that happened.
@@ -367,18 +442,23 @@ impl ClientSession {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        if !self.link_is_open {
+        if self.links == 0 {
             return None;
         }
         let state = self.state.as_ref().map(|question| question.due);
-        [Some(self.ping_due), self.pong_due, self.acks.due(), state].into_iter().flatten().min()
+        [Some(self.ping_due), self.pong_due, self.acks.due(), state, self.limbo_due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due: pings, late acknowledgements, questions without an answer.
     pub fn handle_timeout(&mut self, now: Now) {
-        if !self.link_is_open {
+        if self.links == 0 {
             return;
         }
+        self.notice_sleep(now);
+        self.end_limbo(|due| due <= now.mono);
         if self.pong_due.is_some_and(|due| due <= now.mono) {
             self.pong_due = None;
             return self.events.push_back(ClientEvent::LinkIsDead);

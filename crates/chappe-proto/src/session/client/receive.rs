@@ -25,13 +25,14 @@ impl ClientSession {
     }
 
     fn receive(&mut self, now: Now, message: Message) -> Result<(), MessageError> {
-        let Message { header: Header { session_id, msg_id, seq_no, .. }, body } = message;
+        let session_id = message.header.session_id;
         if session_id != self.id {
-            return match self.former.contains(&session_id) {
-                true => Ok(()),
-                false => Err(MessageError::ForeignSession(session_id)),
+            return match self.former.iter().position(|former| former.id == session_id) {
+                Some(at) => self.hear_former(now, at, message),
+                None => Err(MessageError::ForeignSession(session_id)),
             };
         }
+        let Message { header: Header { msg_id, seq_no, .. }, body } = message;
         if !msg_id.may_come_from(Side::Server) {
             return Err(MessageError::Parity(msg_id));
         }
@@ -97,6 +98,7 @@ impl ClientSession {
     }
 
     fn hear(&mut self, now: Now, id: MsgId, seq_no: i32) {
+        self.is_heard = true;
         self.clock.raise(now, id);
         let server_time = self.clock.at(now);
         self.inbox.remember(id, seq_no, server_time);
@@ -104,6 +106,6 @@ impl ClientSession {
 }
 
 /// Whether a message's age is within −300…+30 s of the server's time (MSG-R09).
-fn is_timely(id: MsgId, server_time: Duration) -> bool {
+pub(super) fn is_timely(id: MsgId, server_time: Duration) -> bool {
     id.time() + AGE_MAX >= server_time && id.time() <= server_time + AHEAD_MAX
 }

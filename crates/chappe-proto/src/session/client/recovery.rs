@@ -3,27 +3,28 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::call::{Call, Doubt, Flight};
 use super::send::Outgoing;
 use super::{
-    Call, CallError, CallId, ClientEvent, ClientSession, FORMER_MAX, Flight, Sent, StateQuestion,
-    new_id,
+    CallError, CallId, ClientEvent, ClientSession, SLEEP_MIN, Sent, StateQuestion, WAKE_WAIT,
 };
 use crate::ids::MsgId;
 use crate::now::Now;
 use crate::rpc;
 use crate::schema::types;
-use crate::session::acks::{self, Acks};
-use crate::session::inbox::Inbox;
-use crate::session::msg_id::MsgIds;
-use crate::session::seq_no::SeqNo;
+use crate::session::acks;
 
 /// Questions about lost calls before they are sent anew (SES-10).
 const STATE_QUESTIONS_MAX: u32 = 3;
+/// Calls in one question: what a message may name, less the witness (MSG-21).
+const ASKED_MAX: usize = acks::IDS_MAX - 1;
 /// Pongs without an acknowledgement of an older call, before the link is given up (SES-14).
 const PONG_DOUBT: Duration = Duration::from_secs(60);
 /// Least difference for which our clock is set back: less is the time that a notice travels.
 const LOWER_MIN: Duration = Duration::from_secs(15);
-/// State of a message that was received (05-service-messages §4).
+/// States of a message: not received, not received yet, received (05-service-messages §4).
+const NOT_RECEIVED: u8 = 2;
+const NOT_YET: u8 = 3;
 const RECEIVED: u8 = 4;
 /// Flag of a message that needs no acknowledgement.
 const NEEDS_NO_ACK: u8 = 16;
@@ -34,32 +35,47 @@ impl ClientSession {
     /// `bad_msg_notification` about one of our messages (05-service-messages §3).
     pub(super) fn handle_refusal(&mut self, now: Now, notice: MsgId, bad: MsgId, code: i32) {
         // Only what names a message of ours that is still open is obeyed (MSG-31).
-        if !self.sent.contains_key(&bad) {
+        if !self.sent.contains_key(&bad) || self.is_acknowledged(bad) {
             return;
         }
         match code {
             16 => {
                 // The id of the notice has raised our clock already, if it was behind. If it is
                 // ahead by more than a notice takes to arrive, our ids run ahead with it.
-                if notice.time() + LOWER_MIN < self.clock.at(now) {
+                let is_ahead = notice.time() + LOWER_MIN < self.clock.at(now);
+                if is_ahead {
                     self.clock.set(now, notice.time());
                     self.restart_due = Some(code);
-                } else {
-                    self.requeue(now, bad, code);
                 }
+                self.requeue(now, bad, code);
             }
             20 => self.requeue(now, bad, code),
             17 => {
                 self.clock.set(now, notice.time());
+                self.requeue(now, bad, code);
                 self.restart_due = Some(code);
             }
-            _ => self.restart_due = Some(code),
+            // A container of this id was taken before: what it held may be running.
+            19 => self.restart_due = Some(code),
+            _ => {
+                self.requeue(now, bad, code);
+                self.restart_due = Some(code);
+            }
         }
+    }
+
+    /// Whether the server has said that it took this call. What it refuses afterwards under the
+    /// same id is a copy, which somebody between us may have made.
+    fn is_acknowledged(&self, id: MsgId) -> bool {
+        let Some(Sent::Call(call)) = self.sent.get(&id) else { return false };
+        self.calls.get(call).is_some_and(|call| {
+            matches!(call.flight, Flight::Sent { msg_id, acknowledged: true, .. } if msg_id == id)
+        })
     }
 
     /// `bad_server_salt` about one of our messages: the new salt, and the message again.
     pub(super) fn handle_bad_salt(&mut self, now: Now, bad: MsgId, salt: i64) {
-        if !self.sent.contains_key(&bad) {
+        if !self.sent.contains_key(&bad) || self.is_acknowledged(bad) {
             return;
         }
         if !self.salt_is_disputed(now) {
@@ -81,7 +97,7 @@ impl ClientSession {
         let mut ids: Vec<MsgId> = self.unacknowledged().map(|(id, _)| id).collect();
         ids.retain(|id| *id > above);
         ids.sort_unstable();
-        ids.truncate(acks::IDS_MAX);
+        ids.truncate(ASKED_MAX);
         if ids.is_empty() {
             self.state = None;
             return;
@@ -89,12 +105,13 @@ impl ClientSession {
         let asked = self.state.as_ref().map_or(0, |question| question.asked) + 1;
         let due = now.mono + self.config.state_wait_max;
         self.state = Some(StateQuestion { asked, due, above });
-        let msg_ids = ids.iter().map(|id| id.0).collect();
+        let witness = self.witness;
+        let msg_ids = witness.iter().chain(&ids).map(|id| id.0).collect();
         let body = rpc::boxed(&types::MsgsStateReq { msg_ids });
-        self.send_as(Sent::StateRequest(ids), body);
+        self.send_as(Sent::StateRequest { witness, calls: ids }, body);
     }
 
-    /// No state came: asked again, and after three questions the calls go out anew.
+    /// No state came: asked again, and after three questions the calls are in doubt.
     pub(super) fn ask_state_again(&mut self, now: Now) {
         let Some(StateQuestion { asked, above, .. }) = self.state else { return };
         if asked < STATE_QUESTIONS_MAX {
@@ -103,15 +120,23 @@ impl ClientSession {
         self.state = None;
         // Those that every question was about; what was sent since has a right to its own.
         let wait = self.config.state_wait_max * STATE_QUESTIONS_MAX;
-        let is_lost = |call: &Call| match call.flight {
-            Flight::Sent { at, acknowledged, .. } => !acknowledged && at + wait <= now.mono,
-            Flight::Queued => false,
-        };
+        let is_lost = |call: &Call| matches!(call.flight, Flight::Sent { at, acknowledged: false, .. } if at + wait <= now.mono);
         let open: Vec<CallId> =
             self.calls.iter().filter(|(_, call)| is_lost(call)).map(|(id, _)| *id).collect();
         for call in open {
-            // The earlier message may have arrived: its answer counts, whichever comes first.
-            self.queue_anew(call);
+            self.doubt(call, Doubt::Unanswered);
+        }
+    }
+
+    /// A wall clock that runs ahead of the monotonic one belongs to a machine that slept, or was
+    /// set. The link may be dead for an hour then: a ping tells soon.
+    pub(super) fn notice_sleep(&mut self, now: Now) {
+        let skew = now.unix.as_nanos() as i128 - now.mono.as_nanos() as i128;
+        let before = self.skew.replace(skew).unwrap_or(skew);
+        if skew - before > SLEEP_MIN.as_nanos() as i128 {
+            self.ping(now);
+            let soon = now.mono + WAKE_WAIT;
+            self.pong_due = Some(self.pong_due.map_or(soon, |due| due.min(soon)));
         }
     }
 
@@ -144,59 +169,66 @@ impl ClientSession {
 
     /// `msgs_state_info`: received calls are awaited, the others sent again (SVC-14).
     pub(super) fn handle_states(&mut self, now: Now, request: MsgId, info: &[u8]) {
-        let Some(Sent::StateRequest(ids)) = self.sent.get(&request) else { return };
-        let ids = ids.clone();
-        let last = ids.last().copied().filter(|_| ids.len() == acks::IDS_MAX);
-        if !self.apply_states(ids, info) {
+        let Some(Sent::StateRequest { witness, calls }) = self.sent.get(&request) else { return };
+        let (witness, calls) = (*witness, calls.clone());
+        if info.len() != calls.len() + usize::from(witness.is_some()) || !info.iter().all(is_state)
+        {
             return;
         }
         self.sent.remove(&request);
         self.state = None;
+        let (of_witness, info) = info.split_at(usize::from(witness.is_some()));
+        // What it does not know of a session that it has forgotten means nothing.
+        if matches!(of_witness, [state] if matches!(state & 7, NOT_RECEIVED | NOT_YET)) {
+            return self.forgotten();
+        }
+        let last = calls.last().copied().filter(|_| calls.len() == ASKED_MAX);
+        self.apply_states(calls, info);
         if let Some(last) = last {
             self.ask_state(now, last);
         }
     }
 
-    /// Acts on states that the server tells; false when they make no sense (SVC-13).
-    pub(super) fn apply_states(&mut self, ids: Vec<MsgId>, info: &[u8]) -> bool {
-        let is_sound =
-            info.len() == ids.len() && info.iter().all(|state| matches!(state & 7, 1..=RECEIVED));
-        if !is_sound {
-            return false;
+    /// Acts on states that the server tells, unless they make no sense (SVC-13).
+    pub(super) fn apply_states(&mut self, ids: Vec<MsgId>, info: &[u8]) {
+        if info.len() != ids.len() || !info.iter().all(is_state) {
+            return;
         }
         // A call may be named many times in one list; it goes out once.
         let mut again = BTreeSet::new();
         for (id, state) in ids.into_iter().zip(info) {
             if state & 7 == RECEIVED {
                 self.acknowledged(id);
-            } else if let Some(Sent::Call(call)) = self.sent.get(&id)
-                && self.is_in_flight(*call, id)
-                && again.insert(*call)
-            {
+                continue;
+            }
+            let Some(Sent::Call(call)) = self.sent.get(&id) else { continue };
+            let call = *call;
+            match self.calls.get(&call).map(|call| &call.flight) {
+                Some(Flight::Sent { msg_id, is_suspect: true, .. }) if *msg_id == id => {
+                    self.doubt(call, Doubt::SessionForgotten);
+                }
                 // Under its old id: if the message arrives after all, it still runs once.
-                self.queue.push_back(Outgoing::CallAgain(*call));
+                Some(Flight::Sent { msg_id, .. }) if *msg_id == id && again.insert(call) => {
+                    self.queue.push_back(Outgoing::CallAgain(call));
+                }
+                _ => {}
             }
         }
-        true
     }
 
-    /// Whether a call is under way as this message, which no later one has replaced.
-    fn is_in_flight(&self, call: CallId, id: MsgId) -> bool {
-        let flight = self.calls.get(&call).map(|call| call.flight);
-        matches!(flight, Some(Flight::Sent { msg_id, .. }) if msg_id == id)
-    }
-
-    /// The server has forgotten what it acknowledged before. Which of the calls it still knows
-    /// has to be asked: a message that was long on its way may have begun its new session, and
-    /// then calls that it lost lie above the first id that it announces.
-    pub(super) fn doubt_acknowledged(&mut self, now: Now) {
-        for call in self.calls.values_mut() {
-            if let Flight::Sent { acknowledged, .. } = &mut call.flight {
-                *acknowledged = false;
-            }
+    /// The server has forgotten the session: it knows nothing of any call sent so far.
+    fn forgotten(&mut self) {
+        self.witness = None;
+        let sent: Vec<CallId> = self.sent_calls(|_| true);
+        for call in sent {
+            self.doubt(call, Doubt::SessionForgotten);
         }
-        self.state = None;
-        self.ask_state(now, MsgId(i64::MIN));
+    }
+
+    /// Calls that are on their way under an id that fits.
+    fn sent_calls(&self, fits: impl Fn(MsgId) -> bool) -> Vec<CallId> {
+        let fits = |flight: &Flight| flight.msg_id().is_some_and(&fits);
+        self.calls.iter().filter(|(_, call)| fits(&call.flight)).map(|(id, _)| *id).collect()
     }
 
     /// `msg_resend_req`: our calls again if all are known, else their states (SVC-22).
@@ -228,26 +260,44 @@ impl ClientSession {
         self.send_service(rpc::boxed(&info));
     }
 
-    /// Calls sent before the server knew the session go out again (SVC-40).
-    pub(super) fn requeue_below(&mut self, first: MsgId) {
-        let lost: Vec<CallId> = self
-            .calls
-            .iter()
-            .filter(|(_, call)| {
-                matches!(call.flight, Flight::Sent { msg_id, .. } if msg_id < first)
-                    && !self.came_in_container_from(call.flight, first)
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for call in lost {
-            self.queue_anew(call);
+    /// `new_session_created`: what the server knows nothing of (SVC-40).
+    ///
+    /// A session that was created once before has forgotten what it took then, so calls from below
+    /// `first` are in doubt. The same one again only says that a message overtook another: the
+    /// other goes again under its old id, which never runs twice.
+    pub(super) fn lost_below(&mut self, first: MsgId, is_new: bool) {
+        for call in self.sent_calls(|id| id < first) {
+            if self.came_in_container_from(call, first) {
+                continue;
+            }
+            if is_new {
+                self.doubt(call, Doubt::SessionForgotten);
+            } else {
+                self.queue.push_back(Outgoing::CallAgain(call));
+            }
         }
     }
 
+    /// The server has forgotten what it acknowledged before. Which of the calls it still knows
+    /// has to be asked: a message that was long on its way may have begun its new session, and
+    /// then calls that it lost lie above the first id that it announces.
+    pub(super) fn doubt_acknowledged(&mut self, now: Now) {
+        self.witness = None;
+        for call in self.calls.values_mut() {
+            if let Flight::Sent { acknowledged, is_suspect, .. } = &mut call.flight {
+                *acknowledged = false;
+                *is_suspect = true;
+            }
+        }
+        self.state = None;
+        self.ask_state(now, MsgId(i64::MIN));
+    }
+
     /// Servers may name a container where its first inner message is meant (SVC-39).
-    fn came_in_container_from(&self, flight: Flight, first: MsgId) -> bool {
-        let Flight::Sent { msg_id, .. } = flight else { return false };
-        matches!(self.sent.get(&first), Some(Sent::Container(inner)) if inner.contains(&msg_id))
+    fn came_in_container_from(&self, call: CallId, first: MsgId) -> bool {
+        let msg_id = self.calls.get(&call).and_then(|call| call.flight.msg_id());
+        let Some(Sent::Container(inner)) = self.sent.get(&first) else { return false };
+        msg_id.is_some_and(|msg_id| inner.contains(&msg_id))
     }
 
     /// Sends the refused message again under a new id; of a container, everything in it.
@@ -267,7 +317,7 @@ impl ClientSession {
             }
             Some(Sent::Ping { .. }) => self.ping_due = now.mono + SALT_PAUSE,
             Some(Sent::GetFutureSalts) => self.salts_asked = None,
-            Some(Sent::StateRequest(_)) => {
+            Some(Sent::StateRequest { .. }) => {
                 if let Some(question) = &mut self.state {
                     question.due = now.mono;
                 }
@@ -278,81 +328,52 @@ impl ClientSession {
                     self.send_as(Sent::Service { body: body.clone(), corrections }, body);
                 }
             }
+            Some(Sent::Drop(call)) => self.drop_answer(call),
             Some(Sent::Dropped) | None => {}
         }
     }
 
-    /// Counts one more attempt of a call; too many end it (SVC-08). A message that another has
-    /// replaced is not sent a second time.
+    /// A refused message of a call: the call goes out again.
+    ///
+    /// Under a new id only if no other packet has carried this one: another may have been taken.
     fn correct(&mut self, call: CallId, bad: MsgId, code: i32) {
         let Some(entry) = self.calls.get_mut(&call) else { return };
-        if !matches!(entry.flight, Flight::Sent { msg_id, .. } if msg_id == bad) {
+        let Flight::Sent { msg_id, copies, acknowledged, .. } = &mut entry.flight else { return };
+        if *msg_id != bad {
             return;
         }
-        entry.flight = Flight::Queued;
-        if self.count_correction(call, code) {
-            self.queue.push_back(Outgoing::Call(call));
+        if *acknowledged {
+            self.sent.insert(bad, Sent::Call(call));
+        } else if code == 20 {
+            self.doubt(call, Doubt::TooOld);
+        } else if *copies > 1 {
+            *copies -= 1;
+            self.sent.insert(bad, Sent::Call(call));
+            if self.count_correction(call, code) {
+                self.queue.push_back(Outgoing::CallAgain(call));
+            }
+        } else {
+            entry.flight = Flight::Queued;
+            if self.count_correction(call, code) {
+                self.queue.push_back(Outgoing::Call(call));
+            }
         }
     }
 
     /// Counts one more attempt of a call; false when it was one too many, which ends the call.
-    fn count_correction(&mut self, call: CallId, code: i32) -> bool {
+    pub(super) fn count_correction(&mut self, call: CallId, code: i32) -> bool {
         let Some(entry) = self.calls.get_mut(&call) else { return false };
         entry.corrections += 1;
         let attempts = entry.corrections;
         let may_go_on = attempts <= self.config.corrections_max;
         if !may_go_on {
-            self.calls.remove(&call);
-            let error = CallError::Refused { code, attempts };
-            self.events.push_back(ClientEvent::Answer(call, Err(error)));
+            self.fail_call(call, CallError::Refused { code, attempts });
         }
         may_go_on
     }
+}
 
-    /// Sends a call under another id. What became of its earlier message is not certain, so that
-    /// one stays known for a while.
-    fn queue_anew(&mut self, call: CallId) {
-        let Some(entry) = self.calls.get_mut(&call) else { return };
-        if let Flight::Sent { msg_id, .. } = entry.flight {
-            entry.flight = Flight::Queued;
-            self.passing.push_back(msg_id);
-            self.queue.push_back(Outgoing::Call(call));
-        }
-    }
-
-    /// Begins a new session; every unanswered call goes out again in it (SES-17).
-    ///
-    /// A call that the old session was running already runs a second time: the server takes the
-    /// two for different messages. Callers that cannot bear this give their calls a `random_id`
-    /// (SES-12).
-    pub(super) fn restart(&mut self, now: Now, code: i32) {
-        self.former.push_back(self.id);
-        if self.former.len() > FORMER_MAX {
-            self.former.pop_front();
-        }
-        self.id = new_id(&mut self.rng);
-        self.ids = MsgIds::default();
-        self.seq_no = SeqNo::default();
-        self.inbox = Inbox::new(self.config.inbox);
-        self.acks = Acks::default();
-        self.sent.clear();
-        self.passing.clear();
-        self.queue.clear();
-        self.sends_singly = code == 64;
-        self.state = None;
-        self.pong_due = None;
-        self.ping_due = now.mono + self.config.ping_interval;
-        self.events.push_back(ClientEvent::Restarted(self.id));
-        let calls: Vec<(CallId, Flight)> =
-            self.calls.iter().map(|(id, call)| (*id, call.flight)).collect();
-        for (call, flight) in calls {
-            if let Some(entry) = self.calls.get_mut(&call) {
-                entry.flight = Flight::Queued;
-            }
-            // What was never sent was never refused.
-            if flight == Flight::Queued || self.count_correction(call, code) {
-                self.queue.push_back(Outgoing::Call(call));
-            }
-        }
-    }
+/// Whether a byte says something about a message.
+fn is_state(state: &u8) -> bool {
+    matches!(state & 7, 1..=RECEIVED)
 }

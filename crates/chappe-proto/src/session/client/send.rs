@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use chappe_tl::gzip;
 
-use super::{CallId, ClientSession, Flight, SENT_MAX, Sent};
+use super::call::{Call, Content, Flight};
+use super::{CallId, ClientSession, SENT_MAX, Sent};
 use crate::envelope::encrypted::{Header, Message};
 use crate::ids::MsgId;
 use crate::now::Now;
@@ -15,15 +16,13 @@ use crate::session::msg_id::Origin;
 /// Most messages that we put into one container (MSG-20).
 const MESSAGES_MAX: usize = 1000;
 
-/// Something to be sent, not yet numbered.
+/// A call to be sent.
 #[derive(Debug)]
 pub(super) enum Outgoing {
-    /// A call, under a new id.
+    /// Under a new id.
     Call(CallId),
-    /// A call that may have been received: under its old id, in a container (SES-11).
+    /// One that may have been received: under its old id, in a container (SES-11).
     CallAgain(CallId),
-    /// A service message.
-    Service(Sent, Bytes),
 }
 
 impl ClientSession {
@@ -31,13 +30,17 @@ impl ClientSession {
     ///
     /// All acknowledgements owed ride along (SVC-02).
     pub fn poll_transmit(&mut self, now: Now) -> Option<Message> {
-        if !self.link_is_open {
+        if self.links == 0 {
             return None;
+        }
+        self.notice_sleep(now);
+        if std::mem::take(&mut self.ask_due) {
+            self.ask_state(now, MsgId(i64::MIN));
         }
         let are_many = self.acks.len() >= self.config.acks_max && !self.salt_is_disputed(now);
         let acks_are_due = are_many || self.acks.due().is_some_and(|due| due <= now.mono);
-        if self.queue.is_empty() {
-            self.sends_singly = false;
+        if self.next_len().is_none() {
+            self.sends_singly &= !self.queue.is_empty();
             if !acks_are_due {
                 return None;
             }
@@ -53,29 +56,25 @@ impl ClientSession {
         }
         let messages_max = if self.sends_singly { 1 } else { MESSAGES_MAX };
         while inners.len() < messages_max {
-            let Some(next) = self.queue.front() else { break };
-            let len = match next {
-                Outgoing::Service(_, body) => body.len(),
-                Outgoing::Call(call) | Outgoing::CallAgain(call) => {
-                    self.calls.get(call).map_or(0, |call| call.body.len())
-                }
-            };
+            let Some(len) = self.next_len() else { break };
             size += container::room(len);
             if !inners.is_empty() && size > self.config.container_soft_max_bytes {
                 break;
             }
-            match self.queue.pop_front()? {
-                Outgoing::Call(call) => inners.extend(self.send_call(now, call)),
-                Outgoing::CallAgain(call) => {
+            if let Some((sent, body)) = self.services.pop_front() {
+                let inner = self.number(now, body, false);
+                self.remember(inner.msg_id, sent);
+                inners.push(inner);
+                continue;
+            }
+            match self.next_call_due().and_then(|at| self.queue.remove(at)) {
+                Some(Outgoing::Call(call)) => inners.extend(self.send_call(now, call)),
+                Some(Outgoing::CallAgain(call)) => {
                     let again = self.send_again(call);
                     needs_container |= again.is_some();
                     inners.extend(again);
                 }
-                Outgoing::Service(sent, body) => {
-                    let inner = self.number(now, body, false);
-                    self.remember(inner.msg_id, sent);
-                    inners.push(inner);
-                }
+                None => break,
             }
         }
         let message = match inners.len() {
@@ -92,9 +91,34 @@ impl ClientSession {
         Some(Message { header, body: message.body })
     }
 
+    /// Length of what would be sent next; `None` if nothing may be sent.
+    fn next_len(&self) -> Option<usize> {
+        if let Some((_, body)) = self.services.front() {
+            return Some(body.len());
+        }
+        let call = match self.queue.get(self.next_call_due()?)? {
+            Outgoing::Call(call) | Outgoing::CallAgain(call) => self.calls.get(call),
+        };
+        Some(call.map_or(0, Call::len))
+    }
+
+    /// Where in the queue the call stands that may be sent next.
+    ///
+    /// None may on a link that the server has not spoken on, and while a key is being bound only
+    /// the call that binds it (PFS-09).
+    fn next_call_due(&self) -> Option<usize> {
+        if !self.is_heard || self.queue.is_empty() {
+            return None;
+        }
+        let Some(binding) = self.binding else { return Some(0) };
+        self.queue.iter().position(|outgoing| {
+            matches!(outgoing, Outgoing::Call(call) | Outgoing::CallAgain(call) if *call == binding)
+        })
+    }
+
     /// Sends a service message that is told apart by `sent`.
     pub(super) fn send_as(&mut self, sent: Sent, body: Bytes) {
-        self.queue.push_back(Outgoing::Service(sent, body));
+        self.services.push_back((sent, body));
     }
 
     /// Sends a service message that nothing has to be known about.
@@ -112,7 +136,21 @@ impl ClientSession {
 
     pub(super) fn drop_answer(&mut self, msg_id: MsgId) {
         let body = rpc::boxed(&functions::RpcDropAnswer { req_msg_id: msg_id.0 });
-        self.send_service(body);
+        self.send_as(Sent::Drop(msg_id), body);
+    }
+
+    /// On a new link: what became of requests to drop an answer is not known, and they may be
+    /// repeated.
+    pub(super) fn drop_answers_again(&mut self) {
+        let unanswered = |(id, sent): (&MsgId, &Sent)| match sent {
+            Sent::Drop(call) => Some((*id, *call)),
+            _ => None,
+        };
+        let drops: Vec<(MsgId, MsgId)> = self.sent.iter().filter_map(unanswered).collect();
+        for (id, call) in drops {
+            self.sent.remove(&id);
+            self.drop_answer(call);
+        }
     }
 
     fn send_acks(&mut self, now: Now) -> Inner {
@@ -123,24 +161,64 @@ impl ClientSession {
         inner
     }
 
+    /// A call under a new id. One that comes after calls which are not sent waits for them.
     fn send_call(&mut self, now: Now, call: CallId) -> Option<Inner> {
-        let body = self.calls.get(&call)?.body.clone();
-        let inner = self.number(now, body, true);
-        let Inner { msg_id, seq_no, .. } = inner;
+        let entry = self.calls.get(&call).filter(|entry| entry.flight == Flight::Queued)?;
+        let first: Vec<CallId> =
+            entry.after.iter().copied().filter(|first| self.calls.contains_key(first)).collect();
+        let ids = first.iter().map(|first| self.calls.get(first)?.flight.msg_id());
+        let Some(ids) = ids.collect::<Option<Vec<MsgId>>>() else {
+            self.wait_for(call, first);
+            return None;
+        };
+        let msg_id = self.next_id(now);
+        let body = match &self.calls.get(&call)?.content {
+            Content::Fixed(body) => rpc::after(&ids, body),
+            Content::Bind(bind) => bind.request(self.id, msg_id, &mut self.rng),
+        };
+        let inner = Inner { msg_id, seq_no: self.seq_no.next(true), body };
+        let Inner { seq_no, ref body, .. } = inner;
+        let (at, body) = (now.mono, body.clone());
         self.remember(msg_id, Sent::Call(call));
         let entry = self.calls.get_mut(&call)?;
-        entry.flight = Flight::Sent { msg_id, seq_no, at: now.mono, acknowledged: false };
+        entry.after = first;
+        entry.was_sent = true;
+        entry.flight = Flight::Sent {
+            msg_id,
+            seq_no,
+            at,
+            acknowledged: false,
+            copies: 1,
+            is_suspect: false,
+            body,
+        };
         Some(inner)
     }
 
+    /// Holds a call back until those it comes after are finished.
+    pub(super) fn wait_for(&mut self, call: CallId, first: Vec<CallId>) {
+        let Some(entry) = self.calls.get_mut(&call) else { return };
+        entry.after = first;
+        entry.flight = Flight::Waiting;
+        self.waiting.insert(call);
+    }
+
     fn send_again(&mut self, call: CallId) -> Option<Inner> {
-        let entry = self.calls.get(&call)?;
-        let Flight::Sent { msg_id, seq_no, .. } = entry.flight else { return None };
-        Some(Inner { msg_id, seq_no, body: entry.body.clone() })
+        let Flight::Sent { msg_id, seq_no, copies, body, .. } =
+            &mut self.calls.get_mut(&call)?.flight
+        else {
+            return None;
+        };
+        *copies += 1;
+        Some(Inner { msg_id: *msg_id, seq_no: *seq_no, body: body.clone() })
+    }
+
+    fn next_id(&mut self, now: Now) -> MsgId {
+        self.ids.next(self.clock.at(now), Origin::Client, &mut self.rng)
     }
 
     fn number(&mut self, now: Now, body: Bytes, content_related: bool) -> Inner {
-        let msg_id = self.ids.next(self.clock.at(now), Origin::Client, &mut self.rng);
+        let msg_id = self.next_id(now);
         Inner { msg_id, seq_no: self.seq_no.next(content_related), body }
     }
 

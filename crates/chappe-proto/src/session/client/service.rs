@@ -5,10 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use chappe_tl::{Constructor, Raw, Reader};
 
-use super::{Call, CallError, ClientEvent, ClientSession, Flight, Sent};
+use super::call::{CallId, Flight};
+use super::send::Outgoing;
+use super::{CallError, ClientEvent, ClientSession, Sent};
 use crate::ids::{MsgId, Side};
 use crate::now::Now;
-use crate::rpc::{self, CallResult};
+use crate::rpc::{self, CallResult, RpcError};
 use crate::schema::{ctors, functions, types};
 use crate::session::container;
 use crate::session::inbox::Admission;
@@ -135,17 +137,60 @@ impl ClientSession {
     /// Takes the result of the call sent as `msg_id`. One of nobody's call is acknowledged and
     /// forgotten (SVC-25).
     fn deliver(&mut self, now: Now, id: MsgId, msg_id: MsgId, result: Result<Raw, CallError>) {
-        let Some(Sent::Call(call)) = self.sent.get(&msg_id) else { return };
-        let call = *call;
-        self.sent.remove(&msg_id);
-        self.heed_late_answer(now, id.time(), msg_id);
-        if let Some(Call { flight, .. }) = self.calls.remove(&call) {
-            // The answer may be to an earlier message of the same call.
-            if let Flight::Sent { msg_id, .. } = flight {
+        match self.sent.get(&msg_id) {
+            Some(Sent::Call(call)) => {
+                let call = *call;
                 self.sent.remove(&msg_id);
+                self.heed_late_answer(now, id.time(), msg_id);
+                self.witness = self.witness.max(Some(msg_id));
+                match &result {
+                    Err(CallError::Rpc(error)) if self.is_told_to_wait(call, msg_id, error) => {}
+                    _ => self.finish(call, result),
+                }
             }
-            self.events.push_back(ClientEvent::Answer(call, result));
+            // All three answers say the same to who wants none: nothing is to come (SVC-29).
+            Some(Sent::Drop(dropped)) => {
+                let dropped = *dropped;
+                self.sent.remove(&msg_id);
+                self.sent.remove(&dropped);
+            }
+            _ => {}
         }
+    }
+
+    /// Hands out the result of a call, if nobody has had one before.
+    pub(super) fn finish(&mut self, call: CallId, result: Result<Raw, CallError>) {
+        let Some(closed) = self.close(call) else { return };
+        if self.binding == Some(call) && is_true(&result) {
+            self.binding = None;
+        }
+        // The answer may be to an earlier message of the same call.
+        if let Some(msg_id) = closed.flight.msg_id() {
+            self.sent.remove(&msg_id);
+        }
+        self.events.push_back(ClientEvent::Answer(call, result));
+    }
+
+    /// Whether the server did not begin a call because of those it comes after (SVC-45). While
+    /// they run it is asked again, naming them as they are known then; if one has failed, they
+    /// are all waited for here.
+    fn is_told_to_wait(&mut self, call: CallId, msg_id: MsgId, error: &RpcError) -> bool {
+        let Some(entry) = self.calls.get(&call) else { return false };
+        if entry.after.is_empty() || entry.flight.msg_id() != Some(msg_id) {
+            return false;
+        }
+        let open: Vec<CallId> =
+            entry.after.iter().copied().filter(|first| self.calls.contains_key(first)).collect();
+        if error.message.contains("MSG_WAIT_FAILED") && !open.is_empty() {
+            self.wait_for(call, open);
+        } else if error.message.contains("MSG_WAIT_") {
+            let Some(entry) = self.calls.get_mut(&call) else { return false };
+            entry.flight = Flight::Queued;
+            self.queue.push_back(Outgoing::Call(call));
+        } else {
+            return false;
+        }
+        true
     }
 
     /// Takes an answer that does not say what it answers: it is for the oldest call that fits, one
@@ -154,13 +199,11 @@ impl ClientSession {
         let found = self
             .calls
             .iter()
-            .filter(|(_, call)| fits(&call.body))
+            .filter(|(_, call)| call.says(&fits))
             .min_by_key(|(id, call)| (call.flight == Flight::Queued, **id));
-        let Some(id) = found.map(|(id, _)| *id) else { return };
-        if let Some(Call { flight: Flight::Sent { msg_id, .. }, .. }) = self.calls.remove(&id) {
-            self.sent.remove(&msg_id);
+        if let Some(call) = found.map(|(id, _)| *id) {
+            self.finish(call, Ok(Raw(body.clone())));
         }
-        self.events.push_back(ClientEvent::Answer(id, Ok(Raw(body.clone()))));
     }
 
     /// An answer made far before its question, by the two clocks, proves that ours ran ahead
@@ -192,10 +235,12 @@ impl ClientSession {
     pub(super) fn acknowledged(&mut self, id: MsgId) {
         match self.sent.get(&id) {
             Some(Sent::Call(call)) => {
-                if let Some(Call { flight: Flight::Sent { msg_id, acknowledged, .. }, .. }) =
-                    self.calls.get_mut(call)
+                let Some(entry) = self.calls.get_mut(call) else { return };
+                if let Flight::Sent { msg_id, acknowledged, .. } = &mut entry.flight
+                    && *msg_id == id
                 {
-                    *acknowledged |= *msg_id == id;
+                    *acknowledged = true;
+                    self.witness = self.witness.max(Some(id));
                 }
             }
             Some(Sent::Container(_)) => {
@@ -208,14 +253,18 @@ impl ClientSession {
         }
     }
 
-    /// `new_session_created`: what the server heard nothing of is sent again (SVC-40).
+    /// `new_session_created`: the server's memory of this session begins here (SVC-40).
     fn new_session_created(&mut self, now: Now, new: &types::NewSession) {
         self.salts.announce(new.server_salt);
         self.events.push_back(ClientEvent::Salt(new.server_salt));
         let earlier = self.unique_id.replace(new.unique_id);
-        self.requeue_below(MsgId(new.first_msg_id));
-        if earlier.is_some_and(|earlier| earlier != new.unique_id) {
+        let is_new = earlier != Some(new.unique_id);
+        self.lost_below(MsgId(new.first_msg_id), is_new);
+        if is_new && self.was_created {
             self.events.push_back(ClientEvent::PushesMayBeLost);
+        }
+        self.was_created = true;
+        if is_new && earlier.is_some() {
             self.doubt_acknowledged(now);
         }
     }
@@ -298,8 +347,12 @@ impl ClientSession {
     }
 }
 
+fn is_true(result: &Result<Raw, CallError>) -> bool {
+    matches!(result, Ok(Raw(body)) if chappe_tl::from_bytes(body.clone()) == Ok(true))
+}
+
 /// Reads a service message; one that cannot be read means nothing.
-fn read<T: Constructor>(body: &Bytes) -> Option<T> {
+pub(super) fn read<T: Constructor>(body: &Bytes) -> Option<T> {
     let mut reader = Reader::new(body.slice(4..));
     let object = T::decode_bare(&mut reader).ok()?;
     reader.finish().ok()?;
