@@ -92,15 +92,25 @@ impl Builder {
 /// A definition uses a part of TL that has no Rust form here: parameterised types other than
 /// vectors, a type without finite values.
 pub fn generate(schema: &Schema, text: &str, traits: bool) -> Result<String, SchemaError> {
-    let makes_nothing = |d: &&Definition| {
-        let is_made = d.section == Section::Types && !d.builtin;
-        is_made && !matches!(d.result, Type::Boxed { .. } | Type::Object)
-    };
-    if let Some(odd) = schema.definitions().iter().find(makes_nothing) {
-        let reason = format!("{} is a constructor of no type", odd.name);
-        return Err(SchemaError::new(odd.line, reason));
+    for definition in schema.definitions().iter().filter(|definition| !definition.builtin) {
+        let Definition { name, line, .. } = definition;
+        let reason = match (definition.section, &definition.result) {
+            (Section::Types, Type::Boxed { .. } | Type::Object) => continue,
+            (Section::Types, _) => format!("{name} is a constructor of no type"),
+            (Section::Functions, result) => match unknown_type(schema, result) {
+                Some(ty) => format!("{name} answers with {ty}, which nothing makes"),
+                None => continue,
+            },
+        };
+        return Err(SchemaError::new(*line, reason));
     }
     let names = names::Names::new(schema);
     let layout = layout::Layout::new(schema)?;
     output::Output::new(schema, &names, &layout, traits).generate(text)
+}
+
+/// The name of `ty` if nothing in the schema makes one.
+fn unknown_type<'a>(schema: &Schema, ty: &'a Type) -> Option<&'a str> {
+    let Type::Boxed { name, .. } = ty else { return None };
+    schema.types().all(|known| known != name).then_some(name)
 }

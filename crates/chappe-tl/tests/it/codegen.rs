@@ -12,6 +12,17 @@ fn types_without_finite_values_are_refused() {
     check_accepted("b next:Vector<B> = B;");
 }
 
+/// What nothing makes cannot be answered.
+#[test]
+fn answers_of_no_known_type_are_refused() {
+    check_refused(
+        "---functions---\nrun = Nothing;",
+        2,
+        "run answers with Nothing, which nothing makes",
+    );
+    check_accepted("a = A; ---functions---\nrun = Vector<A>;");
+}
+
 /// TL-08: an `Object` has no end of its own.
 #[test]
 fn object_comes_last() {

@@ -11,7 +11,7 @@ use super::{
 use crate::ids::MsgId;
 use crate::now::Now;
 use crate::rpc;
-use crate::schema::types;
+use crate::schema::{functions, types};
 use crate::session::acks;
 
 /// Questions about lost calls before they are sent anew (SES-10).
@@ -328,7 +328,11 @@ impl ClientSession {
                     self.send_as(Sent::Service { body: body.clone(), corrections }, body);
                 }
             }
-            Some(Sent::Drop(call)) => self.drop_answer(call),
+            // From here on it counts as any service message, so that it is not sent without end.
+            Some(Sent::Drop(call)) => {
+                let body = rpc::boxed(&functions::RpcDropAnswer { req_msg_id: call.0 });
+                self.send_as(Sent::Service { body: body.clone(), corrections: 1 }, body);
+            }
             Some(Sent::Dropped) | None => {}
         }
     }
