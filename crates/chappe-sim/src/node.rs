@@ -214,6 +214,7 @@ impl Node {
     pub fn handle_bytes(&mut self, env: &mut Env<'_>, id: LinkId, bytes: &[u8]) {
         let now = self.clock.now(env.at);
         let Some(line) = self.links.get_mut(&id) else { return };
+        line.heard_at = env.at;
         line.inbound.extend_from_slice(bytes);
         if line.link.wants_bytes() {
             line.link.handle_bytes(now, &mut line.inbound);
@@ -374,7 +375,6 @@ impl Node {
     ) {
         self.bury(now, key);
         let Some(line) = self.links.get_mut(&id) else { return };
-        line.heard_at = env.at;
         if !self.store.contains_key(&key) {
             line.link.forget_key(key);
             return line.link.fail(now, NOT_FOUND);

@@ -61,11 +61,16 @@ pub struct Peer {
 
 struct Line {
     id: LinkId,
+    /// Monotonic.
+    opened: Duration,
     link: Link,
     inbound: BytesMut,
     /// Nothing more is believed on it.
     has_verdict: bool,
 }
+
+/// Longest time of a link without a key (KEY-33).
+const EXCHANGE_MAX: Duration = Duration::from_secs(30);
 
 /// What a key exchange waits for.
 enum Step {
@@ -219,7 +224,8 @@ impl Peer {
             link.send_plain(self.clock.now(env.at).unix, &body);
             self.step = Some(Step::ResPq(step));
         }
-        self.line = Some(Line { id, link, inbound: BytesMut::new(), has_verdict: false });
+        let opened = self.clock.now(env.at).mono;
+        self.line = Some(Line { id, opened, link, inbound: BytesMut::new(), has_verdict: false });
         self.wants_key = self.key.is_none() && self.is_temporary;
         self.open_session(env);
         self.settle(env);
@@ -267,8 +273,10 @@ impl Peer {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, in the world's time.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let due = self.session.as_ref().filter(|_| self.line.is_some())?.poll_timeout()?;
-        Some(self.clock.world_time(due))
+        let line = self.line.as_ref()?;
+        let exchange = self.key.is_none().then_some(line.opened + EXCHANGE_MAX);
+        let session = self.session.as_ref().and_then(ClientSession::poll_timeout);
+        [exchange, session].into_iter().flatten().min().map(|due| self.clock.world_time(due))
     }
 
     /// Does what is due.
@@ -276,6 +284,10 @@ impl Peer {
         let now = self.clock.now(env.at);
         if let (Some(session), Some(_)) = (&mut self.session, &self.line) {
             session.handle_timeout(now);
+        }
+        let opened = self.line.as_ref().map_or(now.mono, |line| line.opened);
+        if self.key.is_none() && opened + EXCHANGE_MAX <= now.mono {
+            self.give_up();
         }
         self.settle(env);
     }

@@ -44,7 +44,7 @@ impl ServerSession {
 
     fn handle_container(&mut self, now: Now, link: LinkId, outer: Inner) {
         let Inner { msg_id, seq_no, body } = outer;
-        match self.judge(msg_id) {
+        match self.judge(msg_id, seq_no) {
             Admission::Fresh => {}
             Admission::Duplicate => return self.refuse(now, link, msg_id, seq_no, 19),
             Admission::TooOld => return self.refuse(now, link, msg_id, seq_no, 20),
@@ -76,9 +76,11 @@ impl ServerSession {
         }
     }
 
-    /// What cannot be told to be new counts as too old (MSG-39).
-    fn judge(&self, msg_id: MsgId) -> Admission {
-        if self.is_beyond_memory(msg_id) {
+    /// What has to run once and cannot be told to be new counts as too old (MSG-39).
+    fn judge(&self, msg_id: MsgId, seq_no: i32) -> Admission {
+        if self.retired.contains(&msg_id)
+            || is_content_related(seq_no) && self.is_beyond_memory(msg_id)
+        {
             return Admission::TooOld;
         }
         if self.retired_below.is_some_and(|lowest| msg_id <= lowest) {
@@ -106,7 +108,7 @@ impl ServerSession {
         if !msg_id.may_come_from(Side::Client) {
             return self.refuse(now, link, msg_id, seq_no, 18);
         }
-        match self.judge(msg_id) {
+        match self.judge(msg_id, seq_no) {
             Admission::Fresh => {}
             Admission::Duplicate => return self.repeat(now, link, msg_id, seq_no),
             Admission::TooOld => return self.refuse(now, link, msg_id, seq_no, 20),
@@ -141,7 +143,7 @@ impl ServerSession {
         let Ok(inner) = container::unpack_copy(outer, body) else {
             return self.refuse(now, link, outer, seq_no, 64);
         };
-        if self.judge(inner.msg_id) == Admission::Duplicate {
+        if self.judge(inner.msg_id, inner.seq_no) == Admission::Duplicate {
             self.tally().repeated += 1;
             return self.send_acks(now, link, &[outer, inner.msg_id]);
         }
