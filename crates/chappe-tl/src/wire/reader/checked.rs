@@ -80,7 +80,7 @@ impl Reader {
         self.checked()
     }
 
-    /// `Vector T`: the vector's id, a count, and the elements as [`Decode`](super::Decode) reads
+    /// `Vector T`: the vector's id, a count, and the elements as [`Decode`](crate::Decode) reads
     /// them.
     ///
     /// # Errors
