@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod conformance;
+mod documents;
 mod planted;
 mod schema;
 mod test;
@@ -46,5 +47,5 @@ commands:
   test      run every check and test, and install what they need; with words, the steps so named
   planted   see whether the simulation finds each fault of crates/chappe-sim/planted/list.txt
             within 1,000 seeds; with names, those alone
-  tidy      check the rules of the house: who imports whom, what the core must not name, which
-            rules have no test";
+  tidy      check the rules of the house: who imports whom, what the core must not name, where
+            links lead, which rules have no test";

@@ -60,6 +60,11 @@ pub(crate) fn run(wanted: &[String]) -> Result<()> {
     // Not the workspace's own: cargo would take crates of the same name and place for the same.
     let target = home.join("build");
     copy(&scratch, &faults)?;
+    // The scratch copy renames a crate, so its lock file has to change, and nothing else in it may.
+    let fetched = Command::new("cargo").args(["fetch", "--locked"]).current_dir(root()).status()?;
+    if !fetched.success() {
+        bail!("cargo fetch failed");
+    }
     let begun = Instant::now();
     let status = Command::new("cargo")
         .args(["build", "--release", "--offline", "--package", "chappe-sim-planted"])

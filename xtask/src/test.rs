@@ -29,7 +29,7 @@ const STEPS: &[Step] = &[
         args: &["run", "--package", "chappe-sim", "--locked", "--", "--seeds", "10000"],
     },
     Step {
-        name: "fuzz targets, five seconds each",
+        name: "fuzz targets",
         program: "cargo",
         args: &["run", "--quiet", "--package", "chappe-fuzz", "--locked", "--", "--seconds", "5"],
     },
@@ -53,15 +53,23 @@ const STEPS: &[Step] = &[
         program: "cargo",
         args: &["build", "--package", "chappe", "--package", "interop-client", "--locked"],
     },
-    Step { name: "interoperation", program: "interop/run", args: &[] },
+    Step { name: "interoperation", program: INTEROP, args: &[] },
 ];
 
-/// Programs that the steps need besides cargo, with their Debian packages.
-const NEEDED: &[(&str, &[&str], &[&str])] = &[
-    ("python3", &["-m", "venv", "--help"], &["python3", "python3-venv"]),
+const INTEROP: &str = "interop/run";
+
+/// A program that steps need besides cargo, how to see that it works, and its Debian packages.
+type Needed = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+/// Needed by whatever is compiled.
+const COMPILER: Needed = ("cc", &["--version"], &["gcc", "libc6-dev"]);
+
+/// Needed by other people's clients.
+const CLIENTS: &[Needed] = &[
+    // What `--help` does not show: Debian's Python has the module without its half that matters.
+    ("python3", &["-c", "import venv, ensurepip"], &["python3", "python3-venv"]),
     ("node", &["--version"], &["nodejs"]),
     ("npm", &["--version"], &["npm"]),
-    ("cc", &["--version"], &["gcc", "libc6-dev"]),
 ];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -72,7 +80,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
         bail!("no step is called so; the steps are: {}", names.join(", "));
     }
-    install()?;
+    let mut needed = vec![COMPILER];
+    if steps.iter().any(|step| step.program == INTEROP) {
+        needed.extend(CLIENTS);
+    }
+    install(&needed)?;
     let mut done = Vec::new();
     for step in &steps {
         println!("\n== {} ==", step.name);
@@ -89,7 +101,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             .status()
             .with_context(|| format!("cannot run {}", program.display()))?;
         if !status.success() {
-            bail!("{} failed: {} {}", step.name, step.program, step.args.join(" "));
+            let left = steps.len() - done.len() - 1;
+            bail!(
+                "step `{}` failed ({status}): {} {}\n{} steps passed before it, {left} were not run",
+                step.name,
+                step.program,
+                step.args.join(" "),
+                done.len(),
+            );
         }
         done.push((step.name, begun.elapsed()));
     }
@@ -101,11 +120,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 /// Installs what is missing, where that is possible, or says what to install.
-fn install() -> Result<()> {
+fn install(needed: &[Needed]) -> Result<()> {
     let works = |(program, args): (&str, &[&str])| {
         Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
     };
-    let missing: Vec<&str> = NEEDED
+    let missing: Vec<&str> = needed
         .iter()
         .filter(|(program, args, _)| !works((program, args)))
         .flat_map(|(_, _, packages)| packages.iter().copied())
@@ -121,7 +140,8 @@ fn install() -> Result<()> {
     for args in
         [vec!["update"], [vec!["install", "--yes", "--no-install-recommends"], missing].concat()]
     {
-        let status = Command::new("apt-get").args(&args).status()?;
+        let mut install = Command::new("apt-get");
+        let status = install.args(&args).env("DEBIAN_FRONTEND", "noninteractive").status()?;
         if !status.success() {
             bail!("apt-get {} failed", args.join(" "));
         }

@@ -2,7 +2,8 @@
 //!
 //! - who may import whom (ARCHITECTURE.md);
 //! - what the sans-IO core may not name;
-//! - no left-overs (`todo!`, `dbg!`, ignored tests);
+//! - no left-overs (`todo!`, `dbg!`, ignored tests), tests included;
+//! - links between documents lead somewhere, decisions have a number each;
 //! - every rule of the specification has a test or a reason, and the conformance page says so.
 
 use std::fs;
@@ -10,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::conformance;
 use crate::test::root;
+use crate::{conformance, documents};
 
 /// What each crate may import of ours, tests included.
 const IMPORTS: &[(&str, &[&str])] = &[
@@ -21,12 +22,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("chappe-api", &["chappe-tl"]),
     ("chappe-fuzz", &["chappe-api", "chappe-proto", "chappe-tl", "chappe-crypto"]),
     ("chappe-net", &["chappe-proto", "chappe-crypto"]),
-    ("chappe-backend", &["chappe-proto", "chappe-crypto"]),
+    ("chappe-backend", &["chappe-crypto"]),
     (
         "chappe-server",
         &["chappe-net", "chappe-backend", "chappe-proto", "chappe-tl", "chappe-crypto"],
     ),
-    ("chappe-client", &["chappe-net", "chappe-proto", "chappe-tl", "chappe-crypto", "chappe-api"]),
+    ("chappe-client", &["chappe-net", "chappe-proto", "chappe-tl", "chappe-crypto"]),
     (
         "chappe-telegram",
         &[
@@ -40,6 +41,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ),
     ("chappe-sim", &["chappe-proto", "chappe-tl", "chappe-crypto"]),
 ];
+
+/// What may import everything: the binary.
+const TOP: &str = "chappe";
 
 /// What must not be named in a crate's sources, and why.
 const FORBIDDEN: &[(&str, &[&str], &str)] = &[
@@ -66,12 +70,23 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         &["HashMap", "HashSet", "SystemTime", "getrandom"],
         "a seed has to give the same run everywhere",
     ),
-    ("", &["todo!(", "unimplemented!(", "dbg!(", "#[ignore"], "nothing half done is kept"),
 ];
+
+/// What must not stand anywhere, tests included.
+const LEFT_OVERS: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", "#[ignore"];
+
+/// Folders with code of ours.
+const FOLDERS: &[&str] = &["crates", "examples", "fuzz/fuzz_targets", "interop/clients"];
 
 pub(crate) fn run() -> Result<()> {
     let crates = root().join("crates");
     let mut faults = Vec::new();
+    for entry in fs::read_dir(&crates)? {
+        let name = entry?.file_name().display().to_string();
+        if name != TOP && !IMPORTS.iter().any(|(known, _)| *known == name) {
+            faults.push(format!("{name}: nobody said what it may import (xtask/src/tidy.rs)"));
+        }
+    }
     for (name, allowed) in IMPORTS {
         let manifest = crates.join(name).join("Cargo.toml");
         let text = fs::read_to_string(&manifest)
@@ -88,21 +103,33 @@ pub(crate) fn run() -> Result<()> {
     for (folder, words, reason) in FORBIDDEN {
         for file in sources(&crates.join(folder))? {
             let text = fs::read_to_string(&file)?;
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for (number, line) in code.lines().enumerate() {
-                let code = line.split("//").next().unwrap_or_default();
-                if let Some(word) = words.iter().find(|word| code.contains(**word)) {
-                    let file = file.strip_prefix(root()).unwrap_or(&file);
-                    faults.push(format!("{}:{}: `{word}`: {reason}", file.display(), number + 1));
-                }
-            }
+            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            faults.extend(named(&file, code, words, reason));
         }
     }
+    for folder in FOLDERS {
+        for file in sources(&root().join(folder))? {
+            let text = fs::read_to_string(&file)?;
+            faults.extend(named(&file, &text, LEFT_OVERS, "nothing half done is kept"));
+        }
+    }
+    faults.extend(documents::check()?);
     faults.extend(conformance::check());
     if faults.is_empty() {
         return Ok(());
     }
     bail!("{}", faults.join("\n"));
+}
+
+/// Where a source names one of the words outside of comments, one line each.
+fn named(file: &Path, text: &str, words: &[&str], reason: &str) -> Vec<String> {
+    let file = file.strip_prefix(root()).unwrap_or(file).display();
+    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+    let named = code.zip(1..).filter_map(|(code, number)| {
+        let word = words.iter().find(|word| code.contains(**word))?;
+        Some(format!("{file}:{number}: `{word}`: {reason}"))
+    });
+    named.collect()
 }
 
 /// All Rust sources below a folder.

@@ -138,7 +138,8 @@ impl Builder {
         self
     }
 
-    /// Limits of a connection.
+    /// Limits of a connection, and which MTProto it speaks: before [`mtproto1`](Self::mtproto1), or
+    /// in its place.
     #[must_use]
     pub fn link_config(self, link: LinkConfig) -> Self {
         Self { link, ..self }

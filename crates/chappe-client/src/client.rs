@@ -23,8 +23,8 @@ use crate::metrics::Metrics;
 use crate::push::{PushSource, Pushes};
 use crate::storage::StorageError;
 
-/// Longest call, in bytes: what servers take in one packet (1 MiB − 4 KiB, MSG-03), less what an
-/// envelope adds.
+/// Longest call, in bytes: what servers take in one packet (1 MiB − 4 KiB, MSG-03), less 4 KiB for
+/// what envelopes and wrappers such as [`Builder::init`] add.
 pub const CALL_MAX_BYTES: usize = (1 << 20) - (8 << 10);
 
 /// A client of one server, for any schema.

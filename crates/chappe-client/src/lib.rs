@@ -22,9 +22,9 @@
 //! | [`error`] | what can go wrong, by what the caller can do about it |
 //! | [`storage`] | where keys stay between runs |
 //!
-//! One task holds the connection and the session; a [`RawClient`] only talks to it. The task
-//! connects again whenever it must, keeps unanswered calls over that, and corrects clock and salt
-//! by what the server says.
+//! One task holds the keys, their sessions and the open calls; a [`RawClient`] only talks to it.
+//! Each link is a task of its own, opened again whenever it must be, and two while a temporary key
+//! is replaced. Calls outlive links, sessions and keys.
 
 pub mod builder;
 mod calls;

@@ -28,12 +28,7 @@ const EXCHANGES_MAX: usize = 4;
 pub(crate) fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let mut world = World::new();
-    for _ in 0..STEPS_MAX {
-        if script.is_over() {
-            break;
-        }
-        world.step(&mut script);
-    }
+    script.play(STEPS_MAX, |script| world.step(script));
 }
 
 struct World {

@@ -14,6 +14,16 @@ impl<'a> Script<'a> {
         self.0.is_empty()
     }
 
+    /// Takes steps until the script is over, `max` at most.
+    pub(crate) fn play(&mut self, max: usize, mut step: impl FnMut(&mut Self)) {
+        for _ in 0..max {
+            if self.is_over() {
+                break;
+            }
+            step(self);
+        }
+    }
+
     pub(crate) fn byte(&mut self) -> u8 {
         self.array::<1>()[0]
     }

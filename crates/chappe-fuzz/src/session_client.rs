@@ -26,17 +26,12 @@ use crate::words::{QUERY, boxed, copy, flatten, perhaps_damaged, query, read};
 /// Most steps of one run.
 const STEPS_MAX: usize = 200;
 /// Longest body that fits into a packet (MSG-03).
-const BODY_MAX: usize = 1_044_412;
+const BODY_MAX: usize = 1_044_404;
 
 pub(crate) fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let mut world = World::new();
-    for _ in 0..STEPS_MAX {
-        if script.is_over() {
-            break;
-        }
-        world.step(&mut script);
-    }
+    script.play(STEPS_MAX, |script| world.step(script));
     world.end();
 }
 

@@ -27,12 +27,7 @@ const SESSION: SessionId = SessionId(77);
 pub(crate) fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let mut world = World::new(&mut script);
-    for _ in 0..STEPS_MAX {
-        if script.is_over() {
-            break;
-        }
-        world.step(&mut script);
-    }
+    script.play(STEPS_MAX, |script| world.step(script));
     world.end();
 }
 

@@ -3,6 +3,7 @@
 mod config;
 mod error_rate;
 mod event;
+mod receive;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,15 +13,13 @@ use bytes::{Bytes, BytesMut};
 use chappe_crypto::{AuthKey, AuthKeyId, Rng};
 
 use self::error_rate::ErrorRate;
-use crate::envelope::encrypted::{self, Message, Opened, PacketError};
+use crate::envelope::encrypted::Message;
 use crate::envelope::plain;
 use crate::envelope::version::Version;
 use crate::ids::Side;
 use crate::now::Now;
 use crate::session::msg_id::{MsgIds, Origin};
-use crate::transport::{
-    ClientOptions, Codec, Detect, Detected, Frame, FrameError, PacketSize, Transport, payload_len,
-};
+use crate::transport::{ClientOptions, Codec, Detect, Detected, FrameError, PacketSize, Transport};
 
 pub use self::config::LinkConfig;
 pub use self::event::{CloseReason, LinkEvent};
@@ -341,153 +340,6 @@ impl Link {
             self.close(CloseReason::Silent);
         } else if self.disconnect_at.is_some_and(|at| at <= now.mono) {
             self.close(CloseReason::NoPing);
-        }
-    }
-
-    fn handle_frame(&mut self, now: Now, frame: Frame, batch: &mut Vec<(AuthKeyId, BytesMut)>) {
-        let event = match frame {
-            Frame::Packet { bytes, .. } => {
-                self.note_heard(now);
-                return self.handle_packet(now, bytes, batch);
-            }
-            Frame::QuickAck(token) => LinkEvent::QuickAck(token),
-            Frame::Error(code) => LinkEvent::TransportError(code),
-            Frame::Noop => return,
-        };
-        self.open_batch(batch);
-        if !self.closed {
-            self.events.push_back(event);
-        }
-    }
-
-    fn note_heard(&mut self, now: Now) {
-        if self.side == Side::Server {
-            self.silent_at = Some(now.mono + self.config.idle_max);
-        }
-    }
-
-    /// Packets under known keys gather in `batch`; whatever else comes waits until they are opened.
-    fn handle_packet(
-        &mut self,
-        now: Now,
-        mut packet: BytesMut,
-        batch: &mut Vec<(AuthKeyId, BytesMut)>,
-    ) {
-        let len = payload_len(&packet);
-        let id = encrypted::key_id(&packet);
-        if let (Ok(len), Some(id)) = (&len, id)
-            && self.keys.iter().any(|key| key.id() == id)
-        {
-            packet.truncate(*len);
-            return batch.push((id, packet));
-        }
-        self.open_batch(batch);
-        if self.closed {
-            return;
-        }
-        match (len, id) {
-            (Ok(len), Some(id)) => {
-                packet.truncate(len);
-                if id.0 == 0 { self.handle_plain(packet) } else { self.want_key(id, packet) }
-            }
-            (Err(_), Some(id)) if self.side == Side::Server => {
-                self.fail(now, NOT_FOUND);
-                if id.0 != 0 {
-                    self.close(CloseReason::Packet(PacketError::Size(packet.len())));
-                }
-            }
-            _ => self.close(CloseReason::Packet(PacketError::Size(packet.len()))),
-        }
-    }
-
-    fn handle_plain(&mut self, packet: BytesMut) {
-        if self.side == Side::Client && !self.keys.is_empty() {
-            return self.close(CloseReason::Unencrypted);
-        }
-        match plain::open(packet.freeze(), self.peer()) {
-            Ok(message) => self.events.push_back(LinkEvent::Plain(message)),
-            Err(error) => self.close(CloseReason::Plain(error)),
-        }
-    }
-
-    /// A packet names a key that this link has not used: a server asks for it, a client knows
-    /// all that may come.
-    fn want_key(&mut self, id: AuthKeyId, packet: BytesMut) {
-        match self.side {
-            Side::Client => self.close(CloseReason::ForeignKey(id)),
-            Side::Server => {
-                self.held = Some((id, Held::Packet(packet)));
-                self.events.push_back(LinkEvent::KeyWanted(id));
-            }
-        }
-    }
-
-    /// A frame larger than strangers may send begins: if it names a key, that decides (TRN-38).
-    ///
-    /// Whether there was enough of it to tell; the link is closed or waits for the key then.
-    fn hold_announced(&mut self, input: &BytesMut, error: FrameError) -> bool {
-        let Some(codec) = &self.codec else { return false };
-        let head = match codec.begun(input) {
-            Ok(head) => head,
-            Err(error) => {
-                self.close(CloseReason::Frame(error));
-                return true;
-            }
-        };
-        let Some(id) = encrypted::key_id(head) else { return false };
-        if id.0 == 0 {
-            self.close(CloseReason::Frame(error));
-        } else {
-            self.held = Some((id, Held::Announced));
-            self.events.push_back(LinkEvent::KeyWanted(id));
-        }
-        true
-    }
-
-    /// Opens the packets gathered so far, all at once for each key.
-    fn open_batch(&mut self, batch: &mut Vec<(AuthKeyId, BytesMut)>) {
-        while let Some((id, _)) = batch.first() {
-            let id = *id;
-            let count = batch.iter().take_while(|(other, _)| *other == id).count();
-            let packets = batch.drain(..count).map(|(_, packet)| packet).collect();
-            let Some(key) = self.keys.iter().find(|key| key.id() == id) else { continue };
-            for opened in self.open_packets(&Arc::clone(key), packets) {
-                match opened {
-                    Ok(opened) => {
-                        if !self.proved {
-                            self.lift_limits();
-                        }
-                        self.events.push_back(LinkEvent::Message(id, opened));
-                    }
-                    // Silence, whatever it was (SEC-48); nothing after it is believed either.
-                    Err(error) => {
-                        batch.clear();
-                        return self.close(CloseReason::Packet(error));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Opens packets under one key; the first ever tells which version the peer speaks.
-    fn open_packets(
-        &mut self,
-        key: &AuthKey,
-        packets: Vec<BytesMut>,
-    ) -> Vec<Result<Opened, PacketError>> {
-        let peer = self.peer();
-        if let Some(version) = self.version {
-            return version.open(key, packets, peer);
-        }
-        let mut packets = packets.into_iter();
-        let Some(first) = packets.next() else { return Vec::new() };
-        match Version::recognise(key, first, peer) {
-            Ok((version, opened)) => {
-                self.version = Some(version);
-                let later = version.open(key, packets.collect(), peer);
-                std::iter::once(Ok(opened)).chain(later).collect()
-            }
-            Err(error) => vec![Err(error)],
         }
     }
 

@@ -1,4 +1,5 @@
-//! Exit statuses, one for each thing a script may want to tell apart.
+//! Exit statuses, one for each thing a script may want to tell apart. Beside them a server that is
+//! told twice to stop ends with 130, as by Ctrl-C.
 
 use std::process::ExitCode;
 

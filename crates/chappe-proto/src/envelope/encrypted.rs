@@ -77,8 +77,10 @@ pub const PADDING_MIN: usize = 12;
 pub const PADDING_MAX: usize = 1024;
 /// Smallest encrypted part: internal header, one word of body, least padding (MSG-R03).
 pub const ENCRYPTED_MIN: usize = 48;
-/// Bytes around a body when the padding is smallest.
-pub const OVERHEAD_MIN: usize = EXTERNAL_HEADER + INTERNAL_HEADER + PADDING_MIN;
+/// Largest body that a client may send: what a packet of 255 · 4096 bytes has room for beside its
+/// headers and the least padding, in whole blocks (MSG-03).
+pub const BODY_MAX: usize =
+    (SERVER_LIMIT - EXTERNAL_HEADER) / 16 * 16 - INTERNAL_HEADER - PADDING_MIN;
 /// Padding of MTProto 1.0: what fills the last block (V1-05).
 pub(super) const PADDING_V1: RangeInclusive<usize> = 0..=15;
 /// Most blocks that chance adds to the least padding, so that sizes say less (MSG-01).

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use chappe_crypto::Rng;
 use chappe_tl::Raw;
 
+use crate::envelope::encrypted::BODY_MAX;
 use crate::ids::{MsgId, SessionId};
 use crate::now::Now;
 use crate::rpc::{self, RpcError};
@@ -274,9 +275,6 @@ const FORMER_MAX: usize = 8;
 const SLEEP_MIN: Duration = Duration::from_secs(30);
 /// Wait for a pong after that, since the link may be long gone.
 const WAKE_WAIT: Duration = Duration::from_secs(10);
-/// Largest body of a message or container: what a packet of 255 · 4096 bytes has room for
-/// beside its headers and the least padding, in whole blocks (MSG-03).
-const BODY_MAX: usize = 1_044_404;
 /// Largest call: sent again, it goes into a container (SES-11).
 const CALL_MAX: usize = BODY_MAX - container::HEADER - container::INNER_HEADER;
 
