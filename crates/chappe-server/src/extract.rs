@@ -1,5 +1,6 @@
 //! What a handler may ask for beside the call itself.
 
+use crate::cancel::Cancellation;
 use crate::push::Pusher;
 use crate::request::{Caller, Request};
 use crate::revoke::Revoker;
@@ -34,6 +35,12 @@ impl<S> Extract<S> for Caller {
 impl<S> Extract<S> for Request {
     fn extract(request: &Request, _: &S) -> Result<Self, RpcError> {
         Ok(request.clone())
+    }
+}
+
+impl<S> Extract<S> for Cancellation {
+    fn extract(request: &Request, _: &S) -> Result<Self, RpcError> {
+        Ok(request.cancellation.clone())
     }
 }
 

@@ -33,6 +33,7 @@
 
 mod binding;
 mod builder;
+mod cancel;
 mod config;
 mod directory;
 mod error;
@@ -56,6 +57,7 @@ mod session;
 mod shared;
 
 pub use builder::Builder;
+pub use cancel::{Cancellable, Cancellation, cancellable};
 pub use chappe_proto::rpc::{ClientInfo, RpcError};
 pub use config::{ServerConfig, SessionLimits};
 pub use error::{BuildError, IdentityError, ServeError};

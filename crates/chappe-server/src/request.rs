@@ -9,6 +9,7 @@ use chappe_proto::rpc::ClientInfo;
 use chappe_proto::session::kind;
 use chappe_proto::{MsgId, Now, SessionId};
 
+use crate::cancel::Cancellation;
 use crate::push::Pusher;
 
 /// Who calls, and how.
@@ -48,11 +49,13 @@ pub struct Request {
     pub call: Bytes,
     /// Sends what nobody asked for.
     pub pusher: Pusher,
+    /// Tells when nobody wants the answer any more.
+    pub cancellation: Cancellation,
 }
 
 impl Request {
     pub(crate) fn new(caller: Caller, call: Bytes, pusher: Pusher) -> Self {
-        Self { caller, call, pusher }
+        Self { caller, call, pusher, cancellation: Cancellation::default() }
     }
 
     /// Constructor id of the function.

@@ -4,6 +4,7 @@
 //! costs no task: it is polled here first and moves to a task of its own only if it waits.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use tokio::task::JoinSet;
 use tracing::{Instrument, debug, debug_span, error, info_span, trace, warn};
 
 use crate::binding;
+use crate::cancel::Cancellation;
 use crate::keys::{Connection, KeyRecord};
 use crate::memory::{Share, Verdict};
 use crate::metrics::{self, Gauged};
@@ -56,6 +58,7 @@ pub(crate) fn open(
         links: Vec::new(),
         last_ends: None,
         running: JoinSet::new(),
+        cancellations: BTreeMap::new(),
         orders: Vec::new(),
         memory: shared.memory.open(),
         open: None,
@@ -80,6 +83,8 @@ struct SessionTask {
     links: Vec<AttachedLink>,
     last_ends: Option<Ends>,
     running: JoinSet<Done>,
+    /// Of the handlers that run, to be told when their client gives the call up.
+    cancellations: BTreeMap<MsgId, Cancellation>,
     /// What links are told after the messages that are ready for them.
     orders: Vec<(LinkId, LinkCommand)>,
     memory: Share,
@@ -289,8 +294,12 @@ impl SessionTask {
         let key = self.record.id();
         match event {
             ServerEvent::Call(call) => self.start(now, call),
-            // Its effects may be half done: it runs to its end (SVC-29).
-            ServerEvent::CallDropped(_) => {}
+            // Its effects may be half done: it runs to its end (SVC-29), unless it says otherwise.
+            ServerEvent::CallDropped(call) => {
+                if let Some(cancellation) = self.cancellations.get(&call) {
+                    cancellation.request();
+                }
+            }
             ServerEvent::DestroySession { request, session_id } => {
                 let existed = self.shared.directory.destroy_session(key, session_id);
                 self.session.session_destroyed(now, request, session_id, existed);
@@ -351,12 +360,16 @@ impl SessionTask {
         };
         let request = Request::new(caller, call.query, Pusher::new(&self.shared));
         let shared = Arc::clone(&self.shared);
-        self.run_call(now, msg_id, link, function, async move {
+        let cancellation = request.cancellation.clone();
+        let is_running = self.run_call(now, msg_id, link, function, async move {
             if let Some(connection) = save {
                 save_connection(&shared, &request.caller, &connection).await?;
             }
             shared.calls.run(request).await
         });
+        if is_running {
+            self.cancellations.insert(msg_id, cancellation);
+        }
     }
 
     fn bind_key(&mut self, now: Now, msg_id: MsgId, link: LinkId, query: Bytes) {
@@ -374,7 +387,8 @@ impl SessionTask {
         });
     }
 
-    /// Runs what answers a call: here if that is ready at once, else beside the session.
+    /// Runs what answers a call: here if that is ready at once, else beside the session. Whether
+    /// it runs on.
     fn run_call(
         &mut self,
         now: Now,
@@ -382,14 +396,17 @@ impl SessionTask {
         link: LinkId,
         function: u32,
         future: impl Future<Output = Result<Bytes, RpcError>> + Send + 'static,
-    ) {
+    ) -> bool {
         let begun = now.mono;
         let span = debug_span!(
             "call", %msg_id, function = %self.shared.metrics.functions.name(function), link = link.0
         );
         let mut future = Box::pin(AssertUnwindSafe(future).catch_unwind().instrument(span));
         match poll_once(future.as_mut()) {
-            Poll::Ready(outcome) => self.answer(Answered { msg_id, function, begun, outcome }),
+            Poll::Ready(outcome) => {
+                self.answer(Answered { msg_id, function, begun, outcome });
+                false
+            }
             Poll::Pending => {
                 let counted = Gauged::new(&self.shared.metrics.calls_running);
                 self.running.spawn(async move {
@@ -397,6 +414,7 @@ impl SessionTask {
                     drop(counted);
                     Done::Call(Answered { msg_id, function, begun, outcome })
                 });
+                true
             }
         }
     }
@@ -452,7 +470,10 @@ impl SessionTask {
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
         let now = self.shared.clock.now();
         match done {
-            Ok(Done::Call(answered)) => self.answer(answered),
+            Ok(Done::Call(answered)) => {
+                self.cancellations.remove(&answered.msg_id);
+                self.answer(answered);
+            }
             Ok(Done::KeysDropped(call, dropped)) => {
                 let result = dropped.map(|keys| {
                     self.gone.extend(keys);

@@ -268,6 +268,9 @@ impl Peer {
         let Some(line) = &mut self.line else { return };
         line.inbound.extend_from_slice(bytes);
         line.link.handle_bytes(now, &mut line.inbound);
+        if let Some(session) = &mut self.session {
+            session.handle_progress(now.mono);
+        }
         self.settle(env);
     }
 

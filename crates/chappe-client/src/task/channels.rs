@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, trace};
 
 use super::channel::{LinkState, Traffic};
-use super::link::{self, Dial, LinkCommand, News};
+use super::link::{self, Dial, LastRead, LinkCommand, News};
 use super::{Line, Task};
 use crate::calls::Verdict;
 use crate::error::LinkError;
@@ -90,6 +90,7 @@ impl Task {
         let id = LinkId(self.last_link);
         channel.link = LinkState::Dialling(id);
         let (commands, commanded) = mpsc::unbounded_channel();
+        let last_read = Arc::new(LastRead::default());
         let dial = Dial {
             id,
             address: self.settings.address.clone(),
@@ -100,9 +101,10 @@ impl Task {
             clock: self.clock,
             rng: self.rng.fork(),
             metrics: Arc::clone(&self.metrics),
+            last_read: Arc::clone(&last_read),
         };
         let task = self.link_tasks.spawn(link::run(dial, commanded, self.tell.clone()));
-        self.links.insert(id, Line { slot, commands, task });
+        self.links.insert(id, Line { slot, commands, last_read, task });
         // Those that have ended are not kept.
         while self.link_tasks.try_join_next().is_some() {}
     }
@@ -231,7 +233,11 @@ impl Task {
 
     pub(super) fn handle_channel_timeout(&mut self, now: Now, slot: Slot) {
         let Some(channel) = self.channels.get_mut(&slot) else { return };
+        let line = channel.open_link().and_then(|link| self.links.get(&link));
         if let Some(session) = channel.session() {
+            if let Some(line) = line {
+                session.handle_progress(line.last_read.at());
+            }
             session.handle_timeout(now);
         }
         let Some(exchange) = &mut channel.exchange else { return };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +28,22 @@ pub(super) struct Dial {
     pub(super) clock: Clock,
     pub(super) rng: Rng,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) last_read: Arc<LastRead>,
+}
+
+/// When bytes last came on a connection. Looked at where that matters, for it wakes nobody.
+#[derive(Debug, Default)]
+pub(super) struct LastRead(AtomicU64);
+
+impl LastRead {
+    /// On the monotonic clock.
+    pub(super) fn at(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, at: Duration) {
+        self.0.store(at.as_nanos() as u64, Ordering::Relaxed);
+    }
 }
 
 /// What is asked of a connection. Once nobody can ask any more, it ends.
@@ -56,13 +73,14 @@ pub(super) async fn run(
     commands: mpsc::UnboundedReceiver<LinkCommand>,
     news: mpsc::Sender<(LinkId, News)>,
 ) {
-    let Dial { id, address, transport, options, link, drive: config, clock, rng, metrics } = dial;
+    let Dial { id, address, transport, options, link, .. } = dial;
+    let Dial { drive: config, clock, rng, metrics, last_read, .. } = dial;
     let last = match connect::connect(address.clone(), ACCEPT_WAIT_MAX).await {
         Err(error) => News::Refused(error),
         Ok(stream) => {
             let span = info_span!("link", link = id.0, address, peer = ?stream.peer_addr().ok());
             let link = Link::client(link, transport, &options, rng);
-            let mut teller = Teller { id, commands, news: news.clone(), metrics };
+            let mut teller = Teller { id, clock, commands, news: news.clone(), metrics, last_read };
             let life = async {
                 debug!("link opened");
                 teller.tell(News::Opened).await;
@@ -78,9 +96,11 @@ pub(super) async fn run(
 /// The owner of the link here, for the owner of the session elsewhere.
 struct Teller {
     id: LinkId,
+    clock: Clock,
     commands: mpsc::UnboundedReceiver<LinkCommand>,
     news: mpsc::Sender<(LinkId, News)>,
     metrics: Arc<Metrics>,
+    last_read: Arc<LastRead>,
 }
 
 impl Teller {
@@ -99,6 +119,9 @@ impl Owner for Teller {
     }
 
     fn handle_traffic(&mut self, read: usize, written: usize) {
+        if read > 0 {
+            self.last_read.note(self.clock.now().mono);
+        }
         self.metrics.received_bytes.increment(read as u64);
         self.metrics.sent_bytes.increment(written as u64);
     }

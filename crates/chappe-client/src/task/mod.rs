@@ -41,7 +41,7 @@ mod key;
 mod link;
 
 use channel::Channel;
-use link::{LinkCommand, News};
+use link::{LastRead, LinkCommand, News};
 
 /// All that a client is, behind its handles.
 pub(crate) struct Task {
@@ -96,6 +96,7 @@ struct Kept {
 struct Line {
     slot: Slot,
     commands: mpsc::UnboundedSender<LinkCommand>,
+    last_read: Arc<LastRead>,
     task: AbortHandle,
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chappe_client::{ConnectError, InvokeError, LinkError, MemoryStorage, RawClient};
 use chappe_proto::envelope::encrypted::Header;
 use chappe_proto::schema::types;
+use chappe_proto::session::client::SessionConfig;
 use chappe_proto::{MsgId, SessionId};
 
 use crate::server::{Accept, Hooks, Inject, Reply, Seen, Server, encoded};
@@ -56,6 +57,33 @@ async fn calls_made_without_a_link_wait_for_one() {
         assert_eq!(answer.await.unwrap().unwrap(), call(n as u8));
     }
     assert_eq!(server.links(), 4);
+}
+
+/// Rule: SES-14, SVC-35: while calls wait a link on which nothing comes is given up soon; one that
+/// brings a part of a packet now and then is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_falls_silent_is_given_up() {
+    for is_slow in [false, true] {
+        let server = Server::start(Hooks::default()).await;
+        let mut config = SessionConfig::default();
+        config.silence_max = Duration::from_secs(1);
+        let client = server.client().session_config(config).connect().await.unwrap();
+        server.state().hooks.accept = Box::new(move |link| match link {
+            1 if is_slow => Accept::Trickle,
+            1 => Accept::Silent,
+            _ => Accept::Serve,
+        });
+        server.inject(Inject::Cut);
+        server.until(|state| state.seen.contains(&Seen::Closed(0))).await;
+        let answer = tokio::time::timeout(Duration::from_secs(5), client.invoke_raw(call(1))).await;
+        if is_slow {
+            assert!(answer.is_err(), "{answer:?}");
+            assert_eq!(server.links(), 2);
+        } else {
+            assert_eq!(answer.unwrap().unwrap(), call(1));
+            assert_eq!(server.links(), 3);
+        }
+    }
 }
 
 /// Rule: SES-13, TRN-34, SEC-50: after -429 the next attempt waits 5 s at least, and nothing else

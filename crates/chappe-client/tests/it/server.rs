@@ -140,6 +140,8 @@ pub(crate) enum Accept {
     Error(i32),
     /// Heard, never answered.
     Silent,
+    /// Heard, and answered with a packet that takes ten seconds to come.
+    Trickle,
     /// Closed when something comes, without an answer.
     CutWhenAsked,
 }
@@ -304,12 +306,16 @@ async fn serve(state: Arc<Mutex<State>>, mut stream: TcpStream, id: u64) {
     };
     let mut input = BytesMut::new();
     let mut is_over = matches!(accept, Accept::Close);
+    if let Accept::Trickle = accept {
+        // The head of a frame of 1 KiB, abridged.
+        stream.write_all(&[0x7f, 0, 1, 0]).await.unwrap();
+    }
     while !is_over {
         let mut out = BytesMut::new();
         {
             let mut state = state.lock().unwrap();
             while let Some(event) = link.poll_event() {
-                if let Accept::Silent = accept {
+                if let Accept::Silent | Accept::Trickle = accept {
                     if let LinkEvent::KeyWanted(key) = event {
                         link.provide_key(clock.now(), key, None);
                     }
@@ -324,10 +330,13 @@ async fn serve(state: Arc<Mutex<State>>, mut stream: TcpStream, id: u64) {
                 is_over |= matches!(accept, Accept::CutWhenAsked);
                 link.handle_bytes(clock.now(), &mut input);
             }
-            if !matches!(accept, Accept::Silent) {
+            if !matches!(accept, Accept::Silent | Accept::Trickle) {
                 is_over |= state.speak(&mut link, id);
             }
             link.poll_transmit(&mut out).unwrap();
+            if let Accept::Trickle = accept {
+                out.extend_from_slice(&[0]);
+            }
         }
         if is_over && matches!(accept, Accept::CutWhenAsked) {
             break;

@@ -279,6 +279,7 @@ fn acknowledgements_gather() {
     raw.push(query(70));
     raw.now.mono += Duration::from_millis(29_999);
     assert_eq!(raw.sent(), []);
+    raw.reply(ack(&[]));
     raw.now.mono += Duration::from_millis(1);
     assert_eq!(raw.session.poll_timeout(), Some(raw.now.mono));
     assert_eq!(raw.sent_as::<types::MsgsAck>()[0].msg_ids.len(), 1);

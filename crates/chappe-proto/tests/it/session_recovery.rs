@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use chappe_crypto::Rng;
 use chappe_proto::MsgId;
 use chappe_proto::schema::{functions, types};
-use chappe_proto::session::client::{CallError, ClientEvent, Doubt};
+use chappe_proto::session::client::{CallError, ClientEvent, Doubt, SessionConfig};
 use chappe_proto::session::container;
 use chappe_tl::Raw;
 
@@ -73,7 +74,11 @@ fn unanswered_question_leaves_calls_in_doubt() {
         raw.reply(ack(&[]));
         for _ in 0..3 {
             assert_eq!(raw.sent_as::<types::MsgsStateReq>().len(), 1);
-            raw.wait(Duration::from_millis(9_999));
+            // The server is there, and says something else.
+            raw.wait(Duration::from_secs(5));
+            raw.reply(ack(&[]));
+            raw.wait(Duration::from_millis(4_999));
+            raw.reply(ack(&[]));
             assert_eq!(raw.sent(), []);
             raw.wait(Duration::from_millis(1));
         }
@@ -122,6 +127,139 @@ fn link_without_pongs_is_dead() {
     assert!(!raw.events().contains(&ClientEvent::LinkIsDead));
     raw.wait(Duration::from_millis(1));
     assert!(raw.events().contains(&ClientEvent::LinkIsDead));
+}
+
+/// Rule:   while a call waits, 8 s in which nothing comes draw a ping, and 8 more end the link;
+///         anything that comes is a sign of life.
+/// Source: SVC-35, SES-14.
+#[test]
+fn silence_while_calls_wait_ends_the_link() {
+    let mut raw = RawClient::settled();
+    let call = raw.session.call(query(1));
+    raw.sent();
+    for sign in 0..3 {
+        silent(&mut raw, SILENCE);
+        assert_eq!(pings(&mut raw), 1, "sign {sign}");
+        raw.wait(SILENCE - TICK);
+        match sign {
+            0 => drop(raw.push(query(70))),
+            1 => raw.session.handle_progress(raw.now.mono),
+            _ => {}
+        }
+        raw.sent();
+    }
+    // What came before is known already.
+    raw.session.handle_progress(raw.now.mono - 2 * SILENCE);
+    assert!(!is_dead(&mut raw));
+    assert_eq!(raw.session.poll_timeout(), Some(raw.now.mono + TICK));
+    raw.wait(TICK);
+    assert!(is_dead(&mut raw));
+    // An owner who leaves the link open is not told again at once.
+    silent(&mut raw, SILENCE);
+    assert_eq!(pings(&mut raw), 1);
+    // The next link is one to wait for, too.
+    raw.wait(SILENCE - TICK);
+    reopen(&mut raw);
+    assert_eq!(pings(&mut raw), 1);
+    silent(&mut raw, SILENCE);
+    assert_eq!(pings(&mut raw), 1);
+    raw.session.drop_call(call);
+    raw.wait(2 * SILENCE);
+    assert!(!is_dead(&mut raw));
+}
+
+/// Rule:   a silence that nobody minds is none: it counts from the call on, and an idle link keeps
+///         its 60 s.
+/// Source: SVC-35.
+#[test]
+fn silence_counts_while_calls_wait() {
+    let mut raw = RawClient::settled();
+    reopen(&mut raw);
+    pong(&mut raw, 0);
+    silent(&mut raw, Duration::from_secs(50));
+    let call = raw.session.call(query(1));
+    raw.sent();
+    silent(&mut raw, SILENCE);
+    assert_eq!(pings(&mut raw), 1);
+    // A ping without an answer, and nobody who waits: 75 s.
+    raw.session.drop_call(call);
+    raw.sent();
+    raw.wait(Duration::from_secs(75) - TICK);
+    assert!(!is_dead(&mut raw));
+    raw.session.call(query(2));
+    raw.sent();
+    raw.wait(TICK);
+    assert!(is_dead(&mut raw));
+}
+
+/// Rule:   a ping behind calls that a slow link may still be taking, at 16 KiB a second, is waited
+///         for longer; what the server has acknowledged is not on its way.
+/// Source: SES-14.
+#[test]
+fn large_calls_are_given_time() {
+    for (is_acknowledged, extra) in [(false, 6), (true, 2)] {
+        let mut raw = RawClient::settled();
+        let mut body = vec![0; 64 << 10];
+        Rng::from_seed([5; 32]).fill(&mut body);
+        body[..4].copy_from_slice(&query(1)[..4]);
+        raw.session.call(body.clone().into());
+        let sent = raw.sent_calls();
+        if is_acknowledged {
+            raw.reply(ack(&[sent[0].msg_id]));
+        }
+        raw.session.call(body[..32 << 10].to_vec().into());
+        raw.sent();
+        silent(&mut raw, SILENCE);
+        assert_eq!(pings(&mut raw), 1);
+        raw.wait(SILENCE + Duration::from_secs(extra) - TICK);
+        assert!(!is_dead(&mut raw));
+        raw.wait(TICK);
+        assert!(is_dead(&mut raw));
+    }
+}
+
+/// The setting may be anything: it is 1 s at least, and none at all leaves it to the pongs.
+#[test]
+fn silence_can_be_set() {
+    for (set, expected) in [(0, 1), (1, 1), (20, 20)] {
+        let mut config = SessionConfig::default();
+        config.silence_max = Duration::from_secs(set);
+        let mut raw = RawClient::with(config);
+        raw.session.call(query(1));
+        raw.sent();
+        silent(&mut raw, Duration::from_secs(expected));
+        assert_eq!(pings(&mut raw), 1);
+    }
+    let mut config = SessionConfig::default();
+    config.silence_max = Duration::MAX;
+    let mut raw = RawClient::with(config);
+    raw.session.call(query(1));
+    raw.sent();
+    silent(&mut raw, Duration::from_secs(60));
+    assert_eq!(pings(&mut raw), 1);
+    raw.wait(Duration::from_secs(75) - TICK);
+    assert!(!is_dead(&mut raw));
+    raw.wait(TICK);
+    assert!(is_dead(&mut raw));
+}
+
+const SILENCE: Duration = Duration::from_secs(8);
+const TICK: Duration = Duration::from_millis(1);
+
+/// Waits, and sees that no ping leaves before the end.
+fn silent(raw: &mut RawClient, span: Duration) {
+    raw.wait(span - TICK);
+    assert_eq!(pings(raw), 0);
+    assert!(!is_dead(raw));
+    raw.wait(TICK);
+}
+
+fn pings(raw: &mut RawClient) -> usize {
+    raw.sent_as::<functions::PingDelayDisconnect>().len()
+}
+
+fn is_dead(raw: &mut RawClient) -> bool {
+    raw.events().contains(&ClientEvent::LinkIsDead)
 }
 
 fn pong(raw: &mut RawClient, wrong: i64) {

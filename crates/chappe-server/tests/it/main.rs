@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as tests do")]
 
 mod binding;
+mod cancel;
 mod client;
 mod crowd;
 mod functions;

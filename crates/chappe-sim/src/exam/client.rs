@@ -60,6 +60,9 @@ pub(super) fn run(rng: &mut Rng) -> Option<Broken> {
     judged(name, verdict).or_else(|| hand.model.broken().cloned())
 }
 
+/// What a client with calls open thinks nothing of.
+const SILENCE: Duration = Duration::from_secs(7);
+
 /// The hand-written server, with a client all for itself.
 struct Hand {
     peer: Peer,
@@ -270,6 +273,17 @@ impl Hand {
     }
 
     /// Lets time pass, with the client's timers.
+    /// Waits, and says now and then what means nothing, lest the client takes the link for dead.
+    fn stay(&mut self, span: Duration) {
+        let mut left = span;
+        while left > SILENCE {
+            self.wait(SILENCE);
+            self.tell(false, boxed(&types::MsgsAck { msg_ids: vec![] }));
+            left -= SILENCE;
+        }
+        self.wait(left);
+    }
+
     fn wait(&mut self, span: Duration) {
         let end = self.at + span;
         while let Some(due) = self.peer.poll_timeout().filter(|due| *due <= end) {
@@ -626,9 +640,9 @@ fn unanswered_questions(hand: &mut Hand, rng: &mut Rng) -> Verdict {
     // Before the server has spoken on the new link nothing is called there.
     hand.tell(false, boxed(&types::MsgsAck { msg_ids: vec![] }));
     let spent = Duration::from_millis(u64::from(1 + rng.below(20_000)));
-    hand.wait(spent);
+    hand.stay(spent);
     let (young, _) = hand.call()?;
-    hand.wait(Duration::from_secs(31) - spent);
+    hand.stay(Duration::from_secs(31) - spent);
     let said = hand.said();
     let anew = |token| said.iter().filter(|inner| words::asked(&inner.body) == Some(token)).count();
     expect("old call again", anew(old), 1)?;
@@ -639,7 +653,7 @@ fn unanswered_questions(hand: &mut Hand, rng: &mut Rng) -> Verdict {
 fn old_announcements(hand: &mut Hand, rng: &mut Rng) -> Verdict {
     let (_, call) = hand.call()?;
     let early = hand.id(1);
-    hand.wait(Duration::from_secs(u64::from(1 + rng.below(40))));
+    hand.stay(Duration::from_secs(u64::from(1 + rng.below(40))));
     let is_old = rng.below(2) == 0;
     let id = if is_old { early - (100 << 32) } else { hand.id(1) };
     let bad = ctors::BadServerSalt {

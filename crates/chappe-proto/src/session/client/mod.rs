@@ -7,6 +7,7 @@
 //! | `receive` | the checks on what comes |
 //! | `service` | what the server's messages mean |
 //! | `recovery` | refusals, lost links, questions about lost calls |
+//! | `silence` | links that show no life while calls wait |
 //! | `restart` | the next session, and what becomes of calls of the one before |
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -34,12 +35,14 @@ mod recovery;
 mod restart;
 mod send;
 mod service;
+mod silence;
 
 pub use call::{Bind, CallId, CallOptions, Doubt};
 
 use call::{Call, Content, Flight};
 use restart::Former;
 use send::Outgoing;
+use silence::Silence;
 
 /// Limits and timers of a client's session.
 #[derive(Clone, Debug)]
@@ -55,6 +58,13 @@ pub struct SessionConfig {
     pub ping_interval: Duration,
     /// The server drops the link, and so do we, this long after the last ping. Default: 75 s.
     pub disconnect_delay: Duration,
+    /// While calls wait: longest time in which nothing at all comes before a ping asks why, and
+    /// again before the link is given up (SES-14), at least 1 s. Default: 8 s, so that a dead link
+    /// costs a call 16 s. The second wait is longer by 1 s for each 16 KiB of calls that are not
+    /// acknowledged, which a slow link may still be taking. Shorter costs links that are merely
+    /// slow, and a ping for each such time of a call that takes long; `Duration::MAX` leaves it to
+    /// `disconnect_delay`.
+    pub silence_max: Duration,
     /// Wait for an answer to `msgs_state_req` (SES-10), and for what a session that was given up
     /// still says of its calls. Default: 10 s.
     pub state_wait_max: Duration,
@@ -76,6 +86,7 @@ impl Default for SessionConfig {
             acks_max: 16,
             ping_interval: Duration::from_secs(60),
             disconnect_delay: Duration::from_secs(75),
+            silence_max: Duration::from_secs(8),
             state_wait_max: Duration::from_secs(10),
             corrections_max: 5,
             container_soft_max_bytes: 32 << 10,
@@ -98,7 +109,7 @@ pub enum ClientEvent {
     Salt(i64),
     /// We began a new session, with this id (06 §4).
     Restarted(SessionId),
-    /// No pong came in time, or what came had to be ignored: close the link and open another.
+    /// No pong came in time, or nothing at all while calls wait, or what came had to be ignored: close the link and open another.
     LinkIsDead,
 }
 
@@ -218,6 +229,7 @@ pub struct ClientSession {
     pong_due: Option<Duration>,
     /// When this link last brought a pong.
     ponged: Option<Duration>,
+    silence: Silence,
     /// Time from the first ping without a pong until one came.
     round_trip: Option<Duration>,
     salts_asked: Option<Duration>,
@@ -310,6 +322,7 @@ impl ClientSession {
             ping_due: Duration::ZERO,
             pong_due: None,
             ponged: None,
+            silence: Silence::default(),
             round_trip: None,
             salts_asked: None,
             salt_corrected: None,
@@ -412,6 +425,7 @@ impl ClientSession {
         self.ping_due = now.mono + self.config.ping_interval;
         self.pong_due = None;
         self.ponged = None;
+        self.silence = Silence::from(now.mono);
         self.ask_state(now, MsgId(i64::MIN));
         self.drop_answers_again();
         // The server sends what it owes on a link once it hears this session there.
@@ -444,7 +458,8 @@ impl ClientSession {
             return None;
         }
         let state = self.state.as_ref().map(|question| question.due);
-        [Some(self.ping_due), self.pong_due, self.acks.due(), state, self.limbo_due()]
+        let silence = self.silence_due();
+        [Some(self.ping_due), self.pong_due, silence, self.acks.due(), state, self.limbo_due()]
             .into_iter()
             .flatten()
             .min()
@@ -460,6 +475,9 @@ impl ClientSession {
         if self.pong_due.is_some_and(|due| due <= now.mono) {
             self.pong_due = None;
             return self.events.push_back(ClientEvent::LinkIsDead);
+        }
+        if self.silence_due().is_some_and(|due| due <= now.mono) {
+            self.doubt_silence(now);
         }
         if self.ping_due <= now.mono {
             self.ping(now);

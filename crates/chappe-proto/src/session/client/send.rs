@@ -34,6 +34,7 @@ impl ClientSession {
             return None;
         }
         self.notice_sleep(now);
+        self.watch_silence(now);
         if std::mem::take(&mut self.ask_due) {
             self.ask_state(now, MsgId(i64::MIN));
         }
