@@ -108,6 +108,54 @@ fn call_refused_too_often_fails() {
     }
 }
 
+/// Rule:   the salt of every correction is taken, however soon it comes after the last.
+/// Source: SES-23, SVC-08.
+#[test]
+fn second_correction_of_the_salt_counts_at_once() {
+    let (mut raw, call, sent) = calling();
+    raw.correct_salt(sent.msg_id, 7);
+    let packet = raw.packets().remove(0);
+    assert_eq!(packet.header.salt, 7);
+    let again = flatten(packet).into_iter().find(is_query).unwrap();
+    raw.correct_salt(again.msg_id, 8);
+    let packet = raw.packets().remove(0);
+    assert_eq!(packet.header.salt, 8);
+    let events = raw.events();
+    assert!(events.ends_with(&[ClientEvent::Salt(7), ClientEvent::Salt(8)]), "{events:?}");
+    let again = flatten(packet).into_iter().find(is_query).unwrap();
+    raw.result(again.msg_id, &query(5));
+    assert_eq!(raw.answers(), [(call, Ok(Raw(query(5))))]);
+}
+
+/// Rule:   after 5 corrections of the salt in vain the link is given up, and the call goes again
+///         on the next; after 5 more there it fails.
+/// Source: SES-27, SVC-08.
+#[test]
+fn call_refused_for_its_salt_opens_another_link() {
+    let (mut raw, call, mut sent) = calling();
+    for salt in 0..5 {
+        raw.correct_salt(sent.msg_id, salt);
+        sent = raw.sent_calls().remove(0);
+    }
+    assert!(!raw.events().contains(&ClientEvent::LinkIsDead));
+    raw.correct_salt(sent.msg_id, 5);
+    assert_eq!(raw.sent_calls(), []);
+    assert!(raw.events().contains(&ClientEvent::LinkIsDead));
+    raw.session.handle_link_closed();
+    raw.session.handle_link_opened(raw.now);
+    raw.reply(boxed(&types::MsgsAck { msg_ids: vec![] }));
+    sent = raw.sent_calls().remove(0);
+    for salt in 6..11 {
+        raw.correct_salt(sent.msg_id, salt);
+        sent = raw.sent_calls().remove(0);
+    }
+    assert_eq!(raw.answers(), []);
+    raw.correct_salt(sent.msg_id, 11);
+    assert_eq!(raw.sent_calls(), []);
+    let error = CallError::Refused { code: 48, attempts: 12 };
+    assert_eq!(raw.answers(), [(call, Err(error))]);
+}
+
 /// Rule:   a refused container of code 64 goes again message by message.
 /// Source: 05-service-messages §3, MSG-22; code 64.
 #[test]

@@ -68,7 +68,8 @@ pub struct SessionConfig {
     /// Wait for an answer to `msgs_state_req` (SES-10), and for what a session that was given up
     /// still says of its calls. Default: 10 s.
     pub state_wait_max: Duration,
-    /// Corrections (salt, clock, new session) of one call before it fails. Default: 5 (SVC-08).
+    /// Corrections (salt, clock, new session) of one call before it fails. Default: 5 (SVC-08); of
+    /// its salt as many again on another link (SES-27).
     pub corrections_max: u32,
     /// Queries packed into one container by size. Default: 32 KiB (MSG-20).
     pub container_soft_max_bytes: usize,
@@ -109,7 +110,8 @@ pub enum ClientEvent {
     Salt(i64),
     /// We began a new session, with this id (06 §4).
     Restarted(SessionId),
-    /// No pong came in time, or nothing at all while calls wait, or what came had to be ignored: close the link and open another.
+    /// No pong came in time, or nothing at all while calls wait, or what came had to be ignored,
+    /// or no salt fits: close the link and open another.
     LinkIsDead,
 }
 

@@ -28,8 +28,10 @@ const NOT_YET: u8 = 3;
 const RECEIVED: u8 = 4;
 /// Flag of a message that needs no acknowledgement.
 const NEEDS_NO_ACK: u8 = 16;
-/// Least time between two corrections of the salt by the server (SVC-08).
+/// How long acknowledgements and pings wait after a correction of the salt (SVC-08).
 const SALT_PAUSE: Duration = Duration::from_secs(1);
+/// Code of `bad_server_salt`.
+pub(super) const WRONG_SALT: i32 = 48;
 
 impl ClientSession {
     /// `bad_msg_notification` about one of our messages (05-service-messages §3).
@@ -74,20 +76,21 @@ impl ClientSession {
     }
 
     /// `bad_server_salt` about one of our messages: the new salt, and the message again.
+    ///
+    /// No salt is worth more than this one (SES-23), even if the last came a moment ago: what goes
+    /// again under a salt known to be wrong only uses up the attempts of its call.
     pub(super) fn handle_bad_salt(&mut self, now: Now, bad: MsgId, salt: i64) {
         if !self.sent.contains_key(&bad) || self.is_acknowledged(bad) {
             return;
         }
-        if !self.salt_is_disputed(now) {
-            self.salt_corrected = Some(now.mono);
-            self.salts.correct(salt);
-            self.events.push_back(ClientEvent::Salt(salt));
-        }
-        self.requeue(now, bad, 48);
+        self.salt_corrected = Some(now.mono);
+        self.salts.correct(salt);
+        self.events.push_back(ClientEvent::Salt(salt));
+        self.requeue(now, bad, WRONG_SALT);
     }
 
-    /// The salt was corrected a moment ago: whatever is refused for it now must wait, or the two
-    /// ends talk as fast as they can.
+    /// The salt was corrected a moment ago: acknowledgements and pings that are refused for it
+    /// wait, or the two ends talk as fast as they can.
     pub(super) fn salt_is_disputed(&self, now: Now) -> bool {
         self.salt_corrected.is_some_and(|at| now.mono < at + SALT_PAUSE)
     }
@@ -365,11 +368,19 @@ impl ClientSession {
     }
 
     /// Counts one more attempt of a call; false when it was one too many, which ends the call.
+    ///
+    /// Whoever has no salt that the server takes opens another link, and has as many attempts
+    /// there (SES-27).
     pub(super) fn count_correction(&mut self, call: CallId, code: i32) -> bool {
         let Some(entry) = self.calls.get_mut(&call) else { return false };
         entry.corrections += 1;
-        let attempts = entry.corrections;
-        let may_go_on = attempts <= self.config.corrections_max;
+        let (attempts, most) = (entry.corrections, self.config.corrections_max);
+        if code == WRONG_SALT && attempts == most + 1 {
+            self.is_heard = false;
+            self.events.push_back(ClientEvent::LinkIsDead);
+            return true;
+        }
+        let may_go_on = attempts <= if code == WRONG_SALT { 2 * most + 1 } else { most };
         if !may_go_on {
             self.fail_call(call, CallError::Refused { code, attempts });
         }

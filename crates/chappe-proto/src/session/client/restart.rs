@@ -7,6 +7,7 @@ use chappe_tl::Constructor;
 
 use super::call::{CallId, Doubt, Flight};
 use super::receive::is_timely;
+use super::recovery::WRONG_SALT;
 use super::send::Outgoing;
 use super::service::read;
 use super::{CallError, ClientEvent, ClientSession, FORMER_MAX, MessageError, Sent, new_id};
@@ -143,7 +144,7 @@ impl ClientSession {
                 }
                 ctors::BadServerSalt::ID => {
                     if let Some(bad) = read::<ctors::BadServerSalt>(&body) {
-                        self.refused_in_former(at, MsgId(bad.bad_msg_id), 48);
+                        self.refused_in_former(at, MsgId(bad.bad_msg_id), WRONG_SALT);
                     }
                 }
                 _ => {}
