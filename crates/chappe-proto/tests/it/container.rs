@@ -207,3 +207,69 @@ fn lists_of_too_many_ids_end_the_link() {
         }
     }
 }
+
+/// Rule:   a copy is not content-related; one numbered as if it were is refused.
+/// Source: MSG-18, MSG-27; code 34.
+#[test]
+fn copy_with_an_odd_number_is_refused() {
+    let mut raw = RawServer::greeted();
+    let inner = raw.inner(true, query(1));
+    let outer = raw.id();
+    let number = raw.seq_no(true);
+    raw.send(outer, number, copy_of(&inner));
+    assert_eq!(raw.refusals(), [(outer, number, 34)]);
+    assert_eq!(raw.ran(), []);
+}
+
+/// Rule:   a copy of what came already is counted as repeated, once each.
+/// Source: MSG-27, MSG-29.
+#[test]
+fn copies_of_what_came_are_counted() {
+    let mut raw = RawServer::greeted();
+    let inner = raw.inner(true, query(1));
+    raw.send(inner.msg_id, inner.seq_no, inner.body.clone());
+    raw.session.take_tally();
+    raw.service(copy_of(&inner));
+    raw.service(copy_of(&inner));
+    assert_eq!(raw.session.take_tally().unwrap().repeated, 2);
+    assert_eq!(raw.ran(), [inner.msg_id]);
+}
+
+/// Rule:   a copy's length is that of its body: of whole words, one at least, and no other.
+/// Source: MSG-27, SEC-57.
+#[test]
+fn copy_of_an_impossible_length_is_malformed() {
+    let id = MsgId(4);
+    let inner = |body: Vec<u8>| Inner { msg_id: id, seq_no: 1, body: body.into() };
+    for len in [0, 2, 3, 5, 6, 10] {
+        let copy = copy_of(&inner(vec![7; len]));
+        assert!(container::unpack_copy(MsgId(8), &copy).is_err(), "{len} bytes");
+    }
+    for len in [4, 8] {
+        let copy = copy_of(&inner(vec![7; len]));
+        assert_eq!(container::unpack_copy(MsgId(8), &copy), Ok(inner(vec![7; len])));
+    }
+    let mut longer = copy_of(&inner(vec![7; 8])).to_vec();
+    longer.extend([0; 4]);
+    assert!(container::unpack_copy(MsgId(8), &longer.into()).is_err());
+}
+
+/// Rule:   a message in a container has a body of whole words, one at least.
+/// Source: MSG-24, SEC-57.
+#[test]
+fn inner_message_without_a_body_is_malformed() {
+    let inner = Inner { msg_id: MsgId(4), seq_no: 1, body: Bytes::new() };
+    assert!(container::unpack(MsgId(8), &container::pack(&[inner.clone()])).is_err());
+    let halves = [inner.clone(), inner].map(|inner| Inner { body: vec![7; 6].into(), ..inner });
+    assert!(container::unpack(MsgId(8), &container::pack(&halves)).is_err());
+}
+
+/// `msg_copy` of a message, boxed as the schema has it.
+fn copy_of(inner: &Inner) -> Bytes {
+    let mut body = words(&[0xe060_46b2, 0x5bb8_e511]).to_vec();
+    body.extend(inner.msg_id.0.to_le_bytes());
+    body.extend(inner.seq_no.to_le_bytes());
+    body.extend((inner.body.len() as i32).to_le_bytes());
+    body.extend(&inner.body);
+    body.into()
+}

@@ -94,3 +94,15 @@ fn states_follow_the_window() {
     assert_eq!((state(1), state(2), state(4), state(5), state(803)), (1, 1, 4 | 16, 2, 3));
     assert_eq!(inbox.state(MsgId(i64::MAX)), 3);
 }
+
+/// A window counts its ids, and is empty before the first.
+#[test]
+fn window_counts_its_ids() {
+    let mut inbox = small();
+    assert!(inbox.is_empty());
+    for rank in 1..=3 {
+        inbox.remember(id_at(0, rank), 1, at(0));
+        assert!(!inbox.is_empty());
+        assert_eq!(inbox.len() as i64, rank);
+    }
+}

@@ -381,3 +381,26 @@ fn keys_do_not_print_themselves() {
     assert!(printed.contains(&key(1).id().to_string()) || printed.contains("AuthKeyId"));
     assert!(!printed.contains("101, 101, 101") && !printed.contains("6565"));
 }
+
+/// Rule:   a permanent key that the server has given up is lost: its slots are dropped, and another
+///         is made only when that is asked for; without one there is nothing to lose.
+/// Source: SES-18, KEY-22.
+#[test]
+fn dead_key_is_lost_until_begun_anew() {
+    let (mut world, slot) = World::ready();
+    world.keys.handle_dead();
+    assert!(world.keys.permanent().is_none());
+    world.act();
+    assert_eq!(world.dropped, [slot]);
+    world.actions.clear();
+    world.keys.begin_anew(world.now);
+    let made = world.made();
+    assert!(matches!(world.next(), Some(KeyAction::Keep(kept)) if kept == made));
+    // One that is being made is no reason for a second.
+    world.keys.begin_anew(world.now);
+    assert!(world.next().is_none());
+    world.keys.handle_kept(world.now, made);
+    world.keys.begin_anew(world.now);
+    assert!(matches!(world.next(), Some(KeyAction::Make { expires_in: Some(_), .. })));
+    assert!(world.next().is_none());
+}

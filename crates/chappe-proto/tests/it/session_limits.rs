@@ -8,7 +8,7 @@ use chappe_proto::session::inbox::InboxLimits;
 use chappe_proto::session::outbox::OutboxLimits;
 use chappe_proto::session::server::SessionConfig;
 
-use crate::raw::{RawServer, boxed, ping, query};
+use crate::raw::{RawServer, ack, boxed, ping, query};
 
 const FLOOD: &str = "420 FLOOD_WAIT_1";
 
@@ -101,6 +101,7 @@ fn ids_of_forgotten_sessions_are_bounded() {
         raw.answer(*call, query(9));
     }
     raw.session.forget(raw.now);
+    assert_eq!(raw.session.load().retired, 6);
     raw.events();
     raw.replies();
     // Six of ten are remembered; the four below are too old. Neither can be answered any more.
@@ -168,6 +169,71 @@ fn tally_tells_what_became_of_messages() {
     let tally = raw.session.take_tally().unwrap();
     assert_eq!((tally.dropped_pushes, tally.dropped_answers), (1, 1));
     assert_eq!(raw.session.take_tally(), None);
+}
+
+/// Rule:   a call that still waits for others has been seen by nobody: with its session forgotten
+///         it is gone, and leaves room.
+/// Source: SEC-47, SVC-44, SES-06.
+#[test]
+fn waiting_calls_of_a_forgotten_session_leave_room() {
+    let mut config = SessionConfig::default();
+    config.calls_max = 2;
+    let mut raw = RawServer::with(config);
+    let first = raw.call(query(1));
+    raw.call(after(&[first]));
+    assert_eq!(raw.ran(), [first]);
+    raw.session.forget(raw.now);
+    let second = raw.call(query(2));
+    assert_eq!(raw.ran(), [second]);
+    raw.call(query(3));
+    assert_eq!(raw.errors(), [FLOOD]);
+}
+
+/// Rule:   a session asks to be woken when the longest wait for other calls is over.
+/// Source: SVC-44.
+#[test]
+fn session_is_due_when_a_waiting_call_gives_up() {
+    let config = SessionConfig::default();
+    let wait = config.after_wait_max;
+    let mut raw = RawServer::with(config);
+    raw.greet();
+    let since = raw.now.mono;
+    let first = raw.call(query(1));
+    raw.call(after(&[first]));
+    raw.wait(wait / 2);
+    raw.timeout();
+    raw.acknowledge_all();
+    assert_eq!(raw.session.poll_timeout(), Some(since + wait));
+    raw.wait(wait / 2);
+    raw.timeout();
+    assert_eq!(raw.errors(), ["400 MSG_WAIT_TIMEOUT"]);
+}
+
+/// Each id heard, kept of a forgotten session, message owed and call running has its weight.
+#[test]
+fn footprint_counts_each_thing_held() {
+    let mut raw = RawServer::greeted();
+    let least = raw.session.footprint();
+    for _ in 0..100 {
+        raw.service(ack(&[]));
+    }
+    let heard = raw.session.footprint() - least;
+    assert!((100 * 32..=100 * 128).contains(&heard), "{heard}");
+    let calls: Vec<MsgId> = (0..100).map(|number| raw.call(query(number))).collect();
+    let running = raw.session.footprint() - least - heard - 100 * 8;
+    assert!((100 * 160..=100 * 600).contains(&running), "{running}");
+    for call in &calls {
+        raw.answer(*call, query(1));
+    }
+    let owed = raw.session.footprint() - least - heard;
+    assert!((100 * 200..=100 * 640).contains(&owed), "{owed}");
+    let mut raw = RawServer::new();
+    for _ in 0..100 {
+        raw.service(ack(&[]));
+    }
+    raw.session.forget(raw.now);
+    let retired = raw.session.footprint();
+    assert!((100 * 8..=100 * 32).contains(&retired), "{retired}");
 }
 
 /// What a session says it takes grows and shrinks with what it holds.

@@ -96,3 +96,18 @@ fn sequence_numbers_count_content() {
         [false, true, false, true, true, false].map(|content| seq_no.next(content)).to_vec();
     assert_eq!(given, [0, 1, 2, 3, 5, 6]);
 }
+
+/// Rule:   ids are made for odd and even low bits as their maker and reason want, whatever the
+///         clock's fraction of a second is.
+/// Source: MSG-07, MSG-08.
+#[test]
+fn low_bits_say_origin_at_any_fraction() {
+    let mut rng = Rng::from_seed([3; 32]);
+    for (origin, low) in [(Origin::Client, 0), (Origin::Answer, 1), (Origin::Push, 3)] {
+        for nanos in 0..64 {
+            let mut ids = MsgIds::default();
+            let unix = Duration::new(crate::pair::EPOCH as u64, nanos);
+            assert_eq!(ids.next(unix, origin, &mut rng).0 & 3, low);
+        }
+    }
+}
