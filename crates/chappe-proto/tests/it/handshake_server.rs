@@ -469,7 +469,9 @@ fn exchange_ends_after_ten_minutes() {
         assert_eq!(server.ask(1, &request) != GONE, alive, "after {seconds} s");
     }
     let mut server = Server::new(|_| ());
+    assert!(server.exchanges.is_empty());
     let visitor = Visitor::offered(&mut server, 1, 1);
+    assert!(!server.exchanges.is_empty());
     server.pass(600);
     let again: types::ResPq = server.ask(1, &visitor.req_pq()).is();
     assert_ne!(again.server_nonce, visitor.inner.server_nonce, "the nonce begins anew");

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chappe_proto::MsgId;
 use chappe_proto::rpc::{CallResult, ResultError, RpcError, gzip_packed, result_body, unwrap};
-use chappe_proto::schema::functions;
+use chappe_proto::schema::{functions, types};
 use chappe_tl::{DecodeErrorKind, Raw, gzip};
 use proptest::prelude::*;
 
@@ -71,6 +71,36 @@ fn wrappers_come_off_in_any_order() {
     }
     let plain = unwrap(query(1), MIB).unwrap();
     assert_eq!((plain.layer, plain.client, plain.without_updates), (None, None, false));
+}
+
+/// Rule:   wrappers that mean nothing to a session come off as well, and leave the query.
+/// Source: 05-service-messages §9, SVC-51.
+#[test]
+fn other_wrappers_come_off() {
+    let inside = || Raw(query(1));
+    let range = types::MessageRange { min_id: 1, max_id: 2 };
+    let bodies = [
+        boxed(&functions::InvokeWithMessagesRange { range: range.into(), query: inside() }),
+        boxed(&functions::InvokeWithTakeout { takeout_id: 1, query: inside() }),
+        boxed(&functions::InvokeWithBusinessConnection {
+            connection_id: "c".into(),
+            query: inside(),
+        }),
+        boxed(&functions::InvokeWithGooglePlayIntegrity {
+            nonce: "n".into(),
+            token: "t".into(),
+            query: inside(),
+        }),
+        boxed(&functions::InvokeWithApnsSecret {
+            nonce: "n".into(),
+            secret: "s".into(),
+            query: inside(),
+        }),
+        boxed(&functions::InvokeWithReCaptcha { token: "t".into(), query: inside() }),
+    ];
+    for body in bodies {
+        assert_eq!(unwrap(body, MIB).unwrap().query, query(1));
+    }
 }
 
 /// Rule:   eight wrappers are taken off, nine are too many; packing is no wrapper.

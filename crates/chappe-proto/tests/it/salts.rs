@@ -35,7 +35,7 @@ fn first_salt_is_accepted_for_its_whole_grace() {
     let first = FirstSalt { value: 42, created: EPOCH + 7 };
     let key = chappe_crypto::AuthKeyId::from_le_bytes([1; 8]);
     let salts = ServerSalts::new(&[0; 32], key, first);
-    for (age, accepted) in [(0, true), (1800, true), (3599, true), (3601, false)] {
+    for (age, accepted) in [(0, true), (1800, true), (3599, true), (3600, false), (3601, false)] {
         assert_eq!(salts.accepts(42, first.created + age), accepted, "{age} s");
     }
 }
@@ -85,6 +85,19 @@ fn client_changes_salts_by_itself() {
     salts.store(vec![salt(100, 20)]);
     assert!(!salts.are_low(139));
     assert!(salts.are_low(140));
+}
+
+/// Rule:   the salt of a new session is used at once, unless it is one whose time is known.
+/// Source: SES-23.
+#[test]
+fn announced_salt_that_is_known_waits_for_its_time() {
+    let mut salts = ClientSalts::new(1);
+    salts.store(vec![Salt { valid_since: 100, valid_until: 200, value: 20 }]);
+    salts.announce(20);
+    assert_eq!(salts.current(50), 1);
+    salts.announce(40);
+    assert_eq!(salts.current(50), 40);
+    assert_eq!(salts.current(100), 20);
 }
 
 /// Rule:   bad_server_salt is trusted most: it discards the salts stored.

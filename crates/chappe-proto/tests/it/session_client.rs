@@ -769,3 +769,40 @@ fn id_of_no_time_is_no_servers() {
     assert_eq!(refused, Err(MessageError::Parity(id)));
     assert!(raw.hand(MsgId(1 << 32 | 1), 1, query(9)).is_ok());
 }
+
+/// Rule:   before a link is closed what is owed is acknowledged, and waits no longer.
+/// Source: SVC-02.
+#[test]
+fn flushed_session_acknowledges_at_once() {
+    let mut raw = RawClient::settled();
+    let update = raw.push(words(&[0xcccc_0001]));
+    assert!(raw.sent_as::<types::MsgsAck>().is_empty(), "it may wait for company");
+    raw.session.flush();
+    raw.session.handle_timeout(raw.now);
+    let acks = raw.sent_as::<types::MsgsAck>();
+    assert_eq!(acks.len(), 1);
+    assert_eq!(acks[0].msg_ids, [update.0]);
+}
+
+/// A session tells how long a pong took, once.
+#[test]
+fn round_trip_is_told_once() {
+    let mut raw = RawClient::settled();
+    let took = Duration::from_millis(250);
+    let pings = |raw: &mut RawClient| {
+        raw.sent().into_iter().find_map(|inner| {
+            read::<functions::PingDelayDisconnect>(&inner.body).map(|ping| (inner.msg_id, ping))
+        })
+    };
+    let (msg_id, ping) = (0..100)
+        .find_map(|_| {
+            raw.wait(Duration::from_secs(1));
+            pings(&mut raw)
+        })
+        .unwrap();
+    raw.session.take_round_trip();
+    raw.wait(took);
+    raw.reply(boxed(&types::Pong { msg_id: msg_id.0, ping_id: ping.ping_id }));
+    assert_eq!(raw.session.take_round_trip(), Some(took));
+    assert_eq!(raw.session.take_round_trip(), None);
+}
