@@ -188,24 +188,6 @@ fn call_with_a_wrong_salt_is_sent_again() {
     assert_eq!(again.body, call.body);
 }
 
-/// Rule:   each correction of the salt is believed; a call is sent again at most 5 times.
-/// Source: SVC-08, SES-23, SES-27.
-#[test]
-fn storm_of_salts_ends() {
-    let mut raw = RawClient::settled();
-    let call = raw.session.call(query(1));
-    let mut salts = Vec::new();
-    while let Some(packet) = raw.packets().pop() {
-        salts.push(packet.header.salt);
-        let sent = crate::raw::flatten(packet).into_iter().find(crate::raw::is_query).unwrap();
-        raw.correct_salt(sent.msg_id, 500 + salts.len() as i64);
-    }
-    assert_eq!(salts, [1, 501, 502, 503, 504, 505]);
-    let answers = raw.answers();
-    assert_eq!(answers[0].0, call);
-    assert!(answers[0].1.is_err());
-}
-
 /// Rule:   acknowledgements refused for their salt wait for the next message, or a second: two ends
 ///         that disagree for that long do not talk as fast as they can.
 /// Source: SVC-08, SES-27; code 48.
