@@ -159,7 +159,7 @@ impl ClientSession {
 
     /// Whether an error says that a call was not begun because of those it comes after.
     fn has_waited(&self, call: CallId, error: &RpcError) -> bool {
-        let is_ordered = self.calls.get(&call).is_some_and(|call| !call.after.is_empty());
+        let is_ordered = self.calls.get(&call).is_some_and(|call| call.was_ordered);
         is_ordered && error.message.contains(NOT_BEGUN)
     }
 

@@ -181,12 +181,15 @@ impl ClientSession {
     /// are all waited for here.
     fn is_told_to_wait(&mut self, call: CallId, msg_id: MsgId, error: &RpcError) -> bool {
         let Some(entry) = self.calls.get(&call) else { return false };
-        if entry.after.is_empty() || !error.message.contains(NOT_BEGUN) {
+        if !entry.was_ordered || !error.message.contains(NOT_BEGUN) {
             return false;
         }
         // Said of an earlier message: the call is on its way again already.
         if entry.flight.msg_id() != Some(msg_id) {
             return true;
+        }
+        if entry.after.is_empty() {
+            return false;
         }
         let open: Vec<CallId> =
             entry.after.iter().copied().filter(|first| self.calls.contains_key(first)).collect();
