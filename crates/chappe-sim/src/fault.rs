@@ -23,6 +23,10 @@ pub struct Plan {
     pub skews: Vec<i64>,
     /// When each call is made, by whom, and when its caller gives it up.
     pub calls: Vec<(Duration, usize, Option<Duration>)>,
+    /// How many calls in a hundred may run twice.
+    pub repeatable: u32,
+    /// How many calls in a hundred come after the one before, or after all that are open.
+    pub ordered: u32,
     /// When the node pushes.
     pub pushes: Vec<Duration>,
     /// How long handlers take: one in `slow` takes up to `slowest`.
@@ -137,6 +141,8 @@ impl Plan {
             key_life: None,
             skews: vec![0],
             calls: (0..10).map(|number| (Duration::from_secs(10 * number), 0, None)).collect(),
+            repeatable: 0,
+            ordered: 0,
             pushes: Vec::new(),
             slow: 1,
             slowest: Duration::from_millis(20),
@@ -225,6 +231,8 @@ impl Plan {
             delay,
             jitter,
         };
+        let mut share = |bit| if kinds.has(bit) { 1 + rng.below(100) } else { 0 };
+        let (repeatable, ordered) = (share(19), share(20));
         Self {
             phase: u64::from(rng.below(3600)),
             transports,
@@ -233,6 +241,8 @@ impl Plan {
             key_life,
             skews,
             calls,
+            repeatable,
+            ordered,
             pushes,
             slow: 1 + rng.below(8),
             slowest: Duration::from_millis(u64::from(1 + rng.below(40_000))),

@@ -33,8 +33,12 @@ pub struct Broken {
 pub enum Rule {
     /// A message runs at most once per life of a node, key, session and id (MSG-39).
     OneRunPerMessage,
-    /// A call runs once, unless one end lost its memory in between (SES-11, SES-17).
+    /// A call runs as one message, whatever is lost or forgotten, unless its client gave a session
+    /// up; one that may run twice does so only where an end lost its memory in between (SES-11,
+    /// SES-12, SES-17).
     OneRunPerCall,
+    /// A call begins when those that it comes after are finished (SVC-44, SVC-45).
+    CallsInOrder,
     /// A call gets exactly one outcome, and none after it was dropped.
     OneOutcome,
     /// The outcome is the one that belongs to the call.
@@ -73,14 +77,30 @@ impl fmt::Display for Broken {
     }
 }
 
+/// What an application wants of a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// It may run twice.
+    pub is_repeatable: bool,
+    /// Calls that have to be finished first.
+    pub after: Vec<Token>,
+}
+
 /// What is known of one call.
 #[derive(Debug)]
 struct Call {
     client: usize,
+    wish: Wish,
     /// Excuses of its client when it was made.
     excused: u32,
+    /// Sessions that its client had given up by then.
+    restarts: u32,
     /// In each life of the node.
     runs: BTreeMap<u64, u32>,
+    /// The messages that ran.
+    messages: BTreeSet<(SessionId, MsgId)>,
+    /// Some run of it has ended.
+    is_finished: bool,
     is_dropped: bool,
     has_outcome: bool,
 }
@@ -103,6 +123,8 @@ pub struct Model {
     runs: BTreeSet<(u64, AuthKeyId, SessionId, MsgId)>,
     /// How often a client's call may have run once more through no fault of anybody.
     excuses: BTreeMap<usize, u32>,
+    /// Sessions that a client gave up.
+    restarts: BTreeMap<usize, u32>,
     /// Questions about states that a client asked in a row without a reply.
     questions: BTreeMap<usize, u32>,
     pushes: BTreeMap<Token, Option<usize>>,
@@ -133,6 +155,13 @@ impl Model {
         *self.excuses.entry(client).or_default() += 1;
     }
 
+    /// A client gave up its session. What the node refused there, for instance as too far ahead of
+    /// its clock, somebody may play back when its time has come.
+    pub fn restarted(&mut self, client: usize) {
+        *self.restarts.entry(client).or_default() += 1;
+        self.excuse(client);
+    }
+
     /// Whether no end has lost its memory since the sessions began.
     pub fn has_excuses(&self) -> bool {
         self.excuses.values().any(|excuses| *excuses > 1)
@@ -144,11 +173,35 @@ impl Model {
     }
 
     /// An application makes a call.
-    pub fn called(&mut self, client: usize, token: Token) {
-        let excused = self.excuses.get(&client).copied().unwrap_or(0);
-        let call =
-            Call { client, excused, runs: BTreeMap::new(), is_dropped: false, has_outcome: false };
+    pub fn called(&mut self, client: usize, token: Token, wish: Wish) {
+        let call = Call {
+            client,
+            wish,
+            excused: self.excuses.get(&client).copied().unwrap_or(0),
+            restarts: self.restarts.get(&client).copied().unwrap_or(0),
+            runs: BTreeMap::new(),
+            messages: BTreeSet::new(),
+            is_finished: false,
+            is_dropped: false,
+            has_outcome: false,
+        };
         self.calls.insert(token, call);
+    }
+
+    /// A node has ended a run of a call.
+    pub fn finished(&mut self, token: Token) {
+        if let Some(call) = self.calls.get_mut(&token) {
+            call.is_finished = true;
+        }
+    }
+
+    /// A call that this one comes after and that nobody has ended yet.
+    fn is_before(&self, call: &Call) -> Option<Token> {
+        call.wish.after.iter().copied().find(|first| {
+            self.calls
+                .get(first)
+                .is_some_and(|first| !first.is_finished && !first.is_dropped && !first.has_outcome)
+        })
     }
 
     /// An application wants to hear no more of a call.
@@ -173,16 +226,29 @@ impl Model {
         }
         let Some(token) = words::asked(body) else { return };
         let Some(call) = self.calls.get_mut(&token) else { return };
-        let runs = call.runs.entry(life).or_default();
-        *runs += 1;
-        let excuses = self.excuses.get(&call.client).copied().unwrap_or(0) - call.excused;
-        let (runs, client) = (*runs, call.client);
+        *call.runs.entry(life).or_default() += 1;
+        call.messages.insert((session, id));
+        let Some(call) = self.calls.get(&token) else { return };
+        let client = call.client;
+        let (runs, excuses) = if call.wish.is_repeatable {
+            let excuses = self.excuses.get(&client).copied().unwrap_or(0) - call.excused;
+            (call.runs[&life], excuses)
+        } else {
+            let restarts = self.restarts.get(&client).copied().unwrap_or(0) - call.restarts;
+            (call.messages.len() as u32, restarts)
+        };
+        let early = self.is_before(call);
         if runs > 1 + excuses {
             self.fail(Rule::OneRunPerCall, || {
                 format!(
                     "call {:x} of client {client} runs {runs} times, {excuses} excused",
                     token.0
                 )
+            });
+        }
+        if let Some(first) = early {
+            self.fail(Rule::CallsInOrder, || {
+                format!("call {:x} of client {client} begins before {:x} ends", token.0, first.0)
             });
         }
     }
@@ -194,7 +260,7 @@ impl Model {
         let Some(call) = self.calls.get_mut(&token) else { return };
         let excuses = self.excuses.get(&call.client).copied().unwrap_or(0);
         // Also before the call: the client may hear of it only afterwards.
-        let is_excused = excuses > 0;
+        let is_excused = excuses > 0 && !call.wish.is_repeatable;
         let is_late = call.has_outcome || call.is_dropped;
         call.has_outcome = true;
         if is_late {
@@ -203,7 +269,8 @@ impl Model {
         let is_right = match (result, words::answer(token)) {
             (Ok(Raw(body)), Ok(right)) => *body == right,
             (Err(CallError::Rpc(error)), Err(right)) => *error == right,
-            // Nobody knows whether it ran: only where something was forgotten on the way (SES-12).
+            // Nobody knows whether it ran: only where something was forgotten on the way, and it
+            // may not simply run again (SES-12).
             (Err(CallError::Unknown(_)), _) => is_excused,
             _ => false,
         };

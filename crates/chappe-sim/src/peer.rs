@@ -2,7 +2,7 @@
 //!
 //! It mirrors `chappe-client` (`task/`) without tasks and channels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use chappe_proto::handshake::client::{
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
 use chappe_proto::schema::types;
 use chappe_proto::session::client::{
-    CallId, CallOptions, ClientEvent, ClientSession, SessionConfig,
+    CallError, CallId, CallOptions, ClientEvent, ClientSession, Doubt, SessionConfig,
 };
 use chappe_proto::session::time::ServerClock;
 use chappe_proto::transport::{ClientOptions, Transport};
@@ -22,7 +22,7 @@ use chappe_proto::{LinkId, Now, SessionId};
 use chappe_tl::Constructor;
 
 use crate::clock::Clock;
-use crate::model::Rule;
+use crate::model::{Rule, Wish};
 use crate::node::Env;
 use crate::words::{self, Token};
 
@@ -40,8 +40,6 @@ pub struct Peer {
     pub outbound: BytesMut,
     /// The key is temporary: -404 means that it is no more (SES-18).
     pub is_temporary: bool,
-    /// Its calls may run twice, so that they are sent again where others end in doubt (SES-12).
-    pub repeats: bool,
     /// It has no key and gets one from the world.
     pub wants_key: bool,
     config: SessionConfig,
@@ -53,8 +51,10 @@ pub struct Peer {
     session: Option<ClientSession>,
     line: Option<Line>,
     calls: BTreeMap<CallId, Token>,
+    /// What is wanted of the calls that have no outcome.
+    wishes: BTreeMap<Token, Wish>,
     /// Calls made before there was a session.
-    waiting: Vec<Token>,
+    waiting: BTreeSet<Token>,
     failures: u32,
     rng: Rng,
 }
@@ -120,7 +120,6 @@ impl Peer {
             transport,
             outbound: BytesMut::new(),
             is_temporary: false,
-            repeats: false,
             wants_key: false,
             config,
             key: None,
@@ -131,7 +130,8 @@ impl Peer {
             session: None,
             line: None,
             calls: BTreeMap::new(),
-            waiting: Vec::new(),
+            wishes: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             failures: 0,
             rng,
         }
@@ -163,24 +163,37 @@ impl Peer {
     }
 
     /// The application makes a call.
-    pub fn call(&mut self, env: &mut Env<'_>, token: Token) {
-        env.model.called(self.number, token);
-        match &mut self.session {
-            Some(session) => {
-                let mut options = CallOptions::default();
-                options.repeatable = self.repeats;
-                let call = session.call_with(words::question(token), options);
-                self.calls.insert(call, token);
-            }
-            None => self.waiting.push(token),
-        }
+    pub fn call(&mut self, env: &mut Env<'_>, token: Token, wish: Wish) {
+        env.model.called(self.number, token, wish.clone());
+        self.wishes.insert(token, wish);
+        self.waiting.insert(token);
+        self.hand_calls_over();
         self.settle(env);
+    }
+
+    /// Gives the session the calls that waited for it, in the order in which they were made.
+    fn hand_calls_over(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        for token in std::mem::take(&mut self.waiting) {
+            let Some(wish) = self.wishes.get(&token) else { continue };
+            let is_first = |(_, token): &(&CallId, &Token)| wish.after.contains(token);
+            let first: Vec<CallId> =
+                self.calls.iter().filter(is_first).map(|(id, _)| *id).collect();
+            let mut options = CallOptions::default().after(first);
+            options.repeatable = wish.is_repeatable;
+            self.calls.insert(session.call_with(words::question(token), options), token);
+        }
+    }
+
+    /// Calls without an outcome, in the order in which they were made.
+    pub fn open_calls(&self) -> Vec<Token> {
+        self.wishes.keys().copied().collect()
     }
 
     /// The application gives up a call.
     pub fn drop_call(&mut self, env: &mut Env<'_>, token: Token) {
-        if let Some(place) = self.waiting.iter().position(|waiting| *waiting == token) {
-            self.waiting.remove(place);
+        self.wishes.remove(&token);
+        if self.waiting.remove(&token) {
             env.model.dropped(token);
         }
         let found = self.calls.iter().find(|(_, known)| **known == token).map(|(id, _)| *id);
@@ -205,13 +218,22 @@ impl Peer {
         self.settle(env);
     }
 
-    /// The server knows the key no more: all calls go out again under the next one.
+    /// The server knows the key no more: calls that may run twice and those that never left go out
+    /// under the next one, of the others nobody can say whether they ran.
     fn lose_key(&mut self, env: &mut Env<'_>) {
         env.trace.note(env.at, "client {} loses its key", &[self.number as u64]);
         env.model.excuse(self.number);
         self.key = None;
-        self.session = None;
-        self.waiting.extend(std::mem::take(&mut self.calls).into_values());
+        let session = self.session.take();
+        for (call, token) in std::mem::take(&mut self.calls) {
+            let is_unsent = session.as_ref().is_some_and(|session| session.is_unsent(call));
+            if is_unsent || self.wishes.get(&token).is_some_and(|wish| wish.is_repeatable) {
+                self.waiting.insert(token);
+            } else {
+                self.wishes.remove(&token);
+                env.model.outcome(token, &Err(CallError::Unknown(Doubt::KeyGone)));
+            }
+        }
     }
 
     /// A connection is open.
@@ -240,13 +262,9 @@ impl Peer {
             ClientSession::new(self.config.clone(), self.salt, clock, self.rng.fork())
         });
         env.model.owns(self.number, session.id());
-        for token in std::mem::take(&mut self.waiting) {
-            let mut options = CallOptions::default();
-            options.repeatable = self.repeats;
-            self.calls.insert(session.call_with(words::question(token), options), token);
-        }
         session.handle_link_opened(now);
         session.ping(now);
+        self.hand_calls_over();
     }
 
     /// The connection in hand is gone.
@@ -401,6 +419,7 @@ impl Peer {
                             "client {} has the outcome of {}",
                             &[self.number as u64, token.0],
                         );
+                        self.wishes.remove(&token);
                         env.model.outcome(token, &result);
                     }
                     None => {
@@ -416,7 +435,7 @@ impl Peer {
                         &[self.number as u64, id.0 as u64],
                     );
                     env.model.owns(self.number, id);
-                    env.model.excuse(self.number);
+                    env.model.restarted(self.number);
                 }
                 ClientEvent::LinkIsDead => {
                     env.trace.note(env.at, "client {} finds its link dead", &[self.number as u64]);

@@ -6,7 +6,7 @@ use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::rpc::{self, RpcError};
 use chappe_proto::schema::{ctors, functions, types};
 use chappe_proto::session::container::{self, Inner};
-use chappe_tl::{Constructor, Reader, Writer};
+use chappe_tl::{Constructor, Raw, Reader, Writer};
 
 /// Names one call or push of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +16,10 @@ pub struct Token(pub u64);
 const QUESTION: u32 = 0xaaaa_0001;
 const ANSWER: u32 = 0xbbbb_0001;
 const PUSH: u32 = 0xcccc_0001;
+
+/// What calls are wrapped in that come after others.
+const AFTER_MSG: u32 = <functions::InvokeAfterMsg<Raw> as Constructor>::ID;
+const AFTER_MSGS: u32 = <functions::InvokeAfterMsgs<Raw> as Constructor>::ID;
 
 /// Bytes beyond the token: few, many that do not pack, many that do.
 fn filler(token: Token, style: u64) -> Vec<u8> {
@@ -109,6 +113,8 @@ pub fn name_of(id: u32) -> &'static str {
         functions::PingDelayDisconnect::ID => "ping_delay_disconnect",
         functions::GetFutureSalts::ID => "get_future_salts",
         functions::RpcDropAnswer::ID => "rpc_drop_answer",
+        AFTER_MSG => "invoke_after_msg",
+        AFTER_MSGS => "invoke_after_msgs",
         _ => "something",
     }
 }
@@ -153,7 +159,8 @@ pub fn is_container(message: &Message) -> bool {
 
 /// Whether a body is something that its sender wants acknowledged: from a client a call.
 pub fn is_question(body: &Bytes) -> bool {
-    asked(body).is_some() || id_of(body) == rpc::GZIP_PACKED
+    let is_wrapped = matches!(id_of(body), AFTER_MSG | AFTER_MSGS | rpc::GZIP_PACKED);
+    is_wrapped || asked(body).is_some()
 }
 
 /// The id as a fact for the log.

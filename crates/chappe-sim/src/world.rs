@@ -16,7 +16,7 @@ use chappe_proto::{LinkId, MsgId, SessionId};
 use crate::clock::Clock;
 use crate::fault::{Cut, Fault, Plan};
 use crate::identity;
-use crate::model::{Broken, Model, Rule};
+use crate::model::{Broken, Model, Rule, Wish};
 use crate::network::{Network, Opener, Part, Way};
 use crate::node::{Env, Node, NodeConfig, Order};
 use crate::peer::Peer;
@@ -260,7 +260,8 @@ impl World {
                 if let Some(until) = until {
                     self.add(until, Event::GiveUp(client, token));
                 }
-                self.client(client, |peer, env| peer.call(env, token));
+                let wish = self.wish(client);
+                self.client(client, |peer, env| peer.call(env, token, wish));
             }
             Event::GiveUp(client, token) => {
                 self.trace.note(self.at, "client {} gives up {}", &[client as u64, token.0]);
@@ -275,6 +276,7 @@ impl World {
             Event::Answer(life, key, session, call, token) => {
                 if life == self.node.life() && !self.is_down {
                     let result = words::answer(token);
+                    self.model.finished(token);
                     self.node(|node, env| node.answer(env, (key, session), call, result));
                 }
             }
@@ -296,6 +298,16 @@ impl World {
             Event::Heal => self.heal(),
             Event::Check => {}
         }
+    }
+
+    /// What an application wants of its next call.
+    fn wish(&mut self, client: usize) -> Wish {
+        let is_repeatable = self.rng.below(100) < self.plan.repeatable;
+        let is_ordered = self.rng.below(100) < self.plan.ordered;
+        let open = if is_ordered { self.clients[client].open_calls() } else { Vec::new() };
+        let most = [1, open.len()][self.rng.below(2) as usize];
+        let after = open.into_iter().rev().take(most).collect();
+        Wish { is_repeatable, after }
     }
 
     /// Lets a client act, then does what it wants.

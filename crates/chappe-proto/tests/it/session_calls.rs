@@ -93,6 +93,31 @@ fn call_told_to_wait_goes_again() {
     assert_eq!(raw.answers(), [(call, Err(error))]);
 }
 
+/// Rule:   what a session that was given up did not begin goes out in the next; what it says so of
+///         an earlier message of a call that is on its way again means nothing.
+/// Source: SVC-45, SES-17.
+#[test]
+fn call_not_begun_in_a_former_session_goes_out_in_the_next() {
+    let told = RpcError::bad_request("MSG_WAIT_FAILED").to_tl();
+    let mut raw = RawClient::settled();
+    let a = raw.session.call(query(1));
+    let b = raw.session.call_with(query(2), after([a]));
+    let sent = bodies(&mut raw);
+    let old = raw.session.id();
+    raw.refuse(sent[0].msg_id, 33);
+    let first = bodies(&mut raw).remove(0);
+    for number in [0, 2] {
+        let id = raw.id(1);
+        let result = result_of(sent[1].msg_id, &told);
+        assert_eq!(raw.hand_for(old, id, 9 + number, result), Ok(()));
+        let again: Vec<Bytes> = bodies(&mut raw).into_iter().map(|inner| inner.body).collect();
+        let wanted = [wrapped(&[first.msg_id], query(2))];
+        assert_eq!(again, if number == 0 { &wanted[..] } else { &[] });
+    }
+    assert_eq!(raw.answers(), []);
+    raw.session.drop_call(b);
+}
+
 /// Rule:   a call sent again in a new session names the others by their new ids; one that comes
 ///         after a call which is not sent waits for it.
 /// Source: SVC-45, SES-17, SVC-10.

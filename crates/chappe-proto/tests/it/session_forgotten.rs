@@ -6,8 +6,11 @@ use std::time::Duration;
 use chappe_proto::schema::types;
 use chappe_proto::session::client::ClientEvent;
 use chappe_proto::session::container::Inner;
+use chappe_tl::Raw;
 
-use crate::raw::{RawServer, ack, boxed, calling, calling_repeatable, query, read, reopen};
+use crate::raw::{
+    RawClient, RawServer, ack, boxed, calling, calling_repeatable, query, read, reopen, state_info,
+};
 
 /// Rule:   an id heard before the session was forgotten does not run again, and is not
 ///         acknowledged either: its client would wait for an answer that nobody has. Code 20 lets
@@ -40,6 +43,42 @@ fn call_acknowledged_by_a_server_that_forgot_it_is_asked_for() {
     raw.push(boxed(&types::NewSession { first_msg_id: early, unique_id: 2, server_salt: 1 }));
     let asked = raw.sent_as::<types::MsgsStateReq>();
     assert!(asked.len() == 1 && asked[0].msg_ids.contains(&sent.msg_id.0), "{asked:?}");
+}
+
+/// Rule:   the first announcement that arrives need not be the server's first: where it had
+///         received a call before, it is asked what it still knows of it.
+/// Source: SVC-40, SES-10, SES-19.
+#[test]
+fn call_acknowledged_before_any_announcement_is_asked_for() {
+    let mut raw = RawClient::new();
+    raw.session.call(query(1));
+    let sent = raw.sent_calls().remove(0);
+    raw.reply(ack(&[sent.msg_id]));
+    let first_msg_id = sent.msg_id.0 - (5 << 32);
+    raw.push(boxed(&types::NewSession { first_msg_id, unique_id: 2, server_salt: 1 }));
+    let asked = raw.sent_as::<types::MsgsStateReq>();
+    assert!(asked.len() == 1 && asked[0].msg_ids.contains(&sent.msg_id.0), "{asked:?}");
+}
+
+/// Rule:   a server that has forgotten the session may have taken a call since: that one is not in
+///         doubt.
+/// Source: SVC-14, SVC-40, SES-12.
+#[test]
+fn call_that_a_forgetful_server_knows_is_awaited() {
+    let (mut raw, call, sent) = calling();
+    reopen(&mut raw);
+    let question = raw
+        .sent()
+        .into_iter()
+        .find(|inner| read::<types::MsgsStateReq>(&inner.body).is_some())
+        .unwrap()
+        .msg_id;
+    // Not the witness, but the call.
+    raw.reply(state_info(question, &[2, 4]));
+    assert_eq!(raw.answers(), []);
+    assert_eq!(raw.sent_calls(), []);
+    raw.result(sent.msg_id, &query(5));
+    assert_eq!(raw.answers(), [(call, Ok(Raw(query(5))))]);
 }
 
 /// Rule:   a call that goes out under a new id is not sent a second time in the same packet

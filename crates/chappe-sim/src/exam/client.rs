@@ -15,7 +15,7 @@ use chappe_tl::{Constructor, gzip};
 
 use super::{Verdict, expect, judged, require};
 use crate::clock::Clock;
-use crate::model::{Broken, Model};
+use crate::model::{Broken, Model, Wish};
 use crate::node::Env;
 use crate::peer::Peer;
 use crate::trace::Trace;
@@ -75,6 +75,8 @@ struct Hand {
     content: i32,
     token: u64,
     links: u64,
+    /// Its calls may run twice.
+    repeats: bool,
     /// Everything that the client has said and nobody looked at yet.
     heard: Vec<Letter>,
     unread: BytesMut,
@@ -100,6 +102,7 @@ impl Hand {
             content: 0,
             token: 7,
             links: 0,
+            repeats: false,
             heard: Vec::new(),
             unread: BytesMut::new(),
         }
@@ -189,9 +192,14 @@ impl Hand {
         self.token += 8;
         // Small, and answered without an error.
         let token = Token(self.token << 7 | 0b111_0011);
-        self.act(|peer, env| peer.call(env, token));
+        self.make_call(token);
         let said = self.said().into_iter().find(|inner| words::asked(&inner.body) == Some(token));
         said.map(|inner| (token, inner)).ok_or_else(|| "does not call".to_owned())
+    }
+
+    fn make_call(&mut self, token: Token) {
+        let wish = Wish { is_repeatable: self.repeats, after: Vec::new() };
+        self.act(|peer, env| peer.call(env, token, wish));
     }
 
     fn is_answered(&self, token: Token) -> bool {
@@ -390,7 +398,7 @@ fn wrong_salts(hand: &mut Hand, rng: &mut Rng) -> Verdict {
 
 /// 05-service-messages §3: what follows from a refusal.
 fn wrong_ids(hand: &mut Hand, rng: &mut Rng) -> Verdict {
-    hand.peer.repeats = true;
+    hand.repeats = true;
     let (token, call) = hand.call()?;
     let session = hand.session;
     let code = [16, 17, 18, 19, 20, 32, 33, 34, 35, 64][rng.below(10) as usize];
@@ -485,7 +493,7 @@ fn acknowledgements(hand: &mut Hand, rng: &mut Rng) -> Verdict {
         expect("acknowledged early", acks(hand), vec![])?;
         hand.token += 8;
         let token = Token(hand.token << 7 | 0b111_0011);
-        hand.act(|peer, env| peer.call(env, token));
+        hand.make_call(token);
     }
     expect("acknowledged", acks(hand), ids)
 }
@@ -539,7 +547,7 @@ fn old_messages(hand: &mut Hand, rng: &mut Rng) -> Verdict {
 /// CRY-03: what the client itself has said does not come from a server.
 fn own_words(hand: &mut Hand, _: &mut Rng) -> Verdict {
     let token = Token(hand.token << 7 | 0b111_0011);
-    hand.act(|peer, env| peer.call(env, token));
+    hand.make_call(token);
     let frame = hand.unread.split();
     hand.act(|peer, env| peer.handle_bytes(env, &frame));
     require("link goes on", hand.is_over())
@@ -611,7 +619,7 @@ fn future_salts(hand: &mut Hand, rng: &mut Rng) -> Verdict {
 /// SVC-40, SES-10: a server that begins the session anew is asked what it still knows, even of
 /// what it had acknowledged, and of what lies above the first id that it names.
 fn forgetful_server(hand: &mut Hand, rng: &mut Rng) -> Verdict {
-    hand.peer.repeats = true;
+    hand.repeats = true;
     let (token, call) = hand.call()?;
     if rng.below(2) == 0 {
         hand.tell(false, boxed(&types::MsgsAck { msg_ids: vec![call.msg_id.0] }));
@@ -633,7 +641,7 @@ fn forgetful_server(hand: &mut Hand, rng: &mut Rng) -> Verdict {
 /// SES-10: after three questions without a reply the calls that they were about go out anew, and
 /// no others.
 fn unanswered_questions(hand: &mut Hand, rng: &mut Rng) -> Verdict {
-    hand.peer.repeats = true;
+    hand.repeats = true;
     let (old, _) = hand.call()?;
     hand.reconnect();
     hand.said();
@@ -668,7 +676,7 @@ fn old_announcements(hand: &mut Hand, rng: &mut Rng) -> Verdict {
     hand.say(id, 1, boxed(&new));
     hand.letters();
     let token = Token(hand.token << 7 | 0b111_1011);
-    hand.act(|peer, env| peer.call(env, token));
+    hand.make_call(token);
     let salts: Vec<i64> = hand.letters().iter().map(|letter| letter.salt).collect();
     expect("salts", salts, vec![if is_old { 77 } else { 88 }])
 }

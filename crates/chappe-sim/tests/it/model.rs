@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use chappe_crypto::AuthKeyId;
 use chappe_proto::envelope::encrypted::{Header, Message};
+use chappe_proto::session::client::{CallError, Doubt};
 use chappe_proto::session::container::{self, Inner};
 use chappe_proto::{LinkId, MsgId, SessionId};
-use chappe_sim::model::{Model, Rule};
+use chappe_sim::model::{Model, Rule, Wish};
 use chappe_sim::words::{Token, answer, question};
 use chappe_tl::Raw;
 
@@ -23,29 +24,81 @@ fn message(id: i64, seq_no: i32, body: Bytes) -> Message {
 }
 
 fn called() -> Model {
+    called_with(Wish::default())
+}
+
+fn called_with(wish: Wish) -> Model {
     let mut model = Model::default();
     model.owns(0, SESSION);
-    model.called(0, TOKEN);
+    model.called(0, TOKEN, wish);
     model
 }
 
-/// Rule: MSG-39: a message runs once in a life of a node; a call once for every excuse.
+fn repeatable() -> Model {
+    called_with(Wish { is_repeatable: true, ..Wish::default() })
+}
+
+/// Rule: MSG-39, SES-12: a message runs once in a life of a node; a call that may run twice once
+///       for every excuse, any other as one message
+///       alone.
 #[test]
 fn second_run_is_noticed() {
-    let mut model = called();
+    for life in [0, 1] {
+        let mut model = called();
+        model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN));
+        model.excuse(0);
+        assert_eq!(rule(&model), None);
+        model.ran(life, KEY, SESSION, MsgId(8), &question(TOKEN));
+        assert_eq!(rule(&model), Some(Rule::OneRunPerCall));
+    }
+    let mut model = repeatable();
     model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN));
     assert_eq!(rule(&model), None);
     model.ran(1, KEY, SESSION, MsgId(4), &question(TOKEN));
     assert_eq!(rule(&model), None, "in another life it may");
     model.ran(1, KEY, SESSION, MsgId(4), &question(TOKEN));
     assert_eq!(rule(&model), Some(Rule::OneRunPerMessage));
-    let mut model = called();
+    let mut model = repeatable();
     model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN));
     model.excuse(0);
     model.ran(0, KEY, SESSION, MsgId(8), &question(TOKEN));
     assert_eq!(rule(&model), None);
     model.ran(0, KEY, SESSION, MsgId(12), &question(TOKEN));
     assert_eq!(rule(&model), Some(Rule::OneRunPerCall));
+}
+
+/// Rule: SVC-44, SVC-45: a call begins when those before it are finished, dropped or given up.
+#[test]
+fn early_run_is_noticed() {
+    let second = Token(TOKEN.0 + 8);
+    let ends: [fn(&mut Model); 4] = [
+        |_| {},
+        |model| model.finished(TOKEN),
+        |model| model.dropped(TOKEN),
+        |model| model.outcome(TOKEN, &Ok(Raw(answer(TOKEN).unwrap()))),
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let mut model = called();
+        model.called(0, second, Wish { after: vec![TOKEN], ..Wish::default() });
+        end(&mut model);
+        model.ran(0, KEY, SESSION, MsgId(4), &question(second));
+        assert_eq!(rule(&model), (number == 0).then_some(Rule::CallsInOrder));
+    }
+}
+
+/// Rule: SES-12: only a call that must not run twice ends in doubt, and only where something was
+///       forgotten.
+#[test]
+fn doubt_without_a_reason_is_noticed() {
+    let doubt = || Err(CallError::Unknown(Doubt::SessionForgotten));
+    let mut model = called();
+    model.outcome(TOKEN, &doubt());
+    assert_eq!(rule(&model), Some(Rule::RightOutcome));
+    for (mut model, broken) in [(called(), None), (repeatable(), Some(Rule::RightOutcome))] {
+        model.excuse(0);
+        model.outcome(TOKEN, &doubt());
+        assert_eq!(rule(&model), broken);
+    }
 }
 
 /// Rule: a call has one outcome, the right one, and none once it was dropped.

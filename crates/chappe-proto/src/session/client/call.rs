@@ -72,6 +72,8 @@ pub(super) struct Call {
     pub(super) repeatable: bool,
     /// Calls of lower ids that have to be finished first.
     pub(super) after: Vec<CallId>,
+    /// There were such when it was made, so some message of it may name them.
+    pub(super) was_ordered: bool,
     pub(super) corrections: u32,
     /// It has left at least once.
     pub(super) was_sent: bool,
@@ -184,7 +186,16 @@ impl ClientSession {
         let CallOptions { repeatable, mut after } = options;
         after.retain(|other| *other < call && self.calls.contains_key(other));
         let flight = Flight::Queued;
-        let entry = Call { content, repeatable, after, corrections: 0, was_sent: false, flight };
+        let was_ordered = !after.is_empty();
+        let entry = Call {
+            content,
+            repeatable,
+            after,
+            was_ordered,
+            corrections: 0,
+            was_sent: false,
+            flight,
+        };
         self.calls.insert(call, entry);
         self.queue.push_back(Outgoing::Call(call));
     }

@@ -183,7 +183,8 @@ impl ClientSession {
         let (of_witness, info) = info.split_at(usize::from(witness.is_some()));
         // What it does not know of a session that it has forgotten means nothing.
         if matches!(of_witness, [state] if matches!(state & 7, NOT_RECEIVED | NOT_YET)) {
-            return self.forgotten();
+            let known = calls.iter().zip(info).filter(|(_, state)| *state & 7 == RECEIVED);
+            return self.forgotten(&known.map(|(id, _)| *id).collect());
         }
         let last = calls.last().copied().filter(|_| calls.len() == ASKED_MAX);
         self.apply_states(calls, info);
@@ -219,12 +220,15 @@ impl ClientSession {
         }
     }
 
-    /// The server has forgotten the session: it knows nothing of any call sent so far.
-    fn forgotten(&mut self) {
+    /// The server has forgotten the session: of all calls sent so far it knows those that it took
+    /// since.
+    fn forgotten(&mut self, known: &BTreeSet<MsgId>) {
         self.witness = None;
-        let sent: Vec<CallId> = self.sent_calls(|_| true);
-        for call in sent {
+        for call in self.sent_calls(|id| !known.contains(&id)) {
             self.doubt(call, Doubt::SessionForgotten);
+        }
+        for id in known {
+            self.acknowledged(*id);
         }
     }
 

@@ -9,12 +9,12 @@ use super::call::{CallId, Doubt, Flight};
 use super::receive::is_timely;
 use super::recovery::WRONG_SALT;
 use super::send::Outgoing;
-use super::service::read;
+use super::service::{NOT_BEGUN, read};
 use super::{CallError, ClientEvent, ClientSession, FORMER_MAX, MessageError, Sent, new_id};
 use crate::envelope::encrypted::{Header, Message};
 use crate::ids::{MsgId, SessionId, Side};
 use crate::now::Now;
-use crate::rpc::{self, CallResult};
+use crate::rpc::{self, CallResult, RpcError};
 use crate::schema::ctors;
 use crate::session::acks::Acks;
 use crate::session::container::{self, Inner};
@@ -131,7 +131,11 @@ impl ClientSession {
                         CallResult::read(&body, self.config.inflated_max_bytes)
                         && let Some(call) = self.former_call(at, call)
                     {
-                        self.finish(call, result.map_err(CallError::Rpc));
+                        match result {
+                            // It was not begun there for want of those before it (SVC-45).
+                            Err(error) if self.has_waited(call, &error) => self.begin_here(call),
+                            result => self.finish(call, result.map_err(CallError::Rpc)),
+                        }
                     }
                 }
                 ctors::BadMsgNotification::ID => {
@@ -151,6 +155,21 @@ impl ClientSession {
             }
         }
         Ok(())
+    }
+
+    /// Whether an error says that a call was not begun because of those it comes after.
+    fn has_waited(&self, call: CallId, error: &RpcError) -> bool {
+        let is_ordered = self.calls.get(&call).is_some_and(|call| call.was_ordered);
+        is_ordered && error.message.contains(NOT_BEGUN)
+    }
+
+    /// A call that the former session did not begin goes out in this one, unless it did already.
+    fn begin_here(&mut self, call: CallId) {
+        let Some(entry) = self.calls.get_mut(&call) else { return };
+        if matches!(entry.flight, Flight::Limbo { .. }) {
+            entry.flight = Flight::Queued;
+            self.queue.push_back(Outgoing::Call(call));
+        }
     }
 
     fn former_call(&self, at: usize, msg_id: MsgId) -> Option<CallId> {

@@ -24,6 +24,9 @@ const NEWS_MAX: Duration = Duration::from_secs(60);
 /// Least time between two requests for salts (SES-24).
 const SALTS_PAUSE: Duration = Duration::from_secs(60);
 
+/// In the errors of calls that were not begun because of others (SVC-45).
+pub(super) const NOT_BEGUN: &str = "MSG_WAIT_";
+
 /// Whether a message is heeded whatever its age: notices about our clock and salt (MSG-R09).
 pub(super) fn may_ignore_time(body: &Bytes) -> bool {
     matches!(kind::id_of(body), ctors::BadServerSalt::ID | ctors::BadMsgNotification::ID)
@@ -178,19 +181,24 @@ impl ClientSession {
     /// are all waited for here.
     fn is_told_to_wait(&mut self, call: CallId, msg_id: MsgId, error: &RpcError) -> bool {
         let Some(entry) = self.calls.get(&call) else { return false };
-        if entry.after.is_empty() || entry.flight.msg_id() != Some(msg_id) {
+        if !entry.was_ordered || !error.message.contains(NOT_BEGUN) {
+            return false;
+        }
+        // Said of an earlier message: the call is on its way again already.
+        if entry.flight.msg_id() != Some(msg_id) {
+            return true;
+        }
+        if entry.after.is_empty() {
             return false;
         }
         let open: Vec<CallId> =
             entry.after.iter().copied().filter(|first| self.calls.contains_key(first)).collect();
         if error.message.contains("MSG_WAIT_FAILED") && !open.is_empty() {
             self.wait_for(call, open);
-        } else if error.message.contains("MSG_WAIT_") {
+        } else {
             let Some(entry) = self.calls.get_mut(&call) else { return false };
             entry.flight = Flight::Queued;
             self.queue.push_back(Outgoing::Call(call));
-        } else {
-            return false;
         }
         true
     }
@@ -269,7 +277,8 @@ impl ClientSession {
             self.events.push_back(ClientEvent::PushesMayBeLost);
         }
         self.was_created = true;
-        if is_new && earlier.is_some() {
+        // Of an earlier one we may know by what was received there alone.
+        if is_new && (earlier.is_some() || self.witness.is_some()) {
             self.doubt_acknowledged(now);
         }
     }
