@@ -259,7 +259,7 @@ fn copy_of_an_impossible_length_is_malformed() {
 #[test]
 fn inner_message_without_a_body_is_malformed() {
     let inner = Inner { msg_id: MsgId(4), seq_no: 1, body: Bytes::new() };
-    assert!(container::unpack(MsgId(8), &container::pack(&[inner.clone()])).is_err());
+    assert!(container::unpack(MsgId(8), &container::pack(std::slice::from_ref(&inner))).is_err());
     let halves = [inner.clone(), inner].map(|inner| Inner { body: vec![7; 6].into(), ..inner });
     assert!(container::unpack(MsgId(8), &container::pack(&halves)).is_err());
 }

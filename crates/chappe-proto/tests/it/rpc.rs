@@ -80,7 +80,7 @@ fn other_wrappers_come_off() {
     let inside = || Raw(query(1));
     let range = types::MessageRange { min_id: 1, max_id: 2 };
     let bodies = [
-        boxed(&functions::InvokeWithMessagesRange { range: range.into(), query: inside() }),
+        boxed(&functions::InvokeWithMessagesRange { range, query: inside() }),
         boxed(&functions::InvokeWithTakeout { takeout_id: 1, query: inside() }),
         boxed(&functions::InvokeWithBusinessConnection {
             connection_id: "c".into(),
