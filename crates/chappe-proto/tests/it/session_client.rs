@@ -553,6 +553,10 @@ fn announced_messages_are_fetched() {
     raw.session.drop_call(call);
     assert_eq!(raw.sent_as::<functions::RpcDropAnswer>()[0].req_msg_id, sent.msg_id.0);
     raw.reply(info(sent.msg_id, answer));
+    let drop = raw.sent().remove(0);
+    // The request overtook the call.
+    raw.result(drop.msg_id, &encoded(&types::RpcDropAnswer::RpcAnswerUnknown));
+    raw.reply(info(sent.msg_id, answer));
     assert_eq!(raw.sent_as::<functions::RpcDropAnswer>()[0].req_msg_id, sent.msg_id.0);
 }
 

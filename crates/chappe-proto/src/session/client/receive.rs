@@ -16,8 +16,10 @@ use crate::session::time::{AGE_MAX, AHEAD_MAX};
 impl ClientSession {
     /// Takes one opened message. An error means: drop the link, nothing of it was used.
     pub fn handle_message(&mut self, now: Now, message: Message) -> Result<(), MessageError> {
-        self.silence.end(now.mono);
         let result = self.receive(now, message);
+        if result.is_ok() {
+            self.silence.end(now.mono);
+        }
         // Not sooner: in the container that brought the refusal there may be answers.
         if let Some(code) = self.restart_due.take() {
             self.restart(now, code);

@@ -153,11 +153,14 @@ impl ClientSession {
                     _ => self.finish(call, result),
                 }
             }
-            // All three answers say the same to who wants none: nothing is to come (SVC-29).
+            // Two of the three answers say that nothing is to come (SVC-29). A call that the server
+            // does not know may have been overtaken: its answer is not wanted later, either.
             Some(Sent::Drop(dropped)) => {
                 let dropped = *dropped;
                 self.sent.remove(&msg_id);
-                self.sent.remove(&dropped);
+                if !is_unknown(&result) {
+                    self.sent.remove(&dropped);
+                }
             }
             _ => {}
         }
@@ -359,6 +362,12 @@ impl ClientSession {
             self.send_service(rpc::boxed(&ctors::MsgResendReq { msg_ids: vec![id.0] }));
         }
     }
+}
+
+/// `rpc_answer_unknown`.
+fn is_unknown(result: &Result<Raw, CallError>) -> bool {
+    let unknown = rpc::encoded(&types::RpcDropAnswer::RpcAnswerUnknown);
+    matches!(result, Ok(Raw(answer)) if *answer == unknown)
 }
 
 fn is_true(result: &Result<Raw, CallError>) -> bool {
