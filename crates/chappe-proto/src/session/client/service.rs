@@ -306,6 +306,8 @@ impl ClientSession {
         }
         self.sent.remove(&ping);
         self.heed_late_answer(now, id.time(), ping);
+        // Before its first answer a session has no other.
+        self.witness = self.witness.max(Some(ping));
         if let Some(due) = self.pong_due.take() {
             self.round_trip = Some((now.mono + self.config.disconnect_delay).saturating_sub(due));
         }
