@@ -563,13 +563,18 @@ fn new_link(hand: &mut Hand, rng: &mut Rng) -> Verdict {
     }
     hand.reconnect();
     let said = hand.said();
-    let ask = said.iter().find(|inner| read::<types::MsgsStateReq>(&inner.body).is_some());
+    let ask = said.iter().find_map(|inner| {
+        let asked = read::<types::MsgsStateReq>(&inner.body)?;
+        Some((inner.msg_id.0, asked.msg_ids))
+    });
     expect("asks", ask.is_some(), !is_acknowledged)?;
     require("calls again unasked", said.iter().all(|inner| inner.msg_id != call.msg_id))?;
-    let Some(ask) = ask else { return Ok(()) };
+    let Some((req_msg_id, asked)) = ask else { return Ok(()) };
     let state = [1, 2, 3, 4][rng.below(4) as usize];
-    let info = Bytes::copy_from_slice(&[state]);
-    hand.tell(false, boxed(&types::MsgsStateInfo { req_msg_id: ask.msg_id.0, info }));
+    // What it knows to be here shows that the session is the same.
+    let of = |id: &i64| if *id == call.msg_id.0 { state } else { 4 };
+    let info = asked.iter().map(of).collect::<Vec<u8>>().into();
+    hand.tell(false, boxed(&types::MsgsStateInfo { req_msg_id, info }));
     let letters = hand.letters();
     let is_alone = letters.iter().any(|letter| letter.id == call.msg_id.0);
     require("goes out alone", !is_alone)?;
