@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chappe_backend::Backend;
-use chappe_client::{CallOptions, RawClient};
 use chappe_server::{Cancellation, Router, RpcError, cancellable};
 use chappe_tl::Str;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -12,8 +11,8 @@ use crate::client::Client;
 use crate::functions::{App, Echo, Sleep};
 use crate::world::World;
 
-/// Rule:   a handler that its program lets be stopped is dropped where it waits when our client
-///         drops the future of the call; later calls go on.
+/// Rule:   a handler that its program lets be stopped is dropped where it waits when the client
+///         gives the call up; later calls go on.
 /// Source: SVC-29.
 #[tokio::test]
 async fn cancellable_handler_is_stopped() {
@@ -26,12 +25,12 @@ async fn cancellable_handler_is_stopped() {
         }
     })))
     .await;
-    let client = client(&world).await;
+    let mut client = Client::new(&world).await;
     for _ in 0..2 {
-        begin_and_drop(&client, &mut told).await;
+        begin_and_give_up(&mut client, &mut told).await;
         assert_eq!(told.recv().await, Some("stopped"));
     }
-    client.invoke(&Echo::from("x")).await.unwrap();
+    client.call(Echo::from("x")).await.unwrap();
 }
 
 /// Rule:   every other handler runs to its end, and may ask whether its answer is still wanted.
@@ -53,8 +52,8 @@ async fn other_handlers_are_told_and_run_to_their_end() {
         }
     };
     let world = world(Router::new(App::default()).function(handler)).await;
-    let client = client(&world).await;
-    begin_and_drop(&client, &mut told).await;
+    let mut client = Client::new(&world).await;
+    begin_and_give_up(&mut client, &mut told).await;
     assert_eq!(told.recv().await, Some("asked"));
     assert_eq!(told.recv().await, Some("finished"));
 }
@@ -73,15 +72,15 @@ async fn only_the_call_that_was_dropped_is_stopped() {
         }
     })))
     .await;
-    let client = client(&world).await;
-    let long = client.start(&Sleep::from("long"), CallOptions::default()).await.unwrap();
-    let short = client.start(&Sleep::from("short"), CallOptions::default()).await.unwrap();
+    let mut client = Client::new(&world).await;
+    let long = client.begin(&Sleep::from("long")).await;
+    let short = client.begin(&Sleep::from("short")).await;
     for _ in 0..2 {
         assert_eq!(told.recv().await, Some("begun"));
     }
-    drop(long);
+    client.give_up(long).await;
     assert_eq!(told.recv().await, Some("stopped"));
-    assert_eq!(short.await.unwrap(), "finished");
+    assert_eq!(client.answer::<Sleep>(short).await.unwrap(), "finished");
 }
 
 /// Rule:   the end of a connection stops no handler, whatever it allows.
@@ -104,24 +103,17 @@ async fn lost_connection_stops_nothing() {
     assert_eq!(told.recv().await, Some("finished"));
 }
 
-/// Has a call begun at the server and drops its future.
-async fn begin_and_drop(client: &RawClient, told: &mut UnboundedReceiver<&'static str>) {
-    let call = Sleep::from("x");
-    tokio::select! {
-        answer = client.invoke(&call) => panic!("{answer:?}"),
-        event = told.recv() => assert_eq!(event, Some("begun")),
-    }
+/// Has a call begun at the server and gives it up.
+async fn begin_and_give_up(client: &mut Client, told: &mut UnboundedReceiver<&'static str>) {
+    let call = client.begin(&Sleep::from("x")).await;
+    assert_eq!(told.recv().await, Some("begun"));
+    client.give_up(call).await;
 }
 
 /// A server of these functions, and [`Echo`].
 async fn world(router: Router<App>) -> World {
     let router = router.function(async |call: Echo| Ok::<_, RpcError>(call.text));
     World::routed(Backend::memory(), |_| {}, App::default(), router).await
-}
-
-async fn client(world: &World) -> RawClient {
-    let builder = RawClient::builder(world.address, [world.public_key.clone()]);
-    builder.pfs(false).connect().await.unwrap()
 }
 
 /// Tells how a handler comes to its end.

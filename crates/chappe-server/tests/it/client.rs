@@ -295,6 +295,12 @@ impl Client {
         call
     }
 
+    /// Wants no answer to a call any more.
+    pub(crate) async fn give_up(&mut self, call: CallId) {
+        self.session.drop_call(call);
+        self.flush().await;
+    }
+
     pub(crate) async fn call<F: Function>(&mut self, function: F) -> Result<F::Return, RpcError> {
         self.call_raw::<F>(&function).await
     }

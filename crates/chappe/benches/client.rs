@@ -1,6 +1,6 @@
 //! Calls a second of our client to our server over loopback, beside a bare echo of as many bytes.
 //!
-//! Client and server have a thread each. `cargo bench -p chappe-client --bench calls`
+//! Client and server have a thread each. `cargo bench -p chappe --bench client`
 
 use std::net::SocketAddr;
 use std::sync::mpsc;
