@@ -31,7 +31,18 @@ const STEPS: &[Step] = &[
     Step {
         name: "fuzz targets",
         program: "cargo",
-        args: &["run", "--quiet", "--package", "chappe-fuzz", "--locked", "--", "--seconds", "5"],
+        args: &[
+            "run",
+            "--quiet",
+            "--package",
+            "chappe-fuzz",
+            "--locked",
+            "--",
+            "--seconds",
+            "5",
+            "--seed",
+            "2",
+        ],
     },
     Step {
         name: "tests with every feature of the schema tools",
