@@ -50,8 +50,10 @@ pub(crate) fn open(
 ) -> Arc<SessionHandle> {
     let (handle, inputs) = SessionHandle::new(id, &shared.config.sessions);
     let salts = shared.salts(record.id(), record.first_salt);
+    let mut config = shared.config.session.clone();
+    config.not_before = config.not_before.max(shared.started);
     let task = Box::new(SessionTask {
-        session: ServerSession::new(id, salts, shared.config.session.clone(), shared.rng()),
+        session: ServerSession::new(id, salts, config, shared.rng()),
         shared: Arc::clone(shared),
         record: Arc::clone(record),
         handle: Arc::clone(&handle),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use chappe_backend::Backend;
 use chappe_crypto::{AuthKeyId, Rng};
@@ -24,6 +25,8 @@ use crate::registry::Registry;
 pub(crate) struct Shared {
     pub(crate) config: ServerConfig,
     pub(crate) clock: Clock,
+    /// When it was built (Unix): what clients said before, it cannot know.
+    pub(crate) started: Duration,
     pub(crate) backend: Backend,
     pub(crate) calls: Calls,
     /// Functions that a temporary key may call before it is bound (PFS-04).
@@ -65,6 +68,7 @@ impl Shared {
             ),
             memory: Memory::new(config.sessions.memory_max_bytes, metrics.session_memory.clone()),
             config,
+            started: clock.now().unix,
             clock,
             backend,
             calls,

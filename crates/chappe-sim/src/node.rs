@@ -179,6 +179,11 @@ impl Node {
         }
     }
 
+    /// The process runs again.
+    pub fn start(&mut self, env: &mut Env<'_>) {
+        self.config.session.not_before = self.clock.now(env.at).unix;
+    }
+
     /// Whether a link is open.
     pub fn has_link(&self, id: LinkId) -> bool {
         self.links.contains_key(&id)

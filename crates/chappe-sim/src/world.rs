@@ -288,6 +288,7 @@ impl World {
             Event::Start => {
                 self.trace.note(self.at, "node starts", &[]);
                 self.is_down = false;
+                self.node(Node::start);
             }
             Event::Sends(link, bytes) => self.put(link, Way::Up, &bytes),
             Event::Leaves(link) => self.end(link, Way::Up),

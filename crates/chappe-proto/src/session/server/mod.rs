@@ -31,6 +31,9 @@ pub use tally::{Refused, Tally};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SessionConfig {
+    /// When this server began (Unix): what was said before, an earlier life of it may have taken,
+    /// so it is refused (MSG-39). Default: 0, nothing is.
+    pub not_before: Duration,
     /// Window of received ids.
     pub inbox: InboxLimits,
     /// Unacknowledged messages kept. A client that never acknowledges makes us hold these.
@@ -59,6 +62,7 @@ pub struct SessionConfig {
 impl Default for SessionConfig {
     fn default() -> Self {
         Self {
+            not_before: Duration::ZERO,
             inbox: InboxLimits::SERVER,
             outbox: OutboxLimits::default(),
             ack_delay_max: Duration::from_millis(500),

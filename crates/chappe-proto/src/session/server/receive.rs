@@ -34,6 +34,11 @@ impl ServerSession {
         if let Err(code) = check_time(msg_id, now.unix) {
             return self.refuse(now, link, msg_id, seq_no, code);
         }
+        // To a client whose clock is behind it says so; a recording it keeps from running again. A
+        // clock of ours that was set back to before the start tells nothing.
+        if self.is_of_earlier_life(msg_id) && self.config.not_before <= now.unix {
+            return self.refuse(now, link, msg_id, seq_no, 16);
+        }
         let inner = Inner { msg_id, seq_no, body };
         if kind::id_of(&inner.body) == container::ID {
             self.handle_container(now, link, inner);
@@ -98,7 +103,12 @@ impl ServerSession {
     pub(super) fn is_beyond_memory(&self, msg_id: MsgId) -> bool {
         let span = self.config.inbox.span;
         self.retired.contains(&msg_id)
+            || self.is_of_earlier_life(msg_id)
             || self.began.is_some_and(|began| msg_id.time() + span < began)
+    }
+
+    fn is_of_earlier_life(&self, msg_id: MsgId) -> bool {
+        msg_id.time() < self.config.not_before
     }
 
     /// Judges one message, alone or out of a container, and acts on it (MSG-25). `first` is what
