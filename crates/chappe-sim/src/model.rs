@@ -19,6 +19,9 @@ use chappe_tl::{Constructor, Raw};
 
 use crate::words::{self, Token};
 
+/// Code of a notification that a message is too old to be known.
+const TOO_OLD: i32 = 20;
+
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -361,8 +364,14 @@ impl Model {
             });
         }
         let inners = words::flatten(message);
-        // Whoever hears this sends its calls of before again, under new ids (SVC-40).
-        let is_new = |inner: &Inner| words::id_of(&inner.body) == types::NewSession::ID;
+        // Whoever hears this sends calls of before again, under new ids: all (SVC-40), or the one
+        // that is too old to be known.
+        let is_new = |inner: &Inner| match words::id_of(&inner.body) {
+            types::NewSession::ID => true,
+            ctors::BadMsgNotification::ID => words::read::<ctors::BadMsgNotification>(&inner.body)
+                .is_some_and(|notice| notice.error_code == TOO_OLD),
+            _ => false,
+        };
         if let Some(client) = self.owner(session).filter(|_| inners.iter().any(is_new)) {
             self.excuse(client);
         }

@@ -174,6 +174,34 @@ fn contents_of_a_refused_container_go_singly() {
     assert_eq!(raw.packets().len(), 1);
 }
 
+/// Rule:   a container of ours that came twice was doubled on its way: its calls are asked for and
+///         go out no second time, however often that happens.
+/// Source: 05-service-messages §3, SVC-08, MSG-36; code 19.
+#[test]
+fn doubled_container_is_asked_for() {
+    let mut raw = RawClient::settled();
+    let session = raw.session.id();
+    let calls = [raw.session.call(query(1)), raw.session.call(query(2))];
+    let packet = raw.packets().remove(0);
+    let container = packet.header.msg_id;
+    let sent: Vec<Inner> = flatten(packet).into_iter().filter(is_query).collect();
+    for _ in 0..10 {
+        raw.refuse(container, 19);
+    }
+    let mut packets = raw.packets();
+    let packet = packets.remove(0);
+    assert_eq!((packets, raw.session.id()), (vec![], session));
+    let asked = flatten(packet).remove(0);
+    let ids = read::<types::MsgsStateReq>(&asked.body).unwrap().msg_ids;
+    assert!(sent.iter().all(|call| ids.contains(&call.msg_id.0)), "{ids:?}");
+    raw.reply(state_info(asked.msg_id, &vec![4; ids.len()]));
+    assert_eq!(raw.sent_calls(), []);
+    raw.result(sent[0].msg_id, &query(3));
+    raw.result(sent[1].msg_id, &query(4));
+    let answers = [(calls[0], Ok(Raw(query(3)))), (calls[1], Ok(Raw(query(4))))];
+    assert_eq!(raw.answers(), answers);
+}
+
 /// Rule:   answers in the container that ends a session still count; late messages of that
 ///         session are dropped without ending the link.
 /// Source: SES-17, MSG-R07.

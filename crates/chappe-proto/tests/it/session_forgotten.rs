@@ -6,10 +6,13 @@ use std::time::Duration;
 use chappe_proto::schema::types;
 use chappe_proto::session::client::ClientEvent;
 use chappe_proto::session::container::Inner;
+use chappe_proto::session::server;
 use chappe_tl::Raw;
 
+use crate::pair::EPOCH;
 use crate::raw::{
-    RawClient, RawServer, ack, boxed, calling, calling_repeatable, query, read, reopen, state_info,
+    RawClient, RawServer, ack, boxed, calling, calling_repeatable, id_at, query, read, reopen,
+    state_info,
 };
 
 /// Rule:   an id heard before the session was forgotten does not run again, and is not
@@ -30,6 +33,50 @@ fn call_of_a_forgotten_session_is_refused_and_not_acknowledged() {
     assert!(!replies.iter().any(|reply| read::<types::MsgsAck>(&reply.body).is_some()));
     raw.send(msg_id, seq_no, query(1));
     assert_eq!(raw.refusals(), [(msg_id, seq_no, 20)]);
+}
+
+/// Rule:   what an earlier life of the server may have heard does not run: a recording is refused
+///         by its id, an old message in a new container is too old to be known, and its state is
+///         not known either. A clock that was set back to before the start refuses nothing.
+/// Source: MSG-39, SEC-55, SVC-09, SVC-16; codes 16 and 20.
+#[test]
+fn message_from_before_the_start_does_not_run() {
+    let mut config = server::SessionConfig::default();
+    config.not_before = Duration::from_secs(EPOCH as u64 - 10);
+    let mut raw = RawServer::with(config.clone());
+    let old = Inner { msg_id: id_at(-11, 1), ..raw.inner(true, query(1)) };
+    raw.send(old.msg_id, old.seq_no, old.body.clone());
+    assert_eq!((raw.ran(), raw.refusals()), (vec![], vec![(old.msg_id, old.seq_no, 16)]));
+    raw.container(std::slice::from_ref(&old));
+    assert_eq!((raw.ran(), raw.refusals()), (vec![], vec![(old.msg_id, old.seq_no, 20)]));
+    raw.service(boxed(&types::MsgsStateReq { msg_ids: vec![old.msg_id.0] }));
+    assert_eq!(raw.replied::<types::MsgsStateInfo>()[0].info[..], [1]);
+
+    let mut raw = RawServer::with(config.clone());
+    raw.send(id_at(-10, 1), 1, query(2));
+    assert_eq!(raw.ran(), [id_at(-10, 1)]);
+
+    config.not_before = Duration::from_secs(EPOCH as u64 + 10);
+    let mut raw = RawServer::with(config);
+    raw.greet();
+    assert_eq!(raw.refusals(), []);
+}
+
+/// Rule:   a call that may run twice goes again under its old id where a server that forgot the
+///         session does not know it: if it was only late, it runs once.
+/// Source: SVC-14, SVC-40, SES-10.
+#[test]
+fn repeatable_call_of_a_forgotten_session_keeps_its_id() {
+    let (mut raw, _, sent) = calling_repeatable();
+    raw.reply(ack(&[sent.msg_id]));
+    let first_msg_id = sent.msg_id.0 - (5 << 32);
+    raw.push(boxed(&types::NewSession { first_msg_id, unique_id: 2, server_salt: 1 }));
+    let is_question = |inner: &Inner| read::<types::MsgsStateReq>(&inner.body).is_some();
+    let asked = raw.sent().into_iter().find(is_question).unwrap();
+    let ids = read::<types::MsgsStateReq>(&asked.body).unwrap().msg_ids;
+    assert_eq!(ids, [sent.msg_id.0]);
+    raw.reply(state_info(asked.msg_id, &[2]));
+    assert_eq!(raw.sent_calls(), [sent]);
 }
 
 /// Rule:   what a server acknowledged before it began the session anew is asked for again, even

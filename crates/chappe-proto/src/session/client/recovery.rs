@@ -57,8 +57,13 @@ impl ClientSession {
                 self.requeue(now, bad, code);
                 self.restart_due = Some(code);
             }
-            // A container of this id was taken before: what it held may be running.
-            19 => self.restart_due = Some(code),
+            // Ours go out once, so somebody between us has doubled it, and what it held may be
+            // running: asked, not sent again.
+            19 if matches!(self.sent.get(&bad), Some(Sent::Container(_))) => {
+                if self.state.is_none() {
+                    self.ask_state(now, MsgId(i64::MIN));
+                }
+            }
             _ => {
                 self.requeue(now, bad, code);
                 self.restart_due = Some(code);
@@ -207,12 +212,15 @@ impl ClientSession {
             }
             let Some(Sent::Call(call)) = self.sent.get(&id) else { continue };
             let call = *call;
-            match self.calls.get(&call).map(|call| &call.flight) {
-                Some(Flight::Sent { msg_id, is_suspect: true, .. }) if *msg_id == id => {
+            let Some(entry) = self.calls.get(&call) else { continue };
+            match entry.flight {
+                Flight::Sent { msg_id, is_suspect: true, .. }
+                    if msg_id == id && !entry.repeatable =>
+                {
                     self.doubt(call, Doubt::SessionForgotten);
                 }
                 // Under its old id: if the message arrives after all, it still runs once.
-                Some(Flight::Sent { msg_id, .. }) if *msg_id == id && again.insert(call) => {
+                Flight::Sent { msg_id, .. } if msg_id == id && again.insert(call) => {
                     self.queue.push_back(Outgoing::CallAgain(call));
                 }
                 _ => {}

@@ -332,8 +332,7 @@ impl ClientSession {
             return self.deliver(now, id, request, Ok(Raw(body.clone())));
         }
         self.sent.remove(&request);
-        let second = Duration::from_secs(answer.now.max(0).unsigned_abs().into());
-        self.heed_late_answer(now, second, request);
+        self.heed_late_answer(now, id.time(), request);
         let salts = answer.salts.iter().take(FUTURE_MAX as usize).map(|salt| Salt {
             valid_since: salt.valid_since.into(),
             valid_until: salt.valid_until.into(),
