@@ -121,6 +121,7 @@ fn call_younger_than_the_questions_is_not_sent_anew() {
     raw.wait(Duration::from_secs(10));
     let anew: Vec<_> = raw.sent_calls().into_iter().map(|inner| inner.body).collect();
     assert_eq!(anew, [query(1)]);
+    assert_eq!(raw.answers(), []);
 }
 
 /// Rule:   a message from before all ids that are remembered does not run, however fresh the
