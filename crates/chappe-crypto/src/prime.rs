@@ -96,9 +96,9 @@ const SEARCH_ROUNDS: u32 = 40;
 mod tests {
     use std::collections::BTreeSet;
 
-    use crypto_bigint::U256;
+    use crypto_bigint::{U256, U1024};
 
-    use super::{is_prime, random_base};
+    use super::{is_prime, random_base, random_prime, remainder};
     use crate::Rng;
     use crate::modexp::Modulus;
 
@@ -128,6 +128,18 @@ mod tests {
                 assert!(is_prime(&U256::from(factor), 30, &mut rng), "{factor}");
             }
             assert!(!is_prime(&product, 30, &mut rng), "{p} * {q}");
+        }
+    }
+
+    /// CRY-08: the primes of a key are large enough for a product of 2048 bits, and one less than
+    /// each has no factor in common with the exponent.
+    #[test]
+    fn primes_of_keys_are_large() {
+        let mut rng = Rng::from_seed([84; 32]);
+        for _ in 0..2 {
+            let prime = random_prime(3, &mut rng);
+            assert_eq!(prime.shr_vartime(1022), U1024::from(3_u8));
+            assert_ne!(remainder(&prime, 3), 1);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chappe_proto::MsgId;
 use chappe_proto::rpc::RpcError;
+use chappe_proto::schema::types::RpcDropAnswer;
 use chappe_proto::schema::{ctors, functions, types};
 use chappe_proto::session::client::{
     CallError, CallOptions, ClientEvent, Doubt, MessageError, SessionConfig,
@@ -15,8 +16,8 @@ use chappe_tl::Raw;
 
 use crate::pair::EPOCH;
 use crate::raw::{
-    RawClient, ack, boxed, calling, calling_repeatable, flatten, id_at, is_query, query, read,
-    reopen, result_of, state_info, words,
+    RawClient, ack, boxed, calling, calling_repeatable, encoded, flatten, id_at, is_query, query,
+    read, reopen, result_of, state_info, words,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -437,6 +438,27 @@ fn call_dropped_before_it_left_sends_nothing() {
     raw.session.drop_call(call);
     assert_eq!(raw.packets(), []);
     assert_eq!(raw.session.load(), before);
+}
+
+/// Rule:   two of the three answers to the request to drop an answer say that nothing more is to
+///         come: what the server announces of that call afterwards draws no further request.
+/// Source: SVC-29, SVC-21.
+#[test]
+fn dropped_answer_is_dropped_once() {
+    let dropped = ctors::RpcAnswerDropped { msg_id: 5, seq_no: 1, bytes: 8 };
+    for (answer, again) in [
+        (RpcDropAnswer::RpcAnswerDropped(dropped), 0),
+        (RpcDropAnswer::RpcAnswerDroppedRunning, 0),
+        (RpcDropAnswer::RpcAnswerUnknown, 1),
+    ] {
+        let (mut raw, call, sent) = calling();
+        raw.session.drop_call(call);
+        let request = raw.sent().remove(0);
+        raw.result(request.msg_id, &encoded(&answer));
+        let announced = MsgId(raw.id(1).0 + 4000);
+        raw.reply(detailed(sent.msg_id, announced));
+        assert_eq!(raw.sent_as::<functions::RpcDropAnswer>().len(), again, "{answer:?}");
+    }
 }
 
 /// Rule:   of messages that no answer removes the latest 4096 are remembered, of calls all.

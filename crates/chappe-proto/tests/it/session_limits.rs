@@ -1,5 +1,7 @@
 //! What a client can make a server's session hold is bounded: each bound, and one past it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chappe_proto::LinkId;
 use chappe_proto::MsgId;
@@ -187,7 +189,7 @@ fn bytes_of_calls_that_ended_are_given_back() {
     let least = raw.session.footprint();
     let running = [raw.call(sized(10_000)), raw.call(sized(10_000))];
     let both = raw.session.footprint();
-    raw.call(after(&running));
+    raw.call(after_with(&running, sized(10_000)));
     assert_eq!(raw.errors(), [FLOOD]);
     raw.acknowledge_all();
     assert!(raw.session.footprint() < both + 500);
@@ -235,8 +237,10 @@ fn waiting_calls_of_a_forgotten_session_leave_room() {
 /// Source: SVC-44.
 #[test]
 fn session_is_due_when_a_waiting_call_gives_up() {
-    let config = SessionConfig::default();
-    let wait = config.after_wait_max;
+    // Long after everything is acknowledged.
+    let wait = Duration::from_secs(2);
+    let mut config = SessionConfig::default();
+    config.after_wait_max = wait;
     let mut raw = RawServer::with(config);
     raw.greet();
     let since = raw.now.mono;
@@ -303,8 +307,12 @@ fn sized(len: usize) -> Bytes {
 }
 
 fn after(ids: &[MsgId]) -> Bytes {
+    after_with(ids, query(8))
+}
+
+fn after_with(ids: &[MsgId], query: Bytes) -> Bytes {
     let msg_ids = ids.iter().map(|id| id.0).collect();
-    boxed(&functions::InvokeAfterMsgs { msg_ids, query: chappe_tl::Raw(query(8)) })
+    boxed(&functions::InvokeAfterMsgs { msg_ids, query: chappe_tl::Raw(query) })
 }
 
 /// An outbox is empty until something is owed, and again when all of it is forgotten.

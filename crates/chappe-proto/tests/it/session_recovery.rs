@@ -154,7 +154,7 @@ fn silence_while_calls_wait_ends_the_link() {
         raw.sent();
     }
     // What came before is known already.
-    raw.session.handle_progress(raw.now.mono - 2 * SILENCE);
+    raw.session.handle_progress(raw.now.mono + TICK - 2 * SILENCE);
     assert!(!is_dead(&mut raw));
     assert_eq!(raw.session.poll_timeout(), Some(raw.now.mono + TICK));
     raw.wait(TICK);
