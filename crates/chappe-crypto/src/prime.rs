@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn primes_of_keys_are_large() {
         let mut rng = Rng::from_seed([84; 32]);
-        for _ in 0..2 {
+        for _ in 0..8 {
             let prime = random_prime(3, &mut rng);
             assert_eq!(prime.shr_vartime(1022), U1024::from(3_u8));
             assert_ne!(remainder(&prime, 3), 1);
