@@ -309,6 +309,20 @@ fn refused_acknowledgements_wait_a_second() {
     assert_eq!(raw.sent_as::<functions::PingDelayDisconnect>(), []);
     raw.wait(TICK);
     assert_eq!(raw.sent_as::<functions::PingDelayDisconnect>().len(), 1);
+
+    // From then on sixteen are enough again.
+    let mut raw = RawClient::settled();
+    raw.session.ping(raw.now);
+    let ping = raw.sent().remove(0);
+    raw.correct_salt(ping.msg_id, 7);
+    raw.sent();
+    for _ in 0..16 {
+        raw.push(query(70));
+    }
+    raw.now.mono += SECOND - TICK;
+    assert_eq!(raw.sent_as::<types::MsgsAck>(), []);
+    raw.now.mono += TICK;
+    assert_eq!(raw.sent_as::<types::MsgsAck>()[0].msg_ids.len(), 16);
 }
 
 /// Rule:   a service message that the server refuses is sent again as often as a call is, five
