@@ -12,12 +12,11 @@ use chappe_proto::session::client::{
     CallError, CallOptions, ClientEvent, Doubt, MessageError, SessionConfig,
 };
 use chappe_proto::session::container::{self, Inner};
-use chappe_tl::Raw;
 
 use crate::pair::EPOCH;
 use crate::raw::{
-    RawClient, ack, boxed, calling, calling_repeatable, encoded, flatten, id_at, is_query, query,
-    read, reopen, result_of, state_info, words,
+    RawClient, ack, boxed, calling, calling_repeatable, encoded, id_at, query, read, reopen,
+    result_of, state_info, words,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -141,37 +140,6 @@ fn answer_must_be_made_far_before_its_question() {
         raw.hand(server_id_at(made), 1, result_of(sent.msg_id, &query(5))).unwrap();
         assert_eq!(raw.session.clock().at(raw.now) == made, is_set, "{more:?}");
     }
-}
-
-/// Rule:   code 19 tells that a container of this id was taken before: what is in it may be
-///         running, so none of it goes again. The old session may still answer it, in containers
-///         as anywhere; after 10 s nobody knows.
-/// Source: SVC-10, SES-12, SES-17; code 19.
-#[test]
-fn contents_of_a_container_taken_twice_do_not_go_again() {
-    let mut config = SessionConfig::default();
-    config.silence_max = Duration::MAX;
-    let mut raw = RawClient::with(config);
-    let [a, b] = [1, 2].map(|number| raw.session.call(query(number)));
-    let packet = raw.packets().remove(0);
-    let container = packet.header.msg_id;
-    let sent: Vec<Inner> = flatten(packet).into_iter().filter(is_query).collect();
-    let old = raw.session.id();
-    raw.refuse(container, 19);
-    assert_ne!(raw.session.id(), old);
-    assert_eq!(raw.sent_calls(), []);
-    // Neither a ping nor anything else is due before.
-    assert_eq!(raw.session.poll_timeout(), Some(raw.now.mono + 10 * SECOND));
-    let result = Inner { msg_id: raw.id(1), seq_no: 1, body: result_of(sent[0].msg_id, &query(5)) };
-    let outer = raw.id(1);
-    raw.hand_for(old, outer, 2, container::pack(&[result])).unwrap();
-    assert_eq!(raw.answers(), [(a, Ok(Raw(query(5))))]);
-    raw.wait(10 * SECOND - TICK);
-    assert_eq!(raw.answers(), []);
-    raw.wait(TICK);
-    assert_eq!(raw.answers(), [(b, Err(CallError::Unknown(Doubt::SessionGivenUp)))]);
-    // Then the pings go on, a minute after the session began.
-    assert_eq!(raw.session.poll_timeout(), Some(raw.now.mono + 50 * SECOND));
 }
 
 /// Rule:   what a session that was given up says out of its time is not heeded.
