@@ -20,5 +20,6 @@ mod sessions;
 mod shutdown;
 mod stale;
 mod temporary;
+mod tls;
 mod world;
 mod ws;
