@@ -11,6 +11,7 @@ pub mod entropy;
 pub mod limits;
 pub mod listen;
 mod prefixed;
+pub mod proxy_protocol;
 pub mod shutdown;
 pub mod tls;
 mod wire;

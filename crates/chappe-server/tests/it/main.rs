@@ -14,6 +14,7 @@ mod limits;
 mod log;
 mod metrics;
 mod mtproto1;
+mod proxied;
 mod push;
 mod router;
 mod sessions;

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use chappe_backend::Backend;
 use chappe_crypto::{AuthKeyId, Rng, rsa};
 use chappe_net::Clock;
+use chappe_net::listen::Listener;
 use chappe_net::tls::Certificate;
 use chappe_proto::SessionId;
 use chappe_server::{
@@ -86,6 +87,13 @@ impl World {
     }
 
     pub(crate) async fn start(setup: Setup) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { address, ..Self::start_at(setup, listener).await }
+    }
+
+    /// A server that listens elsewhere.
+    pub(crate) async fn start_at(setup: Setup, listener: impl Into<Listener>) -> Self {
         let Setup { backend, app, router, config, clock, events, certificate } = setup;
         let identity = RsaIdentity::from_pem(&IDENTITY).unwrap();
         let public_key = identity.public().clone();
@@ -101,8 +109,7 @@ impl World {
             builder = builder.certificate(certificate);
         }
         let server = builder.build().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = "0.0.0.0:0".parse().unwrap();
         let (pusher, revoker) = (server.pusher(), server.revoker());
         let (stop, stopped) = oneshot::channel();
         let serving = server.serve(listener).with_graceful_shutdown(async {
