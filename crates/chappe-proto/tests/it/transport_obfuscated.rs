@@ -260,6 +260,44 @@ fn secret_of_an_endpoint_chooses_the_transport() {
     assert_eq!(parse(&[0xdd; 16]).unwrap().transport, OBFUSCATED[1]);
 }
 
+/// Rules:  PRX-01, OBF-16: hexadecimal of either case and base64 of either alphabet say the same;
+///         what is none of the three shapes is no secret.
+/// Source: `fake_tls.json`, `secrets`.
+#[test]
+fn secret_is_read_from_text() {
+    for case in list(&vectors("fake_tls.json")["secrets"]) {
+        let text = case["text"].as_str().unwrap();
+        let parsed = text.parse::<EndpointSecret>();
+        match case["kind"].as_str() {
+            Some("tls") => assert_eq!(parsed.unwrap_err(), EndpointSecretError::FakeTls, "{text}"),
+            Some(kind) => {
+                let expected = OBFUSCATED[if kind == "padded" { 2 } else { 1 }];
+                let EndpointSecret { secret, transport } = parsed.unwrap();
+                assert_eq!(transport, expected, "{text}");
+                let options = ClientOptions { secret: Some(secret), dc: 2 };
+                let mut codec = Codec::client(transport, &options, CLIENT_LIMIT, &mut rng(10));
+                let mut wire = BytesMut::from(&put(&mut codec, &[1; 24])[..]);
+                let raw = hex::decode(case["raw"].as_str().unwrap()).unwrap();
+                let raw = *raw.last_chunk().unwrap();
+                assert!(
+                    matches!(listener(&[raw]).handle(&mut wire), Detected::Codec(..)),
+                    "{text}"
+                );
+            }
+            None => match parsed.unwrap_err() {
+                EndpointSecretError::Text => assert_eq!(text, "zz!!"),
+                error => assert!(matches!(error, EndpointSecretError::Shape(_)), "{text}: {error}"),
+            },
+        }
+    }
+    // Both alphabets, with and without padding.
+    let both = ["3f__EjRWeJCrze_-3LqYdlQ", "3f//EjRWeJCrze/+3LqYdlQ="];
+    for text in both {
+        let parsed = text.parse::<EndpointSecret>();
+        assert_eq!(parsed.unwrap().transport, OBFUSCATED[2], "{text}");
+    }
+}
+
 #[test]
 fn secret_is_not_printed() {
     let options = ClientOptions { secret: Some(Secret::from([0x42; 16])), dc: 2 };
