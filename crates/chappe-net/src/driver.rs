@@ -12,9 +12,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use chappe_proto::Now;
 use chappe_proto::link::{CloseReason, Link, LinkEvent};
-use chappe_proto::transport::PacketSize;
+use chappe_proto::transport::{Carrier, PacketSize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Sleep, timeout};
+use tokio::time::{Instant, Sleep, timeout, timeout_at};
 use tracing::trace;
 
 use crate::clock::Clock;
@@ -92,6 +92,10 @@ pub enum End {
     /// By the rules of the protocol, or the wish of its owner.
     #[error(transparent)]
     Closed(CloseReason),
+    /// The peer speaks a protocol that carries ours. The connection is as it was, but for these
+    /// bytes that were read: [`Prefixed`](crate::Prefixed) puts them back.
+    #[error("the peer speaks {0}")]
+    HandOver(Carrier, BytesMut),
     /// The peer closed the connection.
     #[error("the peer closed the connection")]
     Eof,
@@ -135,6 +139,7 @@ impl End {
             Self::Io(_) => "io",
             Self::Stalled { .. } => "stalled",
             Self::Oversize(_) => "oversize",
+            Self::HandOver(..) => "other",
             Self::Closed(reason) => match reason {
                 CloseReason::Frame(_) => "frame",
                 CloseReason::Packet(_) => "packet",
@@ -154,7 +159,8 @@ impl End {
 /// Drives `link` over `stream` until either ends; what is left to say is said before the
 /// connection is closed.
 ///
-/// An idle link holds no buffer.
+/// Whoever serves what a peer speaks instead drives over `&mut` the connection, to go on with it
+/// after [`End::HandOver`]. An idle link holds no buffer.
 pub async fn drive<S, O>(
     mut stream: S,
     mut link: Link,
@@ -204,8 +210,10 @@ where
         if let Err(size) = link.poll_transmit(outbound) {
             return End::Oversize(size);
         }
-        if let Some(reason) = end {
-            return End::Closed(reason);
+        match end {
+            Some(CloseReason::HandOver(carrier)) => return End::HandOver(carrier, inbound),
+            Some(reason) => return End::Closed(reason),
+            None => {}
         }
         if outbound.is_empty() {
             stalled_at = None;
@@ -329,6 +337,15 @@ const READ_MAX: usize = 16 << 10;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Hears a stranger out until the deadline without a word: an answer or an early close would tell
+/// what is served here (TRN-21).
+pub async fn ignore<S: AsyncRead + Unpin>(mut stream: S, deadline: Instant) -> End {
+    match timeout_at(deadline, discard(&mut stream)).await {
+        Ok(()) => End::Eof,
+        Err(_) => End::Closed(CloseReason::Silent),
+    }
 }
 
 /// Reads until the peer closes.

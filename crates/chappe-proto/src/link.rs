@@ -68,6 +68,8 @@ enum Hearing {
     Frames,
     /// A stranger: heard, not answered, closed at the deadline (TRN-21).
     Nothing,
+    /// Not our protocol: they stay where they are, for whoever speaks it.
+    HandedOver,
 }
 
 #[derive(Debug)]
@@ -140,19 +142,24 @@ impl Link {
     }
 
     /// Takes every complete packet off `input`, the inbound buffer of the connection: between
-    /// calls it only grows at its end.
+    /// calls it only grows at its end. A link that closes with [`CloseReason::HandOver`] leaves
+    /// there all that has come.
     pub fn handle_bytes(&mut self, now: Now, input: &mut BytesMut) {
         let mut batch = Vec::new();
         while self.held.is_none() && !self.closed {
             match &self.hearing {
-                Hearing::Nothing => break,
+                Hearing::Nothing | Hearing::HandedOver => break,
                 Hearing::Detecting(detect) => match detect.handle(input) {
                     Detected::NeedMore => break,
                     Detected::Codec(codec, _) => {
                         self.codec = Some(codec);
                         self.hearing = Hearing::Frames;
                     }
-                    _ => self.hearing = Hearing::Nothing,
+                    Detected::Carrier(carrier) => {
+                        self.hearing = Hearing::HandedOver;
+                        self.close(CloseReason::HandOver(carrier));
+                    }
+                    Detected::Unknown => self.hearing = Hearing::Nothing,
                 },
                 Hearing::Frames => {
                     let Some(codec) = &mut self.codec else { break };
@@ -172,7 +179,12 @@ impl Link {
             }
         }
         self.open_batch(&mut batch);
-        if self.closed || matches!(self.hearing, Hearing::Nothing) {
+        let is_of_use = match self.hearing {
+            Hearing::HandedOver => true,
+            Hearing::Nothing => false,
+            _ => !self.closed,
+        };
+        if !is_of_use {
             input.clear();
         }
     }
