@@ -353,10 +353,8 @@ const REFUSAL: Duration = Duration::from_secs(1);
 impl Refusals {
     /// How long one more has to wait.
     fn wait(&mut self, now: Duration) -> Duration {
-        self.paid = self.paid.max(now) + REFUSAL;
-        let over = self.paid.saturating_sub(now + REFUSALS_FREE).min(REFUSAL);
-        // Those that wait pay by waiting.
-        self.paid -= over;
-        over
+        let free = now + REFUSALS_FREE;
+        self.paid = (self.paid.max(now) + REFUSAL).min(free + REFUSAL);
+        self.paid.saturating_sub(free)
     }
 }

@@ -115,13 +115,13 @@ impl ServerSession {
     fn renew(&mut self, now: Now) {
         for _ in 0..self.posted.len() {
             let Some((posted, id)) = self.posted.front().copied() else { return };
-            if posted + self.config.poll.resend_after > now.mono {
+            let is_owed =
+                self.outbox.get(id).is_some_and(|owed| owed.place == Place::Posted(posted));
+            if is_owed && posted + self.config.poll.resend_after > now.mono {
                 return;
             }
             self.posted.pop_front();
-            if self.outbox.get(id).is_some_and(|owed| owed.place == Place::Posted(posted))
-                && !self.give_up_old(now, id)
-            {
+            if is_owed && !self.give_up_old(now, id) {
                 self.send_again(now, Outlet::Response, id);
             }
         }
