@@ -89,7 +89,7 @@ enum Outgoing {
 
 /// Keys remembered per link.
 const KEYS_MAX: usize = 2;
-/// Transport errors after which a link may go on (TRN-32).
+/// The transport error after which a link may go on (TRN-32).
 const NOT_FOUND: i32 = 404;
 
 impl Link {
@@ -253,7 +253,7 @@ impl Link {
         self.outgoing.push_back(Outgoing::Plain(packet.freeze()));
     }
 
-    /// Sends a transport error; all but 404 end the link (TRN-32). A positive and a negative `code`
+    /// Sends a transport error; all but 404 end the link (TRN-32), or all, as the settings say. A positive and a negative `code`
     /// mean the same.
     pub fn fail(&mut self, now: Now, code: i32) {
         if self.closed {
@@ -262,7 +262,7 @@ impl Link {
         let code = code.saturating_abs();
         if self.errors.admit(now, self.config.errors_per_second_max) {
             self.outgoing.push_back(Outgoing::Error(code));
-            if code == NOT_FOUND {
+            if code == NOT_FOUND && !self.config.errors_end {
                 return;
             }
         }
@@ -309,6 +309,16 @@ impl Link {
 
     /// Appends everything that waits to be sent to `out`; whether that was anything.
     pub fn poll_transmit(&mut self, out: &mut BytesMut) -> Result<bool, PacketSize> {
+        self.poll_transmit_each(out, |_, _| {})
+    }
+
+    /// The same for a connection that wraps each frame: `wrap` is told where the frame begins that
+    /// `out` ends with.
+    pub fn poll_transmit_each(
+        &mut self,
+        out: &mut BytesMut,
+        mut wrap: impl FnMut(&mut BytesMut, usize),
+    ) -> Result<bool, PacketSize> {
         let Some(codec) = &mut self.codec else {
             self.outgoing.clear();
             return Ok(false);
@@ -328,6 +338,7 @@ impl Link {
         let version = self.version.unwrap_or(Version::V2);
         let mut packets = version.seal(&messages, self.side, &mut self.rng).into_iter();
         for outgoing in &outgoing {
+            let start = out.len();
             match outgoing {
                 Outgoing::Message(..) => {
                     if let Some(packet) = packets.next() {
@@ -337,6 +348,7 @@ impl Link {
                 Outgoing::Plain(packet) => codec.put(&[packet], out, &mut self.rng)?,
                 Outgoing::Error(code) => codec.put_error(*code, out),
             }
+            wrap(out, start);
         }
         Ok(true)
     }

@@ -44,6 +44,8 @@ impl Default for DetectConfig {
 #[derive(Clone, Debug, Default)]
 pub struct Detect {
     config: DetectConfig,
+    /// The last row of the table alone: whatever comes is an obfuscation header.
+    is_obfuscated: bool,
 }
 
 /// What the first bytes say.
@@ -85,7 +87,20 @@ impl fmt::Display for Carrier {
 impl Detect {
     /// For a listener that serves what `config` names.
     pub fn new(config: DetectConfig) -> Self {
-        Self { config }
+        Self { config, is_obfuscated: false }
+    }
+
+    /// For what is inside the TLS of this listener: everything but TLS.
+    pub fn inside_tls(&self) -> Self {
+        let mut inside = self.clone();
+        inside.config.tls = false;
+        inside
+    }
+
+    /// For what is inside a WebSocket: obfuscated streams, of any framing and without a secret,
+    /// whatever bytes they begin with, for some browser clients avoid none (WSK-09, WSK-20).
+    pub fn inside_websocket() -> Self {
+        Self { config: DetectConfig::default(), is_obfuscated: true }
     }
 
     /// Decides what the peer speaks. The order of the tests is part of the protocol: a client
@@ -93,6 +108,7 @@ impl Detect {
     /// reaches the last test, which needs more than any other.
     pub fn handle(&self, input: &mut BytesMut) -> Detected {
         match input[..] {
+            _ if self.is_obfuscated => self.obfuscated(input),
             [0xef, ..] => self.plain(Framing::Abridged, 1, input),
             [0xee, 0xee, 0xee, 0xee, ..] => self.plain(Framing::Intermediate, 4, input),
             [0xdd, 0xdd, 0xdd, 0xdd, ..] => self.plain(Framing::Padded, 4, input),
