@@ -4,11 +4,14 @@ use chappe_crypto::AuthKeyId;
 
 use crate::envelope::encrypted::{Opened, PacketError};
 use crate::envelope::plain::{PlainError, PlainMessage};
-use crate::transport::FrameError;
+use crate::transport::{Carrier, FrameError};
 
 /// What came over a link, or became of it.
 #[derive(Debug)]
 pub enum LinkEvent {
+    /// To a server with a secret: the data centre that the client means, which is served or
+    /// answered with 444 (OBF-14). The first of all events, if it comes.
+    Dc(i16),
     /// A message of the key exchange.
     Plain(PlainMessage),
     /// A packet names this key: answer with [`provide_key`](super::Link::provide_key). Nothing more is read until then.
@@ -42,6 +45,10 @@ pub enum CloseReason {
     /// To a client that has a key: an unencrypted message, which nobody has to say any more.
     #[error("unencrypted message while a key is in use")]
     Unencrypted,
+    /// The peer speaks a protocol that carries ours: whoever serves that goes on with the
+    /// connection, from the bytes that were heard.
+    #[error("the peer speaks {0}")]
+    HandOver(Carrier),
     /// Nothing, or nothing known, was said in time.
     #[error("no complete packet came in time")]
     Silent,

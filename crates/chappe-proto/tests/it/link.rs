@@ -14,7 +14,8 @@ use chappe_proto::handshake::client::{self, DhGen, KeyRequest};
 use chappe_proto::handshake::server::Origin;
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
 use chappe_proto::transport::{
-    CLIENT_LIMIT, ClientOptions, Codec, Detect, Frame, FrameError, Framing, SERVER_LIMIT, Transport,
+    CLIENT_LIMIT, Carrier, ClientOptions, Codec, Detect, DetectConfig, Frame, FrameError, Framing,
+    SERVER_LIMIT, Transport,
 };
 use chappe_proto::{LinkId, MsgId, Now, SessionId, Side};
 use proptest::prelude::*;
@@ -50,6 +51,34 @@ fn first_packet_may_come_byte_by_byte() {
             assert!(end.hear(&[*byte]).is_empty());
         }
         assert_eq!(end.hear(&[*last]), [Seen::Plain(20)]);
+    }
+}
+
+/// Rules: TRN-17, TRN-22: what carries our transports is handed over at the byte that tells, with all
+///        that was heard; nothing is said, and nothing is waited for any more.
+#[test]
+fn carriers_are_handed_over_with_what_was_heard() {
+    for (opening, told, carrier) in [
+        (&b"POST /api HTTP/1.1"[..], 4, Carrier::Http),
+        (b"OPTIONS /apiw1", 4, Carrier::Http),
+        (b"HEAD / HTTP/1.1", 4, Carrier::Http),
+        (b"GET /apiws HTTP/1.1", 4, Carrier::Http),
+        (&[0x16, 3, 1, 7, 0, 1, 0], 3, Carrier::Tls),
+    ] {
+        for cut in 0..=opening.len() {
+            let mut end = ServerEnd::new(ABRIDGED);
+            let mut config = DetectConfig::default();
+            (config.http, config.websocket, config.tls) = (true, true, true);
+            let detect = Arc::new(Detect::new(config));
+            end.link = Link::server(at(0), LinkConfig::server(), detect, rng(1));
+            let begun = end.hear(&opening[..cut]);
+            assert_eq!(begun.is_empty(), cut < told, "{carrier} after {cut}");
+            let seen = if begun.is_empty() { end.hear(&opening[cut..]) } else { begun };
+            assert_eq!(seen, [Seen::Closed(CloseReason::HandOver(carrier))]);
+            assert_eq!(end.input, opening[..if cut < told { opening.len() } else { cut }]);
+            assert!(!end.link.wants_bytes() && end.link.poll_timeout().is_none());
+            assert!(end.said().is_empty());
+        }
     }
 }
 
@@ -671,6 +700,7 @@ pub(crate) enum Seen {
     Message(AuthKeyId, i64),
     Error(i32),
     QuickAck(u32),
+    Dc(i16),
     Closed(CloseReason),
 }
 
@@ -682,6 +712,7 @@ pub(crate) fn seen(link: &mut Link) -> Vec<Seen> {
             LinkEvent::Message(id, opened) => Seen::Message(id, opened.message.header.msg_id.0),
             LinkEvent::TransportError(code) => Seen::Error(code),
             LinkEvent::QuickAck(token) => Seen::QuickAck(token),
+            LinkEvent::Dc(dc) => Seen::Dc(dc),
             LinkEvent::Closed(reason) => Seen::Closed(reason),
         })
         .collect()
