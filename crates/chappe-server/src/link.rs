@@ -39,7 +39,10 @@ pub(crate) async fn serve(connection: &Connection, wire: impl Wire) -> (End, &'s
         debug!("link opened");
         let end = drive(wire, link, &mut owner, shared.clock, &shared.config.drive).await;
         let reason = owner.cause(&end);
-        debug!(reason, %end, "link closed");
+        match &end {
+            End::HandOver(carrier, _) => debug!(%carrier, "link handed over"),
+            end => debug!(reason, %end, "link closed"),
+        }
         (end, reason)
     };
     serving.instrument(span).await
@@ -177,6 +180,11 @@ impl<'a> ServerLink<'a> {
     /// Why it came to this end, for the counter.
     pub(crate) fn cause(&self, end: &End) -> &'static str {
         if self.queue.has_overrun() { metrics::OVERRUN } else { end.cause() }
+    }
+
+    /// Who speaks at present.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.ends.peer
     }
 
     /// What comes from here on comes from `peer`.

@@ -24,3 +24,4 @@ mod stale;
 mod temporary;
 mod web;
 mod world;
+mod ws;
