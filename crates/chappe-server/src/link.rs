@@ -185,6 +185,11 @@ impl<'a> ServerLink<'a> {
         if self.queue.has_overrun() { metrics::OVERRUN } else { end.cause() }
     }
 
+    /// Who speaks at present.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.ends.peer
+    }
+
     /// What comes from here on comes from `peer`.
     pub(crate) fn speak_for(&mut self, now: Now, peer: SocketAddr) {
         if self.ends.peer != peer {
