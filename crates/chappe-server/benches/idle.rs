@@ -34,13 +34,13 @@ fn main() {
     if std::env::var_os(SERVER).is_some() {
         return runtime.block_on(serve());
     }
-    for opening in [&[][..], &[0xee; 3], &[0x55; 63], b"POST /api HTTP/1.1\r\n"] {
-        let process = Process::start();
-        runtime.block_on(half_open(&process, opening));
-    }
     for name in ["intermediate", "obfuscated-intermediate", "abridged"] {
         let process = Process::start();
         runtime.block_on(live(&process, name.parse().expect("a transport")));
+    }
+    for opening in [&[][..], &[0xee; 3], &[0x55; 63], b"POST /api HTTP/1.1\r\n"] {
+        let process = Process::start();
+        runtime.block_on(half_open(&process, opening));
     }
 }
 

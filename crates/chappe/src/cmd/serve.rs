@@ -41,7 +41,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let identity = open_identity(&config.data)?;
     let fingerprint = fingerprint(identity.public());
     let backend = Backend::embedded(config.data.join(DATABASE)).await?;
-    let certificate = config.tls.as_ref().map(|files| Certificates::open(files)).transpose()?;
+    let certificate = config.tls.as_ref().map(Certificates::open).transpose()?;
     let reload = signal(SignalKind::hangup())?;
     let (listeners, addresses): (Vec<_>, Vec<_>) =
         listen::bind_all(&config.listen)?.into_iter().unzip();
