@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod connect;
 mod driver;
 mod limits;
+mod proxies;
 mod shutdown;
 mod sockets;
