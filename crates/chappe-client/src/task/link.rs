@@ -1,27 +1,29 @@
 //! One connection of a client: dialled, driven, and told of to the task that owns the session.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_crypto::{AuthKey, Rng};
-use chappe_net::{Clock, DriveConfig, End, Owner, connect, drive};
+use chappe_net::connect::{self, ConnectError, Connected, Endpoint, Proxy};
+use chappe_net::{Clock, DriveConfig, End, Owner, drive};
 use chappe_proto::envelope::encrypted::Message;
-use chappe_proto::link::{Link, LinkConfig, LinkEvent};
-use chappe_proto::transport::{ClientOptions, Transport};
+use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
+use chappe_proto::transport::ClientOptions;
 use chappe_proto::{LinkId, Now};
 use tokio::sync::mpsc;
 use tracing::{Instrument, debug, info_span};
 
 use crate::metrics::Metrics;
+use crate::routes::{Route, Stop};
 
 /// What a connection needs to know to be made.
 pub(super) struct Dial {
     pub(super) id: LinkId,
-    pub(super) address: String,
-    pub(super) transport: Transport,
+    pub(super) route: Route,
+    pub(super) proxy: Option<Proxy>,
+    /// Without the secret, which depends on the address.
     pub(super) options: ClientOptions,
     pub(super) link: LinkConfig,
     pub(super) drive: DriveConfig,
@@ -41,6 +43,11 @@ impl LastRead {
         Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
 
+    /// Nothing has come.
+    pub(super) fn is_none(&self) -> bool {
+        self.at().is_zero()
+    }
+
     fn note(&self, at: Duration) {
         self.0.store(at.as_nanos() as u64, Ordering::Relaxed);
     }
@@ -58,14 +65,19 @@ pub(super) enum LinkCommand {
 
 /// What a connection tells.
 pub(super) enum News {
-    Opened,
-    Refused(io::Error),
+    /// It leads to this address of the routes.
+    Opened {
+        address: usize,
+    },
+    Refused(ConnectError),
     Event(LinkEvent),
     Closed(End),
 }
 
-/// Longest wait for a connection to be accepted.
-const ACCEPT_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for a connection.
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+/// The same, and the longest wait for a first byte on it, where another way may be free.
+const DOUBT_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Dials and drives a connection to its end.
 pub(super) async fn run(
@@ -73,17 +85,24 @@ pub(super) async fn run(
     commands: mpsc::UnboundedReceiver<LinkCommand>,
     news: mpsc::Sender<(LinkId, News)>,
 ) {
-    let Dial { id, address, transport, options, link, .. } = dial;
+    let Dial { id, route, proxy, options, link, .. } = dial;
     let Dial { drive: config, clock, rng, metrics, last_read, .. } = dial;
-    let last = match connect::connect(address.clone(), ACCEPT_WAIT_MAX).await {
+    let wait_max = if route.is_doubtful { DOUBT_WAIT_MAX } else { CONNECT_WAIT_MAX };
+    let endpoints: Vec<Endpoint> = route.stops.iter().map(|stop| stop.endpoint.clone()).collect();
+    let last = match connect::connect(&endpoints, proxy.as_ref(), wait_max).await {
         Err(error) => News::Refused(error),
-        Ok(stream) => {
-            let span = info_span!("link", link = id.0, address, peer = ?stream.peer_addr().ok());
-            let link = Link::client(link, transport, &options, rng);
-            let mut teller = Teller { id, clock, commands, news: news.clone(), metrics, last_read };
+        Ok(Connected { stream, at }) => {
+            let Stop { endpoint, transport, secret, address } = route.stops[at].clone();
+            let peer = stream.peer_addr().ok();
+            let span =
+                info_span!("link", link = id.0, address = %endpoint, way = %route.way, ?peer);
+            let link = Link::client(link, transport, &ClientOptions { secret, ..options }, rng);
+            let mute_at = route.is_doubtful.then(|| clock.now().mono + DOUBT_WAIT_MAX);
+            let mut teller =
+                Teller { id, clock, commands, news: news.clone(), metrics, last_read, mute_at };
             let life = async {
                 debug!("link opened");
-                teller.tell(News::Opened).await;
+                teller.tell(News::Opened { address }).await;
                 drive(stream, link, &mut teller, clock, &config).await
             };
             News::Closed(life.instrument(span).await)
@@ -101,6 +120,8 @@ struct Teller {
     news: mpsc::Sender<(LinkId, News)>,
     metrics: Arc<Metrics>,
     last_read: Arc<LastRead>,
+    /// When the way counts as blocked unless a byte has come.
+    mute_at: Option<Duration>,
 }
 
 impl Teller {
@@ -120,10 +141,21 @@ impl Owner for Teller {
 
     fn handle_traffic(&mut self, read: usize, written: usize) {
         if read > 0 {
+            self.mute_at = None;
             self.last_read.note(self.clock.now().mono);
         }
         self.metrics.received_bytes.increment(read as u64);
         self.metrics.sent_bytes.increment(written as u64);
+    }
+
+    fn poll_timeout(&self) -> Option<Duration> {
+        self.mute_at
+    }
+
+    fn handle_timeout(&mut self, now: Now, link: &mut Link) {
+        if self.mute_at.is_some_and(|at| at <= now.mono) {
+            link.close(CloseReason::Silent);
+        }
     }
 
     async fn next_command(&mut self) -> Option<LinkCommand> {
