@@ -8,3 +8,4 @@ mod limits;
 mod proxies;
 mod shutdown;
 mod sockets;
+mod ws;
