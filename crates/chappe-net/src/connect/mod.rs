@@ -6,6 +6,8 @@
 //! | [`race`] | several attempts, one a little after the other |
 //! | [`proxy`] | SOCKS5 and HTTP proxies, and what they are asked |
 //! | [`error`] | which address failed with what |
+//! | [`tls`] | whom a client believes that a server is who it says |
+//! | [`web`] | requests of HTTP, and the one that begins a WebSocket |
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +19,14 @@ mod endpoint;
 mod error;
 mod proxy;
 mod race;
+mod tls;
+mod web;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{AttemptError, ConnectError, Failed};
 pub use proxy::{Proxy, ProxyError, ProxyUrlError};
+pub use tls::{Authorities, AuthoritiesError, TlsError};
+pub use web::{Answer, HttpConnection, Site, WebError, upgrade};
 
 use race::Race;
 
