@@ -5,6 +5,8 @@ use std::str::FromStr;
 use chappe_net::connect::{Endpoint, EndpointError};
 use chappe_proto::transport::EndpointSecret;
 
+use crate::way::Way;
+
 /// One address of a server, as `dcOption` of `help.getConfig` describes it.
 ///
 /// Shape:  the flags of `dcOption` by their names; `ipv6` is seen from the address itself.
@@ -27,8 +29,8 @@ impl Address {
         Self { endpoint, this_port_only: true, tcpo_only: false, is_static: false, secret: None }
     }
 
-    /// Whether the server is to be looked for at this port alone, or at 443, 80 and 5222 as well.
-    /// Default: at this port alone.
+    /// Whether the server is to be looked for at this port alone, or at 443, 80 and 5222 as well;
+    /// for WebSocket and HTTP at 443 with TLS and 80 without. Default: at this port alone.
     #[must_use]
     pub fn this_port_only(self, this_port_only: bool) -> Self {
         Self { this_port_only, ..self }
@@ -59,9 +61,18 @@ impl Address {
         &self.endpoint
     }
 
-    /// The ports to try on TCP.
-    pub(crate) fn ports(&self) -> Vec<u16> {
+    /// Whether the address can be reached in this way at all: `tcpo_only` and a secret mean
+    /// obfuscation on TCP.
+    pub(crate) fn takes(&self, way: Way) -> bool {
+        !(way.is_web() && (self.tcpo_only || self.secret.is_some()))
+    }
+
+    /// The ports to try.
+    pub(crate) fn ports(&self, way: Way) -> Vec<u16> {
         let given = self.endpoint.port();
+        if way.is_web() && !self.this_port_only {
+            return vec![way.web_port()];
+        }
         let others = PORTS.into_iter().filter(|port| !self.this_port_only && *port != given);
         std::iter::once(given).chain(others).collect()
     }

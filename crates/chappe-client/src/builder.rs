@@ -21,11 +21,12 @@ use crate::client::RawClient;
 use crate::error::ConnectError;
 use crate::metrics::Metrics;
 use crate::push;
-use crate::routes::Routes;
+use crate::routes::{Addresses, Routes};
 use crate::storage::{KeyRecord, MemoryStorage, ServerId, Storage, StorageError};
 use crate::target::{MtProxy, Target, TargetError};
 use crate::task::{Handles, Task};
 use crate::way::{Fallback, Way};
+use crate::web::{Web, WebConfig};
 
 /// What to do when the server does not know our permanent key any more (SES-18).
 ///
@@ -50,6 +51,7 @@ pub struct Builder {
     target: Result<Target, TargetError>,
     way: Way,
     fallback: Fallback,
+    web: WebConfig,
     pub(crate) proxy: Option<Proxy>,
     pub(crate) server_keys: Arc<[PublicKey]>,
     pub(crate) dc: i32,
@@ -79,6 +81,7 @@ impl Builder {
             target: target.parse(),
             way: Way::Tcp,
             fallback: Fallback::none(),
+            web: WebConfig::default(),
             proxy: None,
             server_keys,
             dc: 2,
@@ -140,6 +143,12 @@ impl Builder {
     #[must_use]
     pub fn fallback(self, fallback: Fallback) -> Self {
         Self { fallback, ..self }
+    }
+
+    /// How the server is asked for by WebSocket and HTTP.
+    #[must_use]
+    pub fn web(self, web: WebConfig) -> Self {
+        Self { web, ..self }
     }
 
     /// The data centre to ask for: its number, +10000 for a test server, negative for one of
@@ -340,21 +349,34 @@ impl Builder {
     fn routes(&self) -> Result<Routes, ConnectError> {
         let through_proxy = self.proxy.is_some();
         let (transport, secret) = (self.transport, self.secret.clone());
-        let routes = match self.target.clone()? {
-            Target::Addresses(addresses) => {
-                let ways = self.fallback.after(self.way);
-                Routes::new(ways, addresses, transport, secret, through_proxy)
+        let web = self.web.addresses.clone();
+        let ways = self.fallback.after(self.way);
+        let (ways, addresses) = match self.target.clone()? {
+            Target::Addresses(main) => (ways, Addresses { main, web }),
+            Target::Web { way, address, .. } => {
+                (self.fallback.after(way), Addresses { main: vec![address], web })
             }
             Target::Proxy(MtProxy { endpoint, secret }) => {
                 // The proxy connects to whatever the field says (OBF-12).
                 let field = i16::try_from(self.dc).ok().and_then(DcField::decode);
                 field.ok_or(ConnectError::DcUnnamed { dc: self.dc })?;
-                let (addresses, ways) =
-                    (vec![Address::new(endpoint).secret(secret)], vec![Way::Tcp]);
-                Routes::new(ways, addresses, transport, None, through_proxy)
+                // Nothing goes around it (PRX-08), or to it in a weaker way (PRX-09).
+                let main = vec![Address::new(endpoint).secret(secret)];
+                (vec![Way::Tcp], Addresses { main, web: Vec::new() })
             }
         };
+        let routes = Routes::new(ways, addresses, transport, secret, through_proxy);
         routes.ok_or(ConnectError::NoWay)
+    }
+
+    /// How to ask for the server by WebSocket and HTTP.
+    pub(crate) fn web_settings(&self) -> Web {
+        let mut web = self.web.clone();
+        if let Ok(Target::Web { way, path: Some(path), .. }) = &self.target {
+            let place = if way.is_http() { &mut web.http_path } else { &mut web.ws_path };
+            *place = Some(path.clone());
+        }
+        Web::new(&web, self.dc)
     }
 
     /// What the header of an obfuscated transport says, but for the secret.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chappe_net::End;
 use chappe_net::entropy::EntropyError;
+use chappe_net::{End, connect};
 use chappe_proto::handshake::client::HandshakeError;
 use chappe_proto::rpc::RpcError;
 use chappe_proto::session::client::{CallError, DeadLink, Doubt, MessageError};
@@ -159,7 +159,7 @@ fn because(last: &Option<LinkError>) -> String {
 pub enum LinkError {
     /// Nobody answers at any address.
     #[error("cannot connect: {0}")]
-    Connect(#[from] Arc<chappe_net::connect::ConnectError>),
+    Connect(#[from] Arc<DialError>),
     /// The key exchange failed: the server is not who it should be, or somebody is between us.
     #[error("key exchange: {0}")]
     Exchange(#[from] HandshakeError),
@@ -215,6 +215,41 @@ pub enum LinkError {
     /// The connection ended.
     #[error(transparent)]
     Ended(#[from] Arc<End>),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// No address answered.
+    #[error(transparent)]
+    Connect(#[from] connect::ConnectError),
+    /// One did, and there is no TLS with it.
+    #[error("{address}: {error}")]
+    Tls {
+        /// The address.
+        address: String,
+        /// What hindered.
+        #[source]
+        error: connect::TlsError,
+    },
+    /// One did, and does not speak HTTP or begin a WebSocket.
+    #[error("{address}: {error}")]
+    Web {
+        /// The address.
+        address: String,
+        /// What hindered.
+        #[source]
+        error: connect::WebError,
+    },
+    /// One did, and said too little.
+    #[error("{address}: no answer within {after:?}")]
+    TimedOut {
+        /// The address.
+        address: String,
+        /// The time allowed.
+        after: Duration,
+    },
 }
 
 impl From<DeadLink> for LinkError {

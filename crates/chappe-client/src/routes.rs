@@ -28,10 +28,27 @@ pub(crate) struct Routes {
 #[derive(Debug)]
 struct Known {
     address: Address,
+    serves: Serves,
     /// Times in a row that it was of no use.
     failures: u32,
     /// It has said that it does not serve our data centre (444).
     is_unusable: bool,
+}
+
+/// What an address is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Serves {
+    Everything,
+    Streams,
+    Web,
+}
+
+/// The addresses of a server.
+#[derive(Debug)]
+pub(crate) struct Addresses {
+    pub(crate) main: Vec<Address>,
+    /// Where WebSocket and HTTP are served, if elsewhere.
+    pub(crate) web: Vec<Address>,
 }
 
 /// How to get a link.
@@ -62,19 +79,18 @@ impl Routes {
     /// reached by any of them.
     pub(crate) fn new(
         ways: Vec<Way>,
-        addresses: Vec<Address>,
+        Addresses { main, web }: Addresses,
         transport: Transport,
         secret: Option<Secret>,
         through_proxy: bool,
     ) -> Option<Self> {
-        let mut addresses = addresses;
-        if through_proxy {
-            addresses.sort_by_key(|address| !address.is_static);
-        }
-        let known = |address| Known { address, failures: 0, is_unusable: false };
+        let serves = if web.is_empty() { Serves::Everything } else { Serves::Streams };
+        let main = main.into_iter().map(|address| (address, serves));
+        let all = main.chain(web.into_iter().map(|address| (address, Serves::Web)));
+        let known = |(address, serves)| Known { address, serves, failures: 0, is_unusable: false };
         let mut routes = Self {
             ways,
-            addresses: addresses.into_iter().map(known).collect(),
+            addresses: all.map(known).collect(),
             transport,
             secret,
             through_proxy,
@@ -139,7 +155,7 @@ impl Routes {
 
     /// Where to connect for this way, what failed last.
     fn stops(&self, way: Way) -> Vec<Stop> {
-        let is_open = |(_, known): &(usize, &Known)| !known.is_unusable;
+        let is_open = |(_, known): &(usize, &Known)| !known.is_unusable && known.takes(way);
         let mut open: Vec<(usize, &Known)> =
             self.addresses.iter().enumerate().filter(is_open).collect();
         open.sort_by_key(|(_, known)| {
@@ -156,17 +172,32 @@ impl Routes {
             secret: secret.clone(),
             address: at,
         };
-        address.ports().into_iter().map(stop).collect()
+        address.ports(way).into_iter().map(stop).collect()
     }
 
     /// What is spoken by this way at an address, and with which secret.
     fn transport(&self, way: Way, address: &Address) -> (Transport, Option<Secret>) {
+        // Neither the header inside a WebSocket nor HTTP has room for a secret.
+        if way.is_web() {
+            return (obfuscated(self.transport), None);
+        }
         if let Some(endpoint) = &address.secret {
             return (endpoint.transport, Some(endpoint.secret.clone()));
         }
         let is_hidden = way == Way::Obfuscated || address.tcpo_only || self.secret.is_some();
         let transport = if is_hidden { obfuscated(self.transport) } else { self.transport };
         (transport, self.secret.clone())
+    }
+}
+
+impl Known {
+    fn takes(&self, way: Way) -> bool {
+        let is_for_it = match self.serves {
+            Serves::Everything => true,
+            Serves::Streams => !way.is_web(),
+            Serves::Web => way.is_web(),
+        };
+        is_for_it && self.address.takes(way)
     }
 }
 
@@ -182,6 +213,8 @@ const INTERMEDIATE: Transport = match Transport::obfuscated(Framing::Intermediat
 
 #[cfg(test)]
 mod tests {
+    use chappe_proto::transport::EndpointSecret;
+
     use super::*;
 
     const DC: &str = "149.154.167.51:443";
@@ -211,7 +244,7 @@ mod tests {
         };
         let transport = Transport::plain(Framing::Abridged);
         let through =
-            |proxy| Routes::new(vec![Way::Tcp], addresses(), transport, None, proxy).unwrap();
+            |proxy| Routes::new(vec![Way::Tcp], main(addresses()), transport, None, proxy).unwrap();
         assert_eq!(stops(&through(false)), ["a:1", "b:1", "c:1"]);
         let mut routes = through(true);
         assert_eq!(stops(&routes), ["b:1", "c:1", "a:1"]);
@@ -236,7 +269,8 @@ mod tests {
         ] {
             let transport = Transport::plain(framing);
             let routes =
-                Routes::new(vec![Way::Tcp], addresses.clone(), transport, None, false).unwrap();
+                Routes::new(vec![Way::Tcp], main(addresses.clone()), transport, None, false)
+                    .unwrap();
             let spoken = routes.next().stops;
             let spoken: Vec<(String, bool)> = spoken
                 .into_iter()
@@ -252,7 +286,8 @@ mod tests {
         // A secret of all addresses hides everything.
         let transport = Transport::plain(Framing::Abridged);
         let secret = Some(Secret::from([7; 16]));
-        let routes = Routes::new(vec![Way::Tcp], addresses, transport, secret, false).unwrap();
+        let routes =
+            Routes::new(vec![Way::Tcp], main(addresses), transport, secret, false).unwrap();
         assert!(routes.next().stops.iter().all(|stop| stop.transport.is_obfuscated()));
     }
 
@@ -281,7 +316,7 @@ mod tests {
         let addresses = vec!["a:1".parse().unwrap()];
         let transport = Transport::plain(Framing::Abridged);
         let ways = vec![Way::Tcp, Way::Obfuscated];
-        let mut routes = Routes::new(ways, addresses, transport, None, false).unwrap();
+        let mut routes = Routes::new(ways, main(addresses), transport, None, false).unwrap();
         assert!(routes.next().is_doubtful);
         assert!(routes.blocked(Way::Tcp));
         assert_eq!(routes.next().way, Way::Obfuscated);
@@ -304,16 +339,55 @@ mod tests {
 
         let alone = vec![Way::Tcp];
         let addresses = vec!["a:1".parse().unwrap()];
-        let mut alone = Routes::new(alone, addresses, transport, None, false).unwrap();
+        let mut alone = Routes::new(alone, main(addresses), transport, None, false).unwrap();
         assert!(!alone.next().is_doubtful);
         assert!(!alone.blocked(Way::Tcp));
         assert_eq!(alone.next().way, Way::Tcp);
-        assert!(Routes::new(vec![Way::Tcp], Vec::new(), transport, None, false).is_none());
+        assert!(Routes::new(vec![Way::Tcp], main(Vec::new()), transport, None, false).is_none());
+    }
+
+    /// Rule: TRN-39: WebSocket and HTTP go to their own ports where the address allows others, and
+    /// not at all to an address that takes obfuscated TCP only, or has a secret.
+    #[test]
+    fn web_ways_go_where_they_are_served() {
+        let transport = Transport::plain(Framing::Full);
+        let any = |text: &str| text.parse::<Address>().unwrap().this_port_only(false);
+        let secret: EndpointSecret = "000102030405060708090a0b0c0d0e0f".parse().unwrap();
+        let addresses = || {
+            vec![
+                "a:4430".parse().unwrap(),
+                any("b:5222"),
+                "c:1".parse::<Address>().unwrap().tcpo_only(true),
+                "d:1".parse::<Address>().unwrap().secret(EndpointSecret::clone(&secret)),
+            ]
+        };
+        let web = |way, addresses| Routes::new(vec![way], addresses, transport, None, false);
+        for way in [Way::WebSocket, Way::Http] {
+            assert_eq!(stops(&web(way, main(addresses())).unwrap()), ["a:4430", "b:80"]);
+        }
+        let addresses = main(addresses());
+        let routes = web(Way::WebSocketTls, addresses).unwrap();
+        assert_eq!(stops(&routes), ["a:4430", "b:443"]);
+        let spoken = routes.next().stops;
+        assert!(spoken.iter().all(|stop| stop.transport.is_obfuscated() && stop.secret.is_none()));
+
+        // Elsewhere: there and nowhere else.
+        let main = vec!["a:1".parse().unwrap()];
+        let addresses = Addresses { main, web: vec!["w:2".parse().unwrap()] };
+        let ways = vec![Way::Tcp, Way::Https];
+        let mut routes = Routes::new(ways, addresses, transport, None, false).unwrap();
+        assert_eq!(stops(&routes), ["a:1"]);
+        routes.blocked(Way::Tcp);
+        assert_eq!(stops(&routes), ["w:2"]);
+    }
+
+    fn main(main: Vec<Address>) -> Addresses {
+        Addresses { main, web: Vec::new() }
     }
 
     fn routes(addresses: Vec<Address>) -> Routes {
         let transport = Transport::plain(Framing::Abridged);
-        Routes::new(vec![Way::Tcp], addresses, transport, None, false).unwrap()
+        Routes::new(vec![Way::Tcp], main(addresses), transport, None, false).unwrap()
     }
 
     fn stops(routes: &Routes) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! What a user writes for a server: addresses, or a link to a proxy.
+//! What a user writes for a server: addresses, a URL, or a link to a proxy.
 
 use std::str::FromStr;
 
@@ -8,16 +8,26 @@ use http::Uri;
 use percent_encoding::percent_decode_str;
 
 use crate::address::Address;
+use crate::way::Way;
 
 /// A server, or the proxy before it, as text says it.
 ///
-/// Text: `HOST:PORT`, several separated by commas; or `tg://proxy?server=…&port=…&secret=…`, the
-/// same as `https://t.me/proxy?…`.
+/// Text: `HOST:PORT`, several separated by commas; `ws://HOST[:PORT][/PATH]`, `wss://…`, `http://…`
+/// or `https://…`; or `tg://proxy?server=…&port=…&secret=…`, the same as `https://t.me/proxy?…`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Target {
     /// The server's addresses, best first.
     Addresses(Vec<Address>),
+    /// Its address by WebSocket or HTTP.
+    Web {
+        /// Which of these.
+        way: Way,
+        /// Where it listens.
+        address: Address,
+        /// The path to ask for; none asks for the usual one.
+        path: Option<String>,
+    },
     /// An MTProto proxy.
     Proxy(MtProxy),
 }
@@ -41,7 +51,9 @@ pub enum TargetError {
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     /// It looks like a URL, of a kind that is of no use here.
-    #[error("`{0}` is neither HOST:PORT nor a link to a proxy")]
+    #[error(
+        "`{0}` is no server: write HOST:PORT, a URL (ws, wss, http, https) or a link to a proxy"
+    )]
     Url(String),
     /// A link without one of its parameters, or with one that is no text.
     #[error("the link to the proxy has no `{0}`, or one that cannot be read")]
@@ -68,6 +80,10 @@ impl FromStr for Target {
             (Some("http" | "https"), host, "/proxy") if LINK_HOSTS.contains(&host) => {
                 Ok(Self::Proxy(proxy(&uri)?))
             }
+            (Some("ws"), ..) => web(Way::WebSocket, &uri),
+            (Some("wss"), ..) => web(Way::WebSocketTls, &uri),
+            (Some("http"), ..) => web(Way::Http, &uri),
+            (Some("https"), ..) => web(Way::Https, &uri),
             _ => Err(TargetError::Url(text.to_owned())),
         }
     }
@@ -79,9 +95,22 @@ impl FromStr for MtProxy {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.parse()? {
             Target::Proxy(proxy) => Ok(proxy),
-            Target::Addresses(_) => Err(TargetError::Url(text.to_owned())),
+            _ => Err(TargetError::Url(text.to_owned())),
         }
     }
+}
+
+fn web(way: Way, uri: &Uri) -> Result<Target, TargetError> {
+    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    if authority.contains('@') || uri.query().is_some() {
+        return Err(TargetError::Url(uri.to_string()));
+    }
+    let endpoint = match uri.port() {
+        Some(_) => authority.parse()?,
+        None => format!("{authority}:{}", way.web_port()).parse()?,
+    };
+    let path = Some(uri.path().to_owned()).filter(|path| !path.is_empty() && path != "/");
+    Ok(Target::Web { way, address: Address::new(endpoint), path })
 }
 
 fn proxy(uri: &Uri) -> Result<MtProxy, TargetError> {

@@ -10,6 +10,15 @@ pub enum Way {
     Tcp,
     /// TCP, in that framing behind obfuscation, so that it looks like nothing in particular.
     Obfuscated,
+    /// WebSocket, in that framing behind obfuscation.
+    WebSocket,
+    /// WebSocket inside TLS, which nobody on the way can tell from a visit to a web site.
+    WebSocketTls,
+    /// Requests of HTTP, which pass where nothing else does. Two connections, and a request for
+    /// each packet: by far the dearest.
+    Http,
+    /// The same inside TLS.
+    Https,
 }
 
 /// What to try when the first way is blocked: when nobody accepts connections, or takes one and
@@ -27,9 +36,10 @@ impl Fallback {
         Self::default()
     }
 
-    /// Everything there is, what costs least first.
+    /// TCP, behind obfuscation too, WebSocket inside TLS, HTTP inside TLS and without: what costs
+    /// least first.
     pub fn all() -> Self {
-        Self(vec![Way::Tcp, Way::Obfuscated])
+        Self(vec![Way::Tcp, Way::Obfuscated, Way::WebSocketTls, Way::Https, Way::Http])
     }
 
     /// These, in this order.
@@ -55,7 +65,31 @@ impl Way {
         match self {
             Self::Tcp => "tcp",
             Self::Obfuscated => "obfuscated",
+            Self::WebSocket => "ws",
+            Self::WebSocketTls => "wss",
+            Self::Http => "http",
+            Self::Https => "https",
         }
+    }
+
+    /// Whether TLS is around it.
+    pub const fn has_tls(self) -> bool {
+        matches!(self, Self::WebSocketTls | Self::Https)
+    }
+
+    /// Whether packets go in requests.
+    pub const fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+
+    /// Whether it begins with a request of HTTP.
+    pub(crate) const fn is_web(self) -> bool {
+        !matches!(self, Self::Tcp | Self::Obfuscated)
+    }
+
+    /// The port that URLs need not name.
+    pub(crate) const fn web_port(self) -> u16 {
+        if self.has_tls() { 443 } else { 80 }
     }
 }
 

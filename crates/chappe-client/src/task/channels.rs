@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, trace};
 
 use super::channel::{LinkState, Traffic};
+use super::dial::Dialler;
 use super::link::{self, Dial, LastRead, LinkCommand, News};
 use super::{Line, Task};
 use crate::calls::Verdict;
@@ -68,11 +69,15 @@ impl Task {
     pub(super) fn transmit(&mut self, now: Now, slot: Slot) {
         let Some(channel) = self.channels.get_mut(&slot) else { return };
         let Some(link) = channel.open_link() else { return };
-        let Some(Line { commands, .. }) = self.links.get(&link) else { return };
+        let Some(Line { commands, poll_is_idle, .. }) = self.links.get_mut(&link) else { return };
         // A link that has ended says so soon.
         if let Some(traffic) = &mut channel.traffic {
             while let Some(message) = traffic.session.poll_transmit(now) {
                 let _ = commands.send(LinkCommand::Send(Arc::clone(&traffic.key), message));
+            }
+            if *poll_is_idle && let Some(message) = traffic.session.poll_http_wait(now) {
+                *poll_is_idle = false;
+                let _ = commands.send(LinkCommand::Poll(Arc::clone(&traffic.key), message));
             }
         } else if let Some(body) =
             channel.exchange.as_mut().and_then(|exchange| exchange.poll_transmit(now))
@@ -95,8 +100,11 @@ impl Task {
         let way = route.way;
         let dial = Dial {
             id,
-            route,
-            proxy: self.settings.proxy.clone(),
+            dialler: Dialler {
+                route,
+                proxy: self.settings.proxy.clone(),
+                web: Arc::clone(&self.web),
+            },
             options: self.settings.client_options(),
             link: self.settings.link_settings(),
             drive: self.settings.drive.clone(),
@@ -104,9 +112,12 @@ impl Task {
             rng: self.rng.fork(),
             metrics: Arc::clone(&self.metrics),
             last_read: Arc::clone(&last_read),
+            poll_max: self.settings.session.http_wait_max,
         };
         let task = self.link_tasks.spawn(link::run(dial, commanded, self.tell.clone()));
-        self.links.insert(id, Line { slot, way, address: None, commands, last_read, task });
+        let (address, poll_is_idle) = (None, false);
+        let line = Line { slot, way, address, commands, last_read, poll_is_idle, task };
+        self.links.insert(id, line);
         // Those that have ended are not kept.
         while self.link_tasks.try_join_next().is_some() {}
     }
@@ -120,6 +131,7 @@ impl Task {
                 line.address = Some(address);
                 self.opened(now, slot, link);
             }
+            News::PollIsIdle => line.poll_is_idle = true,
             News::Refused(error) => {
                 self.fail_link(now, slot, LinkError::Connect(Arc::new(error)));
             }
@@ -157,10 +169,12 @@ impl Task {
         let Some(link) = channel.open_link() else { return };
         let Some(traffic) = &mut channel.traffic else { return };
         let is_first = !channel.is_confirmed;
-        if let Some(Line { commands, .. }) = self.links.get(&link) {
-            let _ = commands.send(LinkCommand::UseKey(Arc::clone(&traffic.key)));
+        let Some(Line { commands, way, .. }) = self.links.get(&link) else { return };
+        let _ = commands.send(LinkCommand::UseKey(Arc::clone(&traffic.key)));
+        match way.is_http() {
+            true => traffic.session.handle_http_opened(now),
+            false => traffic.session.handle_link_opened(now),
         }
-        traffic.session.handle_link_opened(now);
         // Proves the key to both sides, and tells the server where to push (SES-04). On later
         // links the session does so by itself.
         if is_first {
@@ -331,6 +345,8 @@ impl Task {
             LinkError::Ended(_) | LinkError::Silent | LinkError::ExchangeTimeout(_) => {
                 line.address.is_some() && line.last_read.is_none()
             }
+            // Whatever stands in the way answers requests as it likes.
+            LinkError::Transport { code } => line.way.is_http() && !matches!(code, 404 | 429 | 444),
             _ => false,
         };
         if let Some(address) = line.address.filter(|_| is_mute) {

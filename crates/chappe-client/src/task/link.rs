@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_crypto::{AuthKey, Rng};
-use chappe_net::connect::{self, ConnectError, Connected, Endpoint, Proxy};
 use chappe_net::{Clock, DriveConfig, End, Owner, drive};
 use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
@@ -15,14 +14,16 @@ use chappe_proto::{LinkId, Now};
 use tokio::sync::mpsc;
 use tracing::{Instrument, debug, info_span};
 
+use super::dial::{Carrier, DOUBT_WAIT_MAX, Dialler, Reached};
+use super::http::Requests;
+use crate::error::DialError;
 use crate::metrics::Metrics;
-use crate::routes::{Route, Stop};
+use crate::routes::Stop;
 
 /// What a connection needs to know to be made.
 pub(super) struct Dial {
     pub(super) id: LinkId,
-    pub(super) route: Route,
-    pub(super) proxy: Option<Proxy>,
+    pub(super) dialler: Dialler,
     /// Without the secret, which depends on the address.
     pub(super) options: ClientOptions,
     pub(super) link: LinkConfig,
@@ -31,6 +32,8 @@ pub(super) struct Dial {
     pub(super) rng: Rng,
     pub(super) metrics: Arc<Metrics>,
     pub(super) last_read: Arc<LastRead>,
+    /// Over HTTP: longest wait of the server before it answers the request that waits.
+    pub(super) poll_max: Duration,
 }
 
 /// When bytes last came on a connection. Looked at where that matters, for it wakes nobody.
@@ -59,6 +62,8 @@ pub(super) enum LinkCommand {
     UseKey(Arc<AuthKey>),
     /// Send a message of a session.
     Send(Arc<AuthKey>, Message),
+    /// Over HTTP: let this message wait for the server to speak.
+    Poll(Arc<AuthKey>, Message),
     /// Send a message of a key exchange; ids go by this time.
     Plain(Duration, Bytes),
 }
@@ -69,15 +74,12 @@ pub(super) enum News {
     Opened {
         address: usize,
     },
-    Refused(ConnectError),
+    Refused(DialError),
+    /// Over HTTP: no request waits for the server to speak.
+    PollIsIdle,
     Event(LinkEvent),
     Closed(End),
 }
-
-/// Longest wait for a connection.
-const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
-/// The same, and the longest wait for a first byte on it, where another way may be free.
-const DOUBT_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Dials and drives a connection to its end.
 pub(super) async fn run(
@@ -85,25 +87,38 @@ pub(super) async fn run(
     commands: mpsc::UnboundedReceiver<LinkCommand>,
     news: mpsc::Sender<(LinkId, News)>,
 ) {
-    let Dial { id, route, proxy, options, link, .. } = dial;
-    let Dial { drive: config, clock, rng, metrics, last_read, .. } = dial;
-    let wait_max = if route.is_doubtful { DOUBT_WAIT_MAX } else { CONNECT_WAIT_MAX };
-    let endpoints: Vec<Endpoint> = route.stops.iter().map(|stop| stop.endpoint.clone()).collect();
-    let last = match connect::connect(&endpoints, proxy.as_ref(), wait_max).await {
+    let Dial { id, dialler, options, link, drive: config, clock, mut rng, .. } = dial;
+    let Dial { metrics, last_read, poll_max, .. } = dial;
+    let last = match dialler.dial(&mut rng).await {
         Err(error) => News::Refused(error),
-        Ok(Connected { stream, at }) => {
-            let Stop { endpoint, transport, secret, address } = route.stops[at].clone();
-            let peer = stream.peer_addr().ok();
+        Ok(Reached { stop, peer, carrier }) => {
+            let route = &dialler.route;
+            let Stop { endpoint, transport, secret, address } = route.stops[stop].clone();
             let span =
                 info_span!("link", link = id.0, address = %endpoint, way = %route.way, ?peer);
-            let link = Link::client(link, transport, &ClientOptions { secret, ..options }, rng);
+            let options = ClientOptions { secret, ..options };
             let mute_at = route.is_doubtful.then(|| clock.now().mono + DOUBT_WAIT_MAX);
             let mut teller =
                 Teller { id, clock, commands, news: news.clone(), metrics, last_read, mute_at };
             let life = async {
                 debug!("link opened");
                 teller.tell(News::Opened { address }).await;
-                drive(stream, link, &mut teller, clock, &config).await
+                match carrier {
+                    Carrier::Stream(stream) => {
+                        let link = Link::client(link, transport, &options, rng);
+                        drive(stream, link, &mut teller, clock, &config).await
+                    }
+                    Carrier::WebSocket(socket) => {
+                        let link = Link::client(link, transport, &options, rng);
+                        drive(socket, link, &mut teller, clock, &config).await
+                    }
+                    Carrier::Http(connection) => {
+                        let answer_max = link.packet_max_bytes;
+                        let link = Link::by_requests(link, rng.fork());
+                        let requests = Requests { link, dialler, rng, answer_max, poll_max };
+                        requests.run(connection, &mut teller, clock, &config).await
+                    }
+                }
             };
             News::Closed(life.instrument(span).await)
         }
@@ -113,7 +128,7 @@ pub(super) async fn run(
 }
 
 /// The owner of the link here, for the owner of the session elsewhere.
-struct Teller {
+pub(super) struct Teller {
     id: LinkId,
     clock: Clock,
     commands: mpsc::UnboundedReceiver<LinkCommand>,
@@ -125,8 +140,13 @@ struct Teller {
 }
 
 impl Teller {
+    /// Not a byte has come.
+    pub(super) fn has_heard_nothing(&self) -> bool {
+        self.last_read.is_none()
+    }
+
     /// Waits while the task is busy, so that a fast server is slowed and nothing piles up.
-    async fn tell(&self, news: News) {
+    pub(super) async fn tell(&self, news: News) {
         // It fails when the task has ended, and then the link is about to.
         let _ = self.news.send((self.id, news)).await;
     }
@@ -165,7 +185,9 @@ impl Owner for Teller {
     fn handle_command(&mut self, _now: Now, link: &mut Link, command: LinkCommand) {
         match command {
             LinkCommand::UseKey(key) => link.use_key(key),
-            LinkCommand::Send(key, message) => link.send(key, message),
+            LinkCommand::Send(key, message) | LinkCommand::Poll(key, message) => {
+                link.send(key, message);
+            }
             LinkCommand::Plain(unix, body) => link.send_plain(unix, &body),
         }
     }

@@ -10,7 +10,8 @@
 //! timers ───┘                            └─ channel of the last key ──── link
 //! ```
 //!
-//! [`channels`] holds what happens on a channel, [`end`] how it all ends.
+//! [`channels`] holds what happens on a channel, [`dial`] how a connection is had, [`http`] how
+//! requests make a link, [`end`] how it all ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,10 +36,13 @@ use crate::push::{Push, PushSender};
 use crate::routes::Routes;
 use crate::storage::{KeyRecord, ServerId, StorageError};
 use crate::way::Way;
+use crate::web::Web;
 
 mod channel;
 mod channels;
+mod dial;
 mod end;
+mod http;
 mod key;
 mod link;
 
@@ -50,6 +54,7 @@ pub(crate) struct Task {
     settings: Builder,
     /// The ways to the server, for the links of all channels.
     routes: Routes,
+    web: Arc<Web>,
     clock: Clock,
     rng: Rng,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -112,6 +117,8 @@ struct Line {
     address: Option<usize>,
     commands: mpsc::UnboundedSender<LinkCommand>,
     last_read: Arc<LastRead>,
+    /// Over HTTP: no request waits for the server to speak.
+    poll_is_idle: bool,
     task: AbortHandle,
 }
 
@@ -148,6 +155,7 @@ impl Task {
         let skew = known.as_ref().map_or(0, |(_, record)| record.server_minus_unix);
         let (tell, news) = mpsc::channel(NEWS_MAX);
         Self {
+            web: Arc::new(settings.web_settings()),
             routes,
             clock,
             commands,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chappe_client::{ConnectError, InvokeError, LinkError, MemoryStorage, RawClient};
+use chappe_client::{ConnectError, DialError, InvokeError, LinkError, MemoryStorage, RawClient};
 use chappe_proto::envelope::encrypted::Header;
 use chappe_proto::schema::types;
 use chappe_proto::session::client::SessionConfig;
@@ -236,6 +236,7 @@ async fn connecting_to_nobody_fails_in_time() {
     let ConnectError::Timeout { last: Some(LinkError::Connect(why)), .. } = &error else {
         panic!("{error}");
     };
+    let DialError::Connect(why) = &**why else { panic!("{why}") };
     assert_eq!(why.failed[0].address, nobody.to_string());
 }
 
