@@ -204,6 +204,9 @@ fn links() -> Vec<((Carrier, Option<Transport>), Gauge)> {
     for carrier in Carrier::ALL {
         let unknown = gauge!(NAME, "carrier" => carrier.name(), "transport" => "unknown");
         links.push(((carrier, None), unknown));
+        if carrier.is_http() {
+            continue;
+        }
         for transport in Transport::ALL {
             if carrier.is_websocket() && !transport.is_obfuscated() {
                 continue;
