@@ -1,5 +1,7 @@
 //! How a server is asked for by WebSocket and HTTP.
 
+use std::sync::OnceLock;
+
 use chappe_net::connect::{Authorities, Endpoint, Site};
 
 use crate::address::Address;
@@ -28,7 +30,8 @@ pub(crate) struct Web {
     host: Option<String>,
     ws_path: String,
     http_path: String,
-    pub(crate) authorities: Authorities,
+    /// Made when they are needed: they are many.
+    authorities: OnceLock<Authorities>,
 }
 
 /// Numbers of data centres of the test network begin above it (KEY-11).
@@ -45,8 +48,13 @@ impl Web {
             host: config.host.clone(),
             ws_path: path(&config.ws_path, "/apiws"),
             http_path: path(&config.http_path, "/api"),
-            authorities: config.authorities.clone().unwrap_or_else(Authorities::public),
+            authorities: config.authorities.clone().map(OnceLock::from).unwrap_or_default(),
         }
+    }
+
+    /// Whom to believe that the server is who it says.
+    pub(crate) fn authorities(&self) -> &Authorities {
+        self.authorities.get_or_init(Authorities::public)
     }
 
     /// The name that a certificate has to be for.

@@ -106,7 +106,7 @@ impl Dialler {
 
     async fn encrypt(&self, stream: impl Io + 'static, stop: &Endpoint) -> Result<BoxedIo, Stage> {
         let name = self.web.name(stop);
-        let encrypted = self.web.authorities.connect(name, stream).await.map_err(Stage::Tls)?;
+        let encrypted = self.web.authorities().connect(name, stream).await.map_err(Stage::Tls)?;
         Ok(Box::new(encrypted))
     }
 }

@@ -15,3 +15,5 @@ mod proxies;
 mod reach;
 mod server;
 mod storage;
+mod ways;
+mod web;

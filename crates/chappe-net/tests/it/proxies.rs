@@ -37,6 +37,23 @@ impl TestProxy {
         .await
     }
 
+    /// One that grants `CONNECT` and passes other requests on to `server` as they are.
+    #[allow(dead_code, reason = "not every crate with these proxies has requests")]
+    pub(crate) async fn forward(server: SocketAddr) -> Self {
+        Self::start(move |mut stream, seen| async move {
+            let Ok(head) = read_head(&mut stream).await else { return };
+            seen.lock().unwrap().push(head.clone());
+            let Ok(mut upstream) = TcpStream::connect(server).await else { return };
+            if head.starts_with("CONNECT ") {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+            } else {
+                let _ = upstream.write_all(head.as_bytes()).await;
+            }
+            let _ = copy_bidirectional(&mut stream, &mut upstream).await;
+        })
+        .await
+    }
+
     async fn start<S>(
         serve: impl Fn(TcpStream, Arc<Mutex<Vec<String>>>) -> S + Send + 'static,
     ) -> Self
@@ -85,11 +102,7 @@ async fn serve_http(
     answer: &str,
     seen: Arc<Mutex<Vec<String>>>,
 ) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await?);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
+    let head = read_head(&mut stream).await?;
     seen.lock().unwrap().push(head.clone());
     stream.write_all(answer.as_bytes()).await?;
     if answer.starts_with("HTTP/1.1 2") {
@@ -98,4 +111,12 @@ async fn serve_http(
         copy_bidirectional(&mut stream, &mut server).await?;
     }
     Ok(())
+}
+
+async fn read_head(stream: &mut TcpStream) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
 }
