@@ -4,12 +4,14 @@ use std::io::Read;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use chappe_client::{ConnectError, FileStorage, InvokeError, LinkError, RawClient};
+use chappe_client::{
+    Authorities, ConnectError, Fallback, FileStorage, InvokeError, LinkError, RawClient, WebConfig,
+};
 use chappe_tl::dynamic::{self, CALL, Object, Value};
 use chappe_tl::schema::{Definition, Schema};
 use clap::CommandFactory;
 
-use super::files::read_public_key;
+use super::files::{self, read_public_key};
 use super::tl;
 use crate::cli::{CallArgs, Cli};
 use crate::exit::{Exit, Unreachable};
@@ -86,13 +88,29 @@ fn read_call(schema: &Schema, function: &Definition, arguments: Option<&str>) ->
 }
 
 async fn send(args: &CallArgs, schema: &Schema, call: Object) -> Result<Exit> {
-    let server = args.server.as_deref().context("say which server: --server HOST:PORT")?;
+    let server = args.server.clone().context("say which server: --server HOST:PORT")?;
     let key = args.key.as_deref().context("say which key the server has: --key FILE")?;
-    let mut builder = RawClient::builder(server, [read_public_key(key)?])
+    let mut builder = RawClient::builder("", [read_public_key(key)?])
+        .target(server)
         .dc(args.dc)
         .transport(args.transport)
         .pfs(!args.no_pfs)
         .connect_timeout(Duration::from_secs(args.timeout));
+    if let Some(secret) = &args.secret {
+        builder = builder.endpoint_secret(secret.clone());
+    }
+    if let Some(proxy) = &args.proxy {
+        builder = builder.proxy(proxy.clone());
+    }
+    if args.fallback {
+        builder = builder.fallback(Fallback::all());
+    }
+    if let Some(path) = &args.ca {
+        let authorities = Authorities::from_pem(files::read(path)?.as_bytes());
+        let mut web = WebConfig::default();
+        web.authorities = Some(authorities.with_context(|| path.display().to_string())?);
+        builder = builder.web(web);
+    }
     if let Some(path) = &args.session {
         builder = builder.storage(FileStorage::open(path)?);
     }
@@ -100,6 +118,7 @@ async fn send(args: &CallArgs, schema: &Schema, call: Object) -> Result<Exit> {
         ConnectError::Misconfigured(LinkError::PfsUnsupported(_)) => {
             unreachable("the server knows no temporary keys; --no-pfs does without")
         }
+        error @ (ConnectError::DcUnnamed { .. } | ConnectError::NoWay) => anyhow!(error),
         error => unreachable(error),
     })?;
     let call = if args.bare { call } else { wrapped(schema, call, args.api_id) };
