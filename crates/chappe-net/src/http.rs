@@ -67,12 +67,12 @@ impl Default for HttpConfig {
 
 /// The owner of a link that stands behind requests.
 pub trait HttpOwner: Owner {
-    /// Hears of a request that brings a packet, before that is read.
+    /// Hears of a request that brings a packet, before that is read, or asks for a WebSocket.
     fn handle_head(&mut self, now: Now, head: &Parts);
 
-    /// Judges a `GET`. Status 101 makes the connection a WebSocket; what becomes of that is for
-    /// whoever called [`serve`].
-    fn upgrade(&mut self, request: &Request<()>) -> Response<()>;
+    /// Answers a `GET`; `None` where no WebSocket is to be had. Status 101 makes the connection one,
+    /// and what becomes of that is for whoever called [`serve`].
+    fn upgrade(&mut self, request: &Request<()>) -> Option<Response<()>>;
 }
 
 /// What became of a connection.
@@ -279,13 +279,16 @@ fn begin<O: HttpOwner>(
         Judged::Preflight => answer.preflight(),
         Judged::Refused(status) => answer.refused(status),
         Judged::Upgrade => {
-            let response = owner.upgrade(&Request::from_parts(head, ()));
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                // Where nobody hears it the connection ends before it is a WebSocket.
-                let _ = way.send(response.map(|()| Full::default()));
-                return Begun::Upgraded;
+            owner.handle_head(now, &head);
+            match owner.upgrade(&Request::from_parts(head, ())) {
+                Some(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    // Where nobody hears it the connection ends before it is a WebSocket.
+                    let _ = way.send(response.map(|()| Full::default()));
+                    return Begun::Upgraded;
+                }
+                Some(response) => answer.not_upgraded(response),
+                None => answer.refused(StatusCode::NOT_FOUND),
             }
-            answer.not_upgraded(response)
         }
     };
     let ends = answer::ends_connection(&response);

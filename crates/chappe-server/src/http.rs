@@ -3,26 +3,30 @@
 use std::net::{IpAddr, SocketAddr};
 
 use chappe_net::http::{HttpOwner, Outcome};
+use chappe_net::shutdown::Stage;
 use chappe_net::{BoxedIo, Prefixed};
 use chappe_proto::Now;
 use chappe_proto::link::Link;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response};
 use ipnet::IpNet;
 use tracing::{Instrument, debug};
 
 use crate::connection::Connection;
 use crate::link::ServerLink;
-use crate::ws;
+use crate::{metrics, ws};
 
 /// Serves requests to the end of the connection; gives the reason of the end, for the counter.
 pub(crate) async fn serve(connection: Connection, io: Prefixed<BoxedIo>) -> &'static str {
-    let connection = connection.begin_http();
+    let mut connection = connection.begin_http();
     let Connection { shared, deadline, .. } = &connection;
     let mut config = shared.config.http.clone();
     config.packets &= shared.config.detect.http;
     let link = Link::of_requests(shared.config.link.clone(), *deadline, shared.rng());
     let mut owner = ServerLink::new(&connection);
+    if connection.watcher.stage() > Stage::Running {
+        return metrics::OWNER;
+    }
     let span = owner.span();
     let serving = async {
         debug!("link opened");
@@ -37,10 +41,13 @@ pub(crate) async fn serve(connection: Connection, io: Prefixed<BoxedIo>) -> &'st
             Outcome::Upgraded(io, read) => Ok(Prefixed::new(read, io)),
         }
     };
-    let served = serving.instrument(span).await;
-    drop(owner);
-    match served {
-        Ok(io) => ws::serve(connection, io).await,
+    match serving.instrument(span).await {
+        Ok(io) => {
+            let peer = owner.peer();
+            drop(owner);
+            connection.ends.peer = peer;
+            ws::serve(connection, io).await
+        }
         Err(reason) => reason,
     }
 }
@@ -55,14 +62,10 @@ impl HttpOwner for ServerLink<'_> {
         self.speak_for(now, peer.unwrap_or(ends.peer));
     }
 
-    fn upgrade(&mut self, request: &Request<()>) -> Response<()> {
+    fn upgrade(&mut self, request: &Request<()>) -> Option<Response<()>> {
         let config = &self.connection.shared.config;
-        if config.detect.websocket && ws::is_path(request.uri().path()) {
-            return ws::upgrade_response(request, &config.websocket);
-        }
-        let mut response = Response::new(());
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        response
+        let is_served = config.detect.websocket && ws::is_path(request.uri().path());
+        is_served.then(|| ws::upgrade_response(request, &config.websocket))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chappe_crypto::AuthKeyId;
 use chappe_net::limits::block;
+use chappe_net::listen::Ends;
 use chappe_net::shutdown::Stage;
 use chappe_net::{End, Owner, Wire, drive};
 use chappe_proto::envelope::encrypted::Message;
@@ -22,7 +23,7 @@ use crate::keys::KeyRecord;
 use crate::lookup::find_key;
 use crate::metrics::{self, Gauged, code_name};
 use crate::registry::{LinkCommand, LinkQueue, LinkSender, link_queue};
-use crate::session::{self, AttachedLink, Ends, Input, SessionHandle};
+use crate::session::{self, AttachedLink, Input, SessionHandle};
 
 /// Drives what comes over a wire as a link, to its end; gives the reason for the counter, too.
 pub(crate) async fn serve(connection: &Connection, wire: impl Wire) -> (End, &'static str) {
@@ -76,6 +77,7 @@ const RECORDS_MAX: usize = 2;
 /// Transport errors.
 const NOT_FOUND: i32 = 404;
 const FLOOD: i32 = 429;
+const WRONG_DC: i32 = 444;
 
 impl Owner for ServerLink<'_> {
     type Command = LinkCommand;
@@ -83,6 +85,11 @@ impl Owner for ServerLink<'_> {
     async fn handle_event(&mut self, now: Now, link: &mut Link, event: LinkEvent) {
         match event {
             _ if self.is_draining => {}
+            LinkEvent::Dc(dc) => {
+                if !self.connection.shared.config.handshake.dc.admits(dc.into()) {
+                    self.fail(now, link, WRONG_DC);
+                }
+            }
             LinkEvent::Plain(message) => {
                 self.connection.shared.metrics.packets_received.add(metrics::PLAIN, 1);
                 let origin = Origin { link: self.id, address: block(self.ends.peer.ip()) };
@@ -180,6 +187,11 @@ impl<'a> ServerLink<'a> {
     /// Why it came to this end, for the counter.
     pub(crate) fn cause(&self, end: &End) -> &'static str {
         if self.queue.has_overrun() { metrics::OVERRUN } else { end.cause() }
+    }
+
+    /// Who speaks at present.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.ends.peer
     }
 
     /// What comes from here on comes from `peer`.

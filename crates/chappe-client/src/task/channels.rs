@@ -146,7 +146,7 @@ impl Task {
                 // Never asked for, and no proof of anything (SEC-50).
                 LinkEvent::QuickAck(_) => {}
                 // Of servers, and of the driver.
-                LinkEvent::KeyWanted(_) | LinkEvent::Closed(_) => {}
+                LinkEvent::Dc(_) | LinkEvent::KeyWanted(_) | LinkEvent::Closed(_) => {}
             },
         }
     }

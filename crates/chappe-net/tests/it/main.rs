@@ -6,6 +6,7 @@ mod connect;
 mod driver;
 mod limits;
 mod proxies;
+mod proxy_protocol;
 mod shutdown;
 mod sockets;
 mod ws;

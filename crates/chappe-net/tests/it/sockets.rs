@@ -1,10 +1,13 @@
 //! Accepting connections.
 
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use chappe_net::connect::connect;
-use chappe_net::{connect, listen};
-use tokio::net::TcpListener;
+use chappe_net::connect::{self, peer_of};
+use chappe_net::listen::{self, Accepted, Ends, Listener, UnixSocket};
+use tokio::net::{TcpListener, TcpStream};
 
 /// Rule:   small messages are not held back, on neither end.
 /// Source: TRN-40.
@@ -12,11 +15,60 @@ use tokio::net::TcpListener;
 async fn both_ends_send_without_delay() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let endpoints = [address.into()];
-    let (connected, (accepted, peer)) =
-        tokio::join!(connect(&endpoints, None, Duration::from_secs(5)), listen::accept(&listener));
-    let connected = connected.unwrap().stream;
+    let listener = Listener::from(listener);
+    let (connected, (accepted, ends)) = tokio::join!(connect(address), listener.accept());
+    let Accepted::Tcp(accepted) = accepted else { panic!("not over TCP") };
     assert!(connected.nodelay().unwrap() && accepted.nodelay().unwrap());
-    assert_eq!(peer, connected.local_addr().unwrap());
-    assert_eq!(connect::peer_of(&connected).unwrap(), address);
+    assert_eq!(ends, Ends { peer: connected.local_addr().unwrap(), local: address });
+    assert_eq!(peer_of(&connected).unwrap(), address);
+}
+
+/// One listener takes both kinds of addresses, each peer under its own; or IPv6 alone.
+#[tokio::test]
+async fn ipv6_listener_takes_ipv4_as_well() {
+    let both = listen::bind("[::]:0".parse().unwrap(), false).unwrap();
+    let port = both.local_addr().unwrap().port();
+    let both = Listener::from(both);
+    for host in ["127.0.0.1", "[::1]"] {
+        let address = format!("{host}:{port}");
+        let (connected, (_, ends)) = tokio::join!(connect(address.parse().unwrap()), both.accept());
+        assert_eq!(ends.peer, connected.local_addr().unwrap());
+        assert_eq!(ends.local, connected.peer_addr().unwrap());
+    }
+    let six = listen::bind("[::]:0".parse().unwrap(), true).unwrap();
+    let port = six.local_addr().unwrap().port();
+    let four = listen::bind(format!("0.0.0.0:{port}").parse().unwrap(), false);
+    assert!(four.is_ok(), "an address beside the other");
+}
+
+/// A socket in the file system is for owner and group, replaces one that nobody listens at, and
+/// takes its name with it; one that is in use, and other files, stay.
+#[tokio::test]
+async fn unix_socket_comes_and_goes_with_its_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("chappe.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "a stale one");
+    let socket = UnixSocket::bind(&path).unwrap();
+    let mode = path.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let listener = Listener::from(socket);
+    let (connected, (accepted, ends)) =
+        tokio::join!(tokio::net::UnixStream::connect(&path), listener.accept());
+    connected.unwrap();
+    assert!(matches!(accepted, Accepted::Unix(_)));
+    assert!(ends.peer.ip().is_loopback() && ends.local.ip().is_loopback());
+    let taken = UnixSocket::bind(&path).unwrap_err();
+    assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+    drop(listener);
+    assert!(!path.exists());
+
+    std::fs::write(&path, "not a socket").unwrap();
+    assert!(UnixSocket::bind(&path).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a socket");
+}
+
+async fn connect(address: SocketAddr) -> TcpStream {
+    let connected = connect::connect(&[address.into()], None, Duration::from_secs(5)).await;
+    connected.unwrap().stream
 }

@@ -63,6 +63,7 @@ pub(crate) const OVERRUN: &str = "overrun";
 /// Why a connection closed that was nothing yet: no handshake of TLS came about, or nothing in time.
 pub(crate) const TLS: &str = "tls";
 pub(crate) const SILENT: &str = "silent";
+pub(crate) const OWNER: &str = "owner";
 /// Kinds of packets.
 pub(crate) const PLAIN: &str = "plain";
 pub(crate) const MESSAGE: &str = "message";

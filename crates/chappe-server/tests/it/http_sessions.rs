@@ -281,7 +281,7 @@ async fn session_moves_between_transports() {
     client.call(Echo::from("x")).await.unwrap();
     let mut pen = Pen::of(&client.account);
     let call = pen.call(&Sleep::from("200"));
-    let packet = pen.packet(&[call.clone()]);
+    let packet = pen.packet(std::slice::from_ref(&call));
     let mut web = Web::connect(world.address).await;
     web.write(post("/api", &packet)).await;
     drop(web);
