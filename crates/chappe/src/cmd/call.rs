@@ -1,7 +1,7 @@
 //! `chappe call`: one function of a server, JSON in, JSON out.
 
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use chappe_client::{
@@ -39,12 +39,7 @@ pub(crate) fn run(args: CallArgs) -> Result<Exit> {
     let call = read_call(&schema, function, args.arguments.as_deref())?;
     crate::cmd::start_logging(args.log.as_deref().unwrap_or("warn"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let limit = Duration::from_secs(args.timeout);
-        tokio::time::timeout(limit, send(&args, &schema, call)).await.unwrap_or_else(|_| {
-            Err(anyhow!(Unreachable).context(format!("nothing came within {} s", args.timeout)))
-        })
-    })
+    runtime.block_on(send(&args, &schema, call))
 }
 
 fn find<'s>(schema: &'s Schema, method: &str) -> Result<&'s Definition> {
@@ -88,6 +83,7 @@ fn read_call(schema: &Schema, function: &Definition, arguments: Option<&str>) ->
 }
 
 async fn send(args: &CallArgs, schema: &Schema, call: Object) -> Result<Exit> {
+    let (limit, begun) = (Duration::from_secs(args.timeout), Instant::now());
     let server = args.server.clone().context("say which server: --server HOST:PORT")?;
     let key = args.key.as_deref().context("say which key the server has: --key FILE")?;
     let mut builder = RawClient::builder("", [read_public_key(key)?])
@@ -95,7 +91,7 @@ async fn send(args: &CallArgs, schema: &Schema, call: Object) -> Result<Exit> {
         .dc(args.dc)
         .transport(args.transport)
         .pfs(!args.no_pfs)
-        .connect_timeout(Duration::from_secs(args.timeout));
+        .connect_timeout(limit);
     if let Some(secret) = &args.secret {
         builder = builder.endpoint_secret(secret.clone());
     }
@@ -125,8 +121,16 @@ async fn send(args: &CallArgs, schema: &Schema, call: Object) -> Result<Exit> {
     let answer_type = dynamic::answer_type(schema, &call)
         .with_context(|| format!("the schema does not say what {} answers", call.name()))?;
     let bytes = dynamic::encode(schema, &CALL, &Value::Object(call.clone()))?;
-    let outcome = client.invoke_raw(bytes).await;
-    client.close().await;
+    let answer = async {
+        let outcome = client.invoke_raw(bytes).await;
+        client.close().await;
+        outcome
+    };
+    // Connecting ends in time by itself, and says what hindered it.
+    let left = limit.saturating_sub(begun.elapsed());
+    let outcome = tokio::time::timeout(left, answer).await.map_err(|_| {
+        anyhow!(Unreachable).context(format!("no answer came within {} s", args.timeout))
+    })?;
     match outcome {
         Ok(answer) => {
             let value = dynamic::decode(schema, answer_type, answer)
