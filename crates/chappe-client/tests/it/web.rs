@@ -46,6 +46,7 @@ pub(crate) enum Fate {
 
 impl Pipe {
     /// Looks at the first bytes, unless the server is none that would.
+    #[allow(clippy::result_large_err, reason = "the callback of the library is made so")]
     pub(crate) async fn begin(
         mut stream: impl Io + 'static,
         accept: &Accept,
