@@ -78,7 +78,8 @@ async fn a_proxy_that_refuses_is_the_error() {
     let client = server.client().proxy(proxy).fallback(Fallback::all());
     let client = client.connect_timeout(Duration::from_millis(300));
     let error = client.connect().await.unwrap_err();
-    assert!(error.to_string().contains("status 403"), "{error}");
+    // As the answer to `CONNECT`, or to a request that it should have passed on.
+    assert!(error.to_string().contains("403"), "{error}");
     assert_eq!(server.links(), 0);
 }
 
