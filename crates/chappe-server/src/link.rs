@@ -8,9 +8,8 @@ use chappe_crypto::AuthKeyId;
 use chappe_net::limits::{Permit, block};
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_net::{Owner, drive};
-use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::handshake::server::Origin;
-use chappe_proto::link::{CloseReason, Link, LinkEvent};
+use chappe_proto::link::{CloseReason, Link, LinkEvent, Received};
 use chappe_proto::transport::Transport;
 use chappe_proto::{LinkId, Now, SessionId};
 use tokio::net::TcpStream;
@@ -109,9 +108,9 @@ impl Owner for ServerLink {
                 exchange::handle_plain(&self.shared, origin, &message.body);
             }
             LinkEvent::KeyWanted(id) => self.provide_key(now, link, id).await,
-            LinkEvent::Message(key, opened) => {
+            LinkEvent::Message(key, received) => {
                 self.shared.metrics.packets_received.add(metrics::MESSAGE, 1);
-                self.handle_message(now, link, key, opened.message).await;
+                self.handle_message(now, link, key, received).await;
             }
             // The rest comes to clients, or is the end and for the driver.
             _ => {}
@@ -132,6 +131,7 @@ impl Owner for ServerLink {
                     link.send(sealing.key, sealing.message);
                 }
             }
+            LinkCommand::QuickAck(token) => link.acknowledge_quickly(token),
             LinkCommand::Reply(body) => self.reply(now, link, &body),
             LinkCommand::LastReply(body) => {
                 link.lift_limits();
@@ -205,7 +205,7 @@ impl ServerLink {
         now: Now,
         link: &mut Link,
         key: AuthKeyId,
-        message: Message,
+        received: Received,
     ) {
         let Some(record) = self.records.iter().find(|record| record.id() == key).cloned() else {
             return self.refuse(now, link, key);
@@ -213,11 +213,11 @@ impl ServerLink {
         if !record.is_alive(now.unix_seconds()) {
             return self.refuse(now, link, key);
         }
-        let session = message.header.session_id;
+        let session = received.message.header.session_id;
         if session.0 == 0 {
             return link.close(CloseReason::Owner);
         }
-        let mut input = Input::Message(self.id, Box::new(message));
+        let mut input = Input::Message(self.id, Box::new(received));
         loop {
             // Sessions end as soon as they are done then.
             if self.watcher.stage() > Stage::Running {

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use chappe_backend::{ConnectionInfo, StoreError};
 use chappe_crypto::AuthKeyId;
 use chappe_net::shutdown::{Stage, Watcher};
+use chappe_proto::link::Received;
 use chappe_proto::rpc::{RpcError, Unwrapped};
 use chappe_proto::schema::functions::auth::{BindTempAuthKey, DropTempAuthKeys};
 use chappe_proto::session::server::{
@@ -181,9 +182,14 @@ impl SessionTask {
                 self.last_ends = Some(link.ends);
                 self.links.push(*link);
             }
-            Input::Message(link, message) => {
+            Input::Message(link, received) => {
+                let Received { message, quick_ack } = *received;
                 self.handle.free(message.body.len());
-                self.session.handle_message(now, link, *message);
+                let is_taken = self.session.handle_message(now, link, message);
+                // Before anything that follows from the message.
+                if let Some(token) = quick_ack.filter(|_| is_taken) {
+                    self.order(link, LinkCommand::QuickAck(token));
+                }
                 // Calls begin before the next input, which may be the end of their link.
                 self.handle_events(now);
             }

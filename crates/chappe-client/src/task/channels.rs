@@ -72,7 +72,13 @@ impl Task {
         // A link that has ended says so soon.
         if let Some(traffic) = &mut channel.traffic {
             while let Some(message) = traffic.session.poll_transmit(now) {
-                let _ = commands.send(LinkCommand::Send(Arc::clone(&traffic.key), message));
+                let key = Arc::clone(&traffic.key);
+                let wants_quick_ack = traffic.session.wants_quick_ack(message.header.msg_id);
+                let _ = commands.send(if wants_quick_ack {
+                    LinkCommand::SendWithQuickAck(key, message)
+                } else {
+                    LinkCommand::Send(key, message)
+                });
             }
         } else if let Some(body) =
             channel.exchange.as_mut().and_then(|exchange| exchange.poll_transmit(now))
@@ -127,8 +133,13 @@ impl Task {
                     let error = self.transport_error(code);
                     self.fail_link(now, slot, error);
                 }
-                // Never asked for, and no proof of anything (SEC-50).
-                LinkEvent::QuickAck(_) => {}
+                // No proof of anything (SEC-50): who asked is told, and nothing follows.
+                LinkEvent::QuickAck(id) => {
+                    let channel = self.channels.get_mut(&slot);
+                    if let Some(session) = channel.and_then(|channel| channel.session()) {
+                        session.handle_quick_ack(id);
+                    }
+                }
                 // Of servers, and of the driver.
                 LinkEvent::KeyWanted(_) | LinkEvent::Closed(_) => {}
             },
@@ -216,6 +227,7 @@ impl Task {
                         None => {}
                     }
                 }
+                ClientEvent::QuickAck(call) => self.calls.quick_ack(slot, call),
                 ClientEvent::Pushed(body) => self.push(Push::Message(body)),
                 ClientEvent::PushesMayBeLost => self.push(Push::MayBeLost),
                 ClientEvent::Salt(salt) => self.keep_salt(now, slot, salt),

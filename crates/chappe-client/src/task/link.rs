@@ -52,6 +52,8 @@ pub(super) enum LinkCommand {
     UseKey(Arc<AuthKey>),
     /// Send a message of a session.
     Send(Arc<AuthKey>, Message),
+    /// The same, and ask the server to say at once that it has it.
+    SendWithQuickAck(Arc<AuthKey>, Message),
     /// Send a message of a key exchange; ids go by this time.
     Plain(Duration, Bytes),
 }
@@ -134,6 +136,7 @@ impl Owner for Teller {
         match command {
             LinkCommand::UseKey(key) => link.use_key(key),
             LinkCommand::Send(key, message) => link.send(key, message),
+            LinkCommand::SendWithQuickAck(key, message) => link.send_with_quick_ack(key, message),
             LinkCommand::Plain(unix, body) => link.send_plain(unix, &body),
         }
     }

@@ -47,6 +47,15 @@ pub struct Opened {
     pub token: u32,
 }
 
+/// A packet as it travels, and the token that would acknowledge its receipt quickly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The packet.
+    pub packet: BytesMut,
+    /// Token of a quick acknowledgement (10-transports §4).
+    pub token: u32,
+}
+
 /// Why an encrypted packet ends its link. All are one to the peer: silence, then the end (SEC-48).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -100,7 +109,7 @@ pub fn direction_from(side: Side) -> Direction {
 }
 
 /// Seals `messages` of one link, each into a packet of its own, in their order.
-pub fn seal(messages: &[(&AuthKey, &Message)], from: Side, rng: &mut Rng) -> Vec<BytesMut> {
+pub fn seal(messages: &[(&AuthKey, &Message)], from: Side, rng: &mut Rng) -> Vec<Sealed> {
     let mut packets: Vec<BytesMut> = messages
         .iter()
         .map(|(_, message)| lay_out(message, PADDING_MIN, EXTRA_BLOCKS_MAX, rng))
@@ -111,7 +120,8 @@ pub fn seal(messages: &[(&AuthKey, &Message)], from: Side, rng: &mut Rng) -> Vec
         .map(|(packet, (key, _))| SealJob::new(key, direction_from(from), packet))
         .collect();
     packet::seal_batch(&mut jobs);
-    packets
+    let tokens: Vec<u32> = jobs.iter().map(|job| job.quick_ack).collect();
+    packets.into_iter().zip(tokens).map(|(packet, token)| Sealed { packet, token }).collect()
 }
 
 /// Opens packets that all name `key`, each in place, and judges each one by itself.

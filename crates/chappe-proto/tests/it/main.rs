@@ -17,6 +17,7 @@ mod link;
 mod msg_id;
 mod mtproto1;
 mod pair;
+mod quick_acks;
 mod raw;
 mod rpc;
 mod salts;

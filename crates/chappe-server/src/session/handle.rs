@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use chappe_proto::envelope::encrypted::Message;
+use chappe_proto::link::Received;
 use chappe_proto::{LinkId, SessionId};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -30,7 +30,7 @@ pub(crate) enum Input {
     /// A link is bound to it. Links say so once, before their first message.
     Attach(Box<AttachedLink>),
     /// A message came. Takes up room.
-    Message(LinkId, Box<Message>),
+    Message(LinkId, Box<Received>),
     /// Push this body. Takes up room.
     Push(Bytes),
     /// A link is gone or bound elsewhere.
@@ -163,7 +163,7 @@ impl RoomRates {
 impl Input {
     fn bytes(&self) -> usize {
         match self {
-            Self::Message(_, message) => message.body.len(),
+            Self::Message(_, received) => received.message.body.len(),
             Self::Push(body) => body.len(),
             _ => 0,
         }

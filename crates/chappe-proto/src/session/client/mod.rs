@@ -6,6 +6,7 @@
 //! | `send` | what leaves, and in which packets |
 //! | `receive` | the checks on what comes |
 //! | `service` | what the server's messages mean |
+//! | `quick_acks` | calls whose receipt the server is to acknowledge quickly |
 //! | `recovery` | refusals, lost links, questions about lost calls |
 //! | `silence` | links that show no life while calls wait |
 //! | `restart` | the next session, and what becomes of calls of the one before |
@@ -30,6 +31,7 @@ use crate::session::seq_no::SeqNo;
 use crate::session::time::ServerClock;
 
 mod call;
+mod quick_acks;
 mod receive;
 mod recovery;
 mod restart;
@@ -102,6 +104,9 @@ impl Default for SessionConfig {
 pub enum ClientEvent {
     /// The answer to a call: each call gets exactly one.
     Answer(CallId, Result<Raw, CallError>),
+    /// The server says that it has a call, sent with [`CallOptions::quick_ack`]. Nothing proves
+    /// who says so, and nothing follows from it: it is for whoever watches the call.
+    QuickAck(CallId),
     /// A message nobody asked for: an update, or whatever else the server's schema pushes.
     Pushed(Bytes),
     /// The server began this session anew: what was pushed before may be lost (SVC-40).
@@ -200,6 +205,8 @@ pub struct ClientSession {
     ids: MsgIds,
     seq_no: SeqNo,
     calls: BTreeMap<CallId, Call>,
+    /// Those of `calls` whose receipt the server is to acknowledge quickly, and has not.
+    quick_acks: BTreeSet<CallId>,
     last_call: u64,
     /// Messages of ours that the server may still speak about.
     sent: BTreeMap<MsgId, Sent>,
@@ -307,6 +314,7 @@ impl ClientSession {
             ids: MsgIds::default(),
             seq_no: SeqNo::default(),
             calls: BTreeMap::new(),
+            quick_acks: BTreeSet::new(),
             last_call: 0,
             sent: BTreeMap::new(),
             passing: VecDeque::new(),

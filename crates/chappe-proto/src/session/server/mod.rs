@@ -183,6 +183,8 @@ pub struct ServerSession {
     /// Calls that wait for others (SVC-44).
     held: Held,
     ready: BTreeMap<LinkId, VecDeque<Ready>>,
+    /// Nothing of the packet that is being handled was refused, turned away or known.
+    is_taken: bool,
     /// Something owed may be on no open link; looked for when a link can take it.
     has_orphans: bool,
     events: VecDeque<ServerEvent>,
@@ -227,6 +229,7 @@ impl ServerSession {
             running_bytes: 0,
             held: Held::default(),
             ready: BTreeMap::new(),
+            is_taken: false,
             has_orphans: false,
             events: VecDeque::new(),
             dropped: 0,

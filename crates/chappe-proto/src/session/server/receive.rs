@@ -23,7 +23,17 @@ impl ServerSession {
     ///
     /// Cannot fail: a message that breaks a session rule is answered with a notification, has no
     /// other effect (MSG-29), and the session goes on.
-    pub fn handle_message(&mut self, now: Now, link: LinkId, message: Message) {
+    ///
+    /// Whether all of it was taken, so that a quick acknowledgement may say so (TRN-26). A
+    /// container is one payload: a single message in it that was refused or turned away, or that
+    /// had come before, and its client learns the fate of each by the slower ways alone.
+    pub fn handle_message(&mut self, now: Now, link: LinkId, message: Message) -> bool {
+        self.is_taken = true;
+        self.receive(now, link, message);
+        self.is_taken
+    }
+
+    fn receive(&mut self, now: Now, link: LinkId, message: Message) {
         let Message { header: Header { msg_id, seq_no, salt, .. }, body } = message;
         if !msg_id.may_come_from(Side::Client) {
             return self.refuse(now, link, msg_id, seq_no, 18);
@@ -58,7 +68,7 @@ impl ServerSession {
         let inners = match container::unpack(msg_id, &body) {
             Ok(inners) => inners,
             Err(ContainerError::TooMany(_)) => {
-                return self.events.push_back(ServerEvent::CloseLink(link, -429));
+                return self.close_link(link, -429);
             }
             Err(ContainerError::Malformed(_)) => {
                 return self.refuse(now, link, msg_id, seq_no, 64);
@@ -144,6 +154,7 @@ impl ServerSession {
             return self.refuse(now, link, outer, seq_no, 64);
         };
         if self.judge(inner.msg_id, inner.seq_no) == Admission::Duplicate {
+            self.is_taken = false;
             self.tally().repeated += 1;
             return self.send_acks(now, link, &[outer, inner.msg_id]);
         }
@@ -165,6 +176,7 @@ impl ServerSession {
 
     /// A message heard before: acknowledged again, never run again (04-messages §7).
     fn repeat(&mut self, now: Now, link: LinkId, msg_id: MsgId, seq_no: i32) {
+        self.is_taken = false;
         if !is_content_related(seq_no) {
             return;
         }
@@ -191,13 +203,21 @@ impl ServerSession {
     }
 
     fn refuse(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32, code: i32) {
+        self.is_taken = false;
         self.tally().refused(code, id);
         let notice =
             ctors::BadMsgNotification { bad_msg_id: id.0, bad_msg_seqno: seq_no, error_code: code };
         self.send_service(now, link, rpc::boxed(&notice));
     }
 
+    /// What came leads to a transport error.
+    pub(super) fn close_link(&mut self, link: LinkId, code: i32) {
+        self.is_taken = false;
+        self.events.push_back(ServerEvent::CloseLink(link, code));
+    }
+
     fn correct_salt(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32) {
+        self.is_taken = false;
         self.tally().refused(48, id);
         let notice = ctors::BadServerSalt {
             bad_msg_id: id.0,

@@ -145,7 +145,7 @@ impl ServerSession {
     fn ids_of(&mut self, link: LinkId, ids: Result<Vec<i64>, RpcError>) -> Option<Vec<i64>> {
         let ids = ids.ok()?;
         if ids.len() > acks::IDS_MAX {
-            self.events.push_back(ServerEvent::CloseLink(link, -429));
+            self.close_link(link, -429);
             return None;
         }
         Some(ids)
