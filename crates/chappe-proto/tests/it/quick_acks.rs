@@ -34,7 +34,7 @@ fn token_goes_there_and_back() {
             ends.client.send_with_quick_ack(key(), message(8));
             ends.client.send_with_quick_ack(key(), message(12));
             ends.client.send(key(), message(16));
-            let received = ends.to_server();
+            let received = ends.deliver_to_server();
             let asked: Vec<bool> = received.iter().map(|one| one.quick_ack.is_some()).collect();
             let has_quick_acks = transport.framing().has_quick_acks();
             let expected = [false, has_quick_acks, has_quick_acks, false];
@@ -47,7 +47,7 @@ fn token_goes_there_and_back() {
                 ends.server.acknowledge_quickly(*token);
             }
             let told = if has_quick_acks { vec![MsgId(12), MsgId(8)] } else { vec![] };
-            assert_eq!(ends.to_client(), told, "{transport} {version:?}");
+            assert_eq!(ends.deliver_to_client(), told, "{transport} {version:?}");
         }
     }
 }
@@ -75,7 +75,7 @@ fn first_packet_may_ask_and_an_unencrypted_one_does_not() {
             panic!("{seen:?}")
         };
         ends.server.acknowledge_quickly(received.quick_ack.unwrap());
-        assert_eq!(ends.to_client(), [MsgId(4)]);
+        assert_eq!(ends.deliver_to_client(), [MsgId(4)]);
     }
 }
 
@@ -104,7 +104,7 @@ fn acknowledgement_leaves_before_the_answer() {
         for seed in 0..20 {
             let mut ends = Ends::seeded(transport, Version::V2, seed);
             ends.client.send_with_quick_ack(key(), message(4));
-            let token = ends.to_server()[0].quick_ack.unwrap();
+            let token = ends.deliver_to_server()[0].quick_ack.unwrap();
             ends.server.acknowledge_quickly(token);
             let mut alone = BytesMut::new();
             ends.server.poll_transmit(&mut alone).unwrap();
@@ -128,10 +128,10 @@ fn acknowledgement_leaves_before_the_answer() {
 fn closed_link_acknowledges_nothing() {
     let mut ends = Ends::new(crate::transport_ends::ABRIDGED, Version::V2);
     ends.client.send_with_quick_ack(key(), message(4));
-    let token = ends.to_server()[0].quick_ack.unwrap();
+    let token = ends.deliver_to_server()[0].quick_ack.unwrap();
     ends.server.fail(at(0), 429);
     ends.server.acknowledge_quickly(token);
-    assert_eq!(ends.to_client(), []);
+    assert_eq!(ends.deliver_to_client(), []);
 }
 
 /// Rule: TRN-26: a session says of a packet that it was taken only when all in it was new and
@@ -345,7 +345,7 @@ impl Ends {
         wire
     }
 
-    fn to_server(&mut self) -> Vec<Received> {
+    fn deliver_to_server(&mut self) -> Vec<Received> {
         let mut wire = self.client_wire();
         self.server.handle_bytes(at(0), &mut wire);
         let received = |event| match event {
@@ -355,7 +355,7 @@ impl Ends {
         std::iter::from_fn(|| self.server.poll_event()).map(received).collect()
     }
 
-    fn to_client(&mut self) -> Vec<MsgId> {
+    fn deliver_to_client(&mut self) -> Vec<MsgId> {
         let mut wire = BytesMut::new();
         self.server.poll_transmit(&mut wire).unwrap();
         self.client.handle_bytes(at(0), &mut wire);

@@ -48,6 +48,7 @@ pub(crate) enum Heard {
     Plain(Bytes),
     Message(Message),
     Error(i32),
+    QuickAck(MsgId),
     End,
 }
 
@@ -78,6 +79,12 @@ impl Wire {
     pub(crate) async fn send(&mut self, key: &Arc<AuthKey>, message: Message) {
         self.link.use_key(Arc::clone(key));
         self.link.send(Arc::clone(key), message);
+        self.flush().await;
+    }
+
+    pub(crate) async fn send_with_quick_ack(&mut self, key: &Arc<AuthKey>, message: Message) {
+        self.link.use_key(Arc::clone(key));
+        self.link.send_with_quick_ack(Arc::clone(key), message);
         self.flush().await;
     }
 
@@ -116,6 +123,7 @@ impl Wire {
                 Some(LinkEvent::Plain(message)) => return Heard::Plain(message.body),
                 Some(LinkEvent::Message(_, opened)) => return Heard::Message(opened.message),
                 Some(LinkEvent::TransportError(code)) => return Heard::Error(code),
+                Some(LinkEvent::QuickAck(id)) => return Heard::QuickAck(id),
                 Some(event) => panic!("{event:?}"),
                 None => {}
             }

@@ -15,6 +15,7 @@ mod log;
 mod metrics;
 mod mtproto1;
 mod push;
+mod quick_acks;
 mod router;
 mod sessions;
 mod shutdown;
