@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chappe_crypto::rsa::PublicKey;
 use chappe_net::{Clock, DriveConfig, entropy};
+use chappe_proto::datagram::ClientConfig;
 use chappe_proto::handshake::client::KeyRequest;
 use chappe_proto::keys::{KeysConfig, PfsConfig};
 use chappe_proto::link::LinkConfig;
@@ -60,6 +61,7 @@ pub struct Builder {
     pub(crate) calls_max: usize,
     pub(crate) pushes_max: usize,
     pub(crate) pushes_max_bytes: usize,
+    pub(crate) datagrams: Option<ClientConfig>,
     pub(crate) clock: Clock,
 }
 
@@ -85,6 +87,7 @@ impl Builder {
             calls_max: 1000,
             pushes_max: 1024,
             pushes_max_bytes: 16 << 20,
+            datagrams: None,
             clock: Clock::system(),
         }
     }
@@ -100,6 +103,17 @@ impl Builder {
     #[must_use]
     pub fn transport(self, transport: Transport) -> Self {
         Self { transport, ..self }
+    }
+
+    /// Sends what is small as datagrams to this address, where the server is told to take them, and
+    /// everything else over the connection as ever. Default: no datagrams.
+    ///
+    /// EXPERIMENTAL: what is spoken there, "MTU1", is a definition of this project. It is no
+    /// transport of Telegram's, nobody else speaks it, and it may change or go (UDP-01). Usually
+    /// the port is that of the connection.
+    #[must_use]
+    pub fn experimental_udp(self, server: impl Into<ClientConfig>) -> Self {
+        Self { datagrams: Some(server.into()), ..self }
     }
 
     /// The secret of the endpoint, which an obfuscated transport mixes in. Default: none.

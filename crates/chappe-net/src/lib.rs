@@ -12,6 +12,7 @@ pub mod limits;
 pub mod listen;
 mod prefixed;
 pub mod shutdown;
+pub mod udp;
 mod wire;
 pub mod ws;
 

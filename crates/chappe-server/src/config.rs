@@ -27,6 +27,9 @@ pub struct ServerConfig {
     pub forwarded_from: Vec<IpNet>,
     /// Packets and timers of a connection.
     pub link: LinkConfig,
+    /// Experimental datagrams, where [`Serve::experimental_udp`](crate::Serve::experimental_udp)
+    /// has them served.
+    pub datagrams: chappe_proto::datagram::ServerConfig,
     /// How much may wait for a slow connection.
     pub drive: DriveConfig,
     /// Connections in all and of one address.
@@ -62,6 +65,7 @@ impl Default for ServerConfig {
             proxy_protocol_from: Vec::new(),
             forwarded_from: Vec::new(),
             link: LinkConfig::server(),
+            datagrams: chappe_proto::datagram::ServerConfig::default(),
             drive: DriveConfig::default(),
             connections: ConnectionLimits::default(),
             handshake: HandshakeConfig::default(),

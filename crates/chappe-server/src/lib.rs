@@ -57,6 +57,7 @@ mod router;
 mod server;
 mod session;
 mod shared;
+mod udp;
 
 pub use builder::Builder;
 pub use cancel::{Cancellable, Cancellation, cancellable};

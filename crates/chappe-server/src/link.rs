@@ -253,6 +253,7 @@ impl ServerLink<'_> {
             id: self.id,
             sender: self.sender.clone(),
             ends: self.connection.ends,
+            is_datagrams: false,
         })));
         debug!(auth_key_id = %record.id(), session_id = %handle.id(), "link bound");
         self.bound = Some(Bound { record: Arc::clone(record), handle: Arc::clone(&handle) });

@@ -180,6 +180,9 @@ impl SessionTask {
                 }
                 debug!(link = link.id.0, peer = %link.ends.peer, "link attached");
                 self.last_ends = Some(link.ends);
+                if link.is_datagrams {
+                    self.session.use_datagrams(link.id);
+                }
                 self.links.push(*link);
             }
             Input::Message(link, received) => {

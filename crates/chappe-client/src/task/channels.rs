@@ -66,12 +66,25 @@ impl Task {
 
     /// Sends what a channel has to send.
     pub(super) fn transmit(&mut self, now: Now, slot: Slot) {
+        self.settle_datagrams(now, slot);
+        self.write(now, slot);
+        self.settle_datagrams(now, slot);
+    }
+
+    fn write(&mut self, now: Now, slot: Slot) {
         let Some(channel) = self.channels.get_mut(&slot) else { return };
         let Some(link) = channel.open_link() else { return };
         let Some(Line { commands, .. }) = self.links.get(&link) else { return };
         // A link that has ended says so soon.
         if let Some(traffic) = &mut channel.traffic {
             while let Some(message) = traffic.session.poll_transmit(now) {
+                if let Some(datagrams) = &mut channel.datagrams {
+                    let is_owed = traffic.session.is_owed(message.header.msg_id);
+                    if datagrams.endpoint().takes(&message, is_owed) {
+                        datagrams.endpoint().send(now, message, is_owed);
+                        continue;
+                    }
+                }
                 let key = Arc::clone(&traffic.key);
                 let wants_quick_ack = traffic.session.wants_quick_ack(message.header.msg_id);
                 let _ = commands.send(if wants_quick_ack {
@@ -126,6 +139,7 @@ impl Task {
                 self.fail_link(now, slot, error);
             }
             News::Closed(end) => self.fail_link(now, slot, LinkError::Ended(Arc::new(end))),
+            News::Datagram(came) => self.hear_datagram(now, slot, came),
             News::Event(event) => match event {
                 LinkEvent::Plain(message) => self.hear_plain(now, slot, message),
                 LinkEvent::Message(_, opened) => self.hear(now, slot, opened.message),
@@ -172,6 +186,9 @@ impl Task {
         // links the session does so by itself.
         if is_first {
             traffic.session.ping(now);
+        }
+        if !channel.is_probe {
+            self.open_datagrams(now, slot, link);
         }
     }
 
@@ -245,6 +262,9 @@ impl Task {
 
     pub(super) fn handle_channel_timeout(&mut self, now: Now, slot: Slot) {
         let Some(channel) = self.channels.get_mut(&slot) else { return };
+        if let Some(datagrams) = &mut channel.datagrams {
+            datagrams.endpoint().handle_timeout(now);
+        }
         let line = channel.open_link().and_then(|link| self.links.get(&link));
         if let Some(session) = channel.session() {
             if let Some(line) = line {
@@ -283,6 +303,8 @@ impl Task {
         }
         let dial_at = now.mono + channel.backoff.next(&mut self.rng);
         channel.link = LinkState::None { dial_at };
+        // They are of use beside a link alone.
+        channel.datagrams = None;
         let has_key = channel.traffic.is_some();
         // The key in use needs no other channel.
         if self.keys.in_use().is_none_or(|in_use| in_use == slot) {

@@ -1,11 +1,12 @@
 //! One connection of a client: dialled, driven, and told of to the task that owns the session.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chappe_crypto::{AuthKey, Rng};
 use chappe_net::{Clock, DriveConfig, End, Owner, connect, drive};
 use chappe_proto::envelope::encrypted::Message;
@@ -63,6 +64,8 @@ pub(super) enum News {
     Opened,
     Refused(io::Error),
     Event(LinkEvent),
+    /// A datagram came beside the link, from there.
+    Datagram((SocketAddr, BytesMut)),
     Closed(End),
 }
 

@@ -39,6 +39,7 @@ mod channels;
 mod end;
 mod key;
 mod link;
+mod udp;
 
 use channel::Channel;
 use link::{LastRead, LinkCommand, News};

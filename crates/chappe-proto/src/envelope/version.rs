@@ -12,6 +12,7 @@ use super::encrypted::{
     lay_out, read,
 };
 use crate::ids::Side;
+use crate::transport::SERVER_LIMIT;
 
 /// Version of the envelope, one for each link (MSG-32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +77,7 @@ fn open_one(
 }
 
 fn seal_v1(key: &AuthKey, message: &Message, from: Side, rng: &mut Rng) -> Sealed {
-    let mut packet = lay_out(message, 0, 0, rng);
+    let mut packet = lay_out(message, 0, 0, SERVER_LIMIT, rng);
     let token = packet::seal_v1(key, direction_from(from), &mut packet);
     Sealed { packet, token }
 }

@@ -47,6 +47,8 @@ pub(crate) struct AttachedLink {
     pub(crate) id: LinkId,
     pub(crate) sender: LinkSender,
     pub(crate) ends: Ends,
+    /// What leaves there may be lost, and has to fit a datagram.
+    pub(crate) is_datagrams: bool,
 }
 
 /// The two addresses of a connection.

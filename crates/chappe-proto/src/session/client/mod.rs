@@ -6,6 +6,7 @@
 //! | `send` | what leaves, and in which packets |
 //! | `receive` | the checks on what comes |
 //! | `service` | what the server's messages mean |
+//! | `datagrams` | what it has to know where messages leave as datagrams |
 //! | `quick_acks` | calls whose receipt the server is to acknowledge quickly |
 //! | `recovery` | refusals, lost links, questions about lost calls |
 //! | `silence` | links that show no life while calls wait |
@@ -31,6 +32,7 @@ use crate::session::seq_no::SeqNo;
 use crate::session::time::ServerClock;
 
 mod call;
+mod datagrams;
 mod quick_acks;
 mod receive;
 mod recovery;
@@ -218,6 +220,8 @@ pub struct ClientSession {
     services: VecDeque<(Sent, Bytes)>,
     /// Calls to be sent.
     queue: VecDeque<Outgoing>,
+    /// Every message leaves in a packet of its own, so that it fits a datagram.
+    is_split: bool,
     /// A container was refused (code 64): what is queued goes out in packets of its own.
     sends_singly: bool,
     links: usize,
@@ -321,6 +325,7 @@ impl ClientSession {
             waiting: BTreeSet::new(),
             services: VecDeque::new(),
             queue: VecDeque::new(),
+            is_split: false,
             sends_singly: false,
             links: 0,
             is_heard: false,

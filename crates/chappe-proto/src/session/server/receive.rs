@@ -30,6 +30,7 @@ impl ServerSession {
     pub fn handle_message(&mut self, now: Now, link: LinkId, message: Message) -> bool {
         self.is_taken = true;
         self.receive(now, link, message);
+        self.settle_datagrams(now);
         self.is_taken
     }
 
@@ -56,6 +57,11 @@ impl ServerSession {
         let Inner { msg_id, seq_no, body } = outer;
         match self.judge(msg_id, seq_no) {
             Admission::Fresh => {}
+            // Networks double datagrams: that is no fault of the client.
+            Admission::Duplicate if self.is_datagrams(link) => {
+                self.is_taken = false;
+                return;
+            }
             Admission::Duplicate => return self.refuse(now, link, msg_id, seq_no, 19),
             Admission::TooOld => return self.refuse(now, link, msg_id, seq_no, 20),
         }
