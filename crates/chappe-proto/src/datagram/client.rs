@@ -96,6 +96,10 @@ pub struct ClientEndpoint {
     outbound: VecDeque<(SocketAddr, Bytes)>,
 }
 
+/// Wait for an answer to the first ping of all, doubled for each one without.
+const TRY_WAIT: Duration = Duration::from_millis(500);
+const TRY_DOUBLED_MAX: u32 = 6;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Datagrams go through: `losses` pings in a row were not answered.
@@ -197,7 +201,6 @@ impl ClientEndpoint {
         if self.due > now.mono {
             return;
         }
-        self.due = now.mono + self.config.ping_interval;
         match &mut self.state {
             State::Resting => self.state = State::Trying { losses: 1 },
             State::Open { losses } | State::Trying { losses }
@@ -207,6 +210,13 @@ impl ClientEndpoint {
             }
             _ => return self.rest(now),
         }
+        let interval = self.config.ping_interval;
+        let wait = match self.state {
+            // Nothing depends on it yet, and soon it could.
+            State::Trying { losses } => interval.min(TRY_WAIT * (1 << losses.min(TRY_DOUBLED_MAX))),
+            State::Open { .. } | State::Resting => interval,
+        };
+        self.due = now.mono + wait;
         self.events.push_back(ClientEvent::Ping);
     }
 

@@ -47,6 +47,14 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
             .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
         listeners.push(listener);
     }
+    let mut sockets = Vec::new();
+    for listener in listeners.iter().filter(|_| config.experimental_udp) {
+        let address = listener.local_addr()?;
+        let socket = chappe_net::udp::bind(address)
+            .await
+            .with_context(|| format!("cannot take datagrams at {address}"))?;
+        sockets.push(socket);
+    }
     let addresses: Vec<String> = listeners
         .iter()
         .map(|listener| Ok(listener.local_addr()?.to_string()))
@@ -87,7 +95,11 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     if let Some(page) = page {
         tokio::spawn(page.serve());
     }
-    server.serve_all(listeners).with_graceful_shutdown(stop).await?;
+    if !sockets.is_empty() {
+        tracing::warn!("datagrams are taken, an experiment that is no transport of Telegram's");
+    }
+    let serving = server.serve_all(listeners).with_graceful_shutdown(stop);
+    sockets.into_iter().fold(serving, chappe_server::Serve::experimental_udp).await?;
     Ok(Exit::Done)
 }
 

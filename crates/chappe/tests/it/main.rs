@@ -10,6 +10,7 @@ mod metrics;
 mod recovery;
 mod serve;
 mod tl;
+mod udp;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! What a session has to know where some of its messages leave as datagrams (14-udp).
 
+use std::time::Duration;
+
 use super::call::Flight;
 use super::receive::is_timely;
 use super::{ClientSession, Sent};
@@ -10,10 +12,23 @@ use crate::rpc;
 use crate::schema::functions;
 use crate::session::inbox::Admission;
 
+/// Longest wait of an acknowledgement where messages leave as datagrams.
+const ACK_DELAY: Duration = Duration::from_millis(100);
+
 impl ClientSession {
     /// Whether every message leaves in a packet of its own, so that small ones fit datagrams.
     pub fn split_packets(&mut self, is_split: bool) {
         self.is_split = is_split;
+    }
+
+    /// How long an acknowledgement may wait for company: not until the server takes a datagram for
+    /// lost.
+    pub(super) fn ack_delay(&self) -> Duration {
+        if self.is_split {
+            ACK_DELAY.min(self.config.ack_delay_max)
+        } else {
+            self.config.ack_delay_max
+        }
     }
 
     /// Whether the packet of this message is one call whose receipt the server has to acknowledge,
