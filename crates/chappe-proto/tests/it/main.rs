@@ -6,6 +6,9 @@
 mod backoff;
 mod bind;
 mod container;
+mod datagram_ends;
+mod datagram_flight;
+mod datagram_sessions;
 mod envelope;
 mod handshake_client;
 mod handshake_ends;
