@@ -92,6 +92,29 @@ fn answers_are_sent_again_until_they_are_acknowledged() {
     assert_eq!(flatten(given_up[0].1.clone())[0].msg_id, ids[0]);
 }
 
+/// Rules: UDP-08, UDP-09: what is under way and asked for again leaves again, even when as much is under
+///        way as may be; otherwise a lost window would never be made good.
+#[test]
+fn full_window_may_be_sent_again() {
+    let mut raw = with_datagrams();
+    let calls: Vec<MsgId> = (0..12).map(|number| raw.call(query(number))).collect();
+    for call in &calls {
+        raw.answer(*call, query(9));
+    }
+    assert_eq!(raw.packets().len(), 10);
+    // All were lost, and the client repeats its calls.
+    for (at, call) in calls.iter().enumerate() {
+        raw.send(*call, 2 * at as i32 + 1, query(at as u32));
+    }
+    let again = raw.packets();
+    assert_eq!(again.len(), 10);
+    assert!(again.iter().all(|(link, _)| *link == DATAGRAMS));
+    let ids: Vec<MsgId> =
+        again.into_iter().flat_map(|(_, it)| flatten(it)).map(|it| it.msg_id).collect();
+    raw.service(ack(&ids));
+    assert_eq!(raw.packets().len(), 2);
+}
+
 /// Rules: UDP-08, UDP-06: what a network doubles runs once and is answered again; a container that
 ///        comes twice is no fault of the client, and nothing that came before counts as taken.
 #[test]

@@ -30,23 +30,17 @@ impl ServerSession {
         self.datagrams.as_ref().is_some_and(|datagrams| datagrams.link == link)
     }
 
-    /// Whether a link may be given kept messages at present (UDP-09).
-    pub(super) fn has_room(&self, link: LinkId) -> bool {
-        match &self.datagrams {
-            Some(datagrams) if datagrams.link == link => datagrams.flight.has_room(),
-            _ => true,
-        }
-    }
-
     /// The next message for the datagrams of this link; what fits none takes another way.
     pub(super) fn next_datagram(&mut self, now: Now, link: LinkId) -> Option<Inner> {
         loop {
-            let is_full = !self.has_room(link);
+            let flight = &self.datagrams.as_ref().filter(|it| it.link == link)?.flight;
+            let has_room = flight.has_room();
             let queue = self.ready.get_mut(&link)?;
-            let at = match is_full {
-                true => queue.iter().position(|ready| matches!(ready, Ready::Service(_)))?,
-                false => 0,
-            };
+            // What is under way already takes no more room for being sent again.
+            let at = queue.iter().position(|ready| match ready {
+                Ready::Service(_) => true,
+                Ready::Owed(id) | Ready::OwedAgain(id) => has_room || flight.carries(*id),
+            })?;
             let ready = queue.remove(at)?;
             if queue.is_empty() {
                 self.ready.remove(&link);
@@ -137,6 +131,7 @@ impl ServerSession {
     /// Sends a message that is under way, or word of it, once more and before others.
     fn hasten(&mut self, now: Now, link: LinkId, id: MsgId) {
         let Some(owed) = self.outbox.get(id).filter(|owed| owed.place == Place::Sent(link)) else {
+            // It waits to be sent again, or another way.
             return;
         };
         if owed.body.len() > BODY_MAX {
