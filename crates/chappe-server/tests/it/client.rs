@@ -244,6 +244,11 @@ impl Scribe {
         message
     }
 
+    /// A message that needs no acknowledgement.
+    pub(crate) fn write_even(&mut self, body: Bytes) -> Message {
+        self.write_with(self.contents * 2, body)
+    }
+
     pub(crate) fn write_with(&mut self, seq_no: i32, body: Bytes) -> Message {
         let header = Header {
             salt: self.account.salt,

@@ -21,4 +21,5 @@ mod sessions;
 mod shutdown;
 mod stale;
 mod temporary;
+mod udp;
 mod world;

@@ -41,6 +41,8 @@ pub(crate) struct Setup {
     pub(crate) config: ServerConfig,
     pub(crate) clock: Clock,
     pub(crate) events: Option<Arc<dyn Events>>,
+    /// Whether datagrams are taken, too, at the same port.
+    pub(crate) datagrams: bool,
 }
 
 impl Default for Setup {
@@ -53,6 +55,7 @@ impl Default for Setup {
             config: ServerConfig::default(),
             clock: Clock::system(),
             events: None,
+            datagrams: false,
         }
     }
 }
@@ -83,7 +86,7 @@ impl World {
     }
 
     pub(crate) async fn start(setup: Setup) -> Self {
-        let Setup { backend, app, router, config, clock, events } = setup;
+        let Setup { backend, app, router, config, clock, events, datagrams } = setup;
         let identity = RsaIdentity::from_pem(&IDENTITY).unwrap();
         let public_key = identity.public().clone();
         let heard = Heard::default();
@@ -100,9 +103,12 @@ impl World {
         let address = listener.local_addr().unwrap();
         let (pusher, revoker) = (server.pusher(), server.revoker());
         let (stop, stopped) = oneshot::channel();
-        let serving = server.serve(listener).with_graceful_shutdown(async {
+        let mut serving = server.serve(listener).with_graceful_shutdown(async {
             let _ = stopped.await;
         });
+        if datagrams {
+            serving = serving.experimental_udp(chappe_net::udp::bind(address).await.unwrap());
+        }
         let task = tokio::spawn(serving.into_future());
         let stop = Some(stop);
         Self { address, public_key, app, pusher, revoker, clock, backend, heard, stop, task }
