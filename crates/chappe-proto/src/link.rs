@@ -3,6 +3,7 @@
 mod config;
 mod error_rate;
 mod event;
+mod packet;
 mod quick_acks;
 mod receive;
 
@@ -26,6 +27,7 @@ use crate::transport::{ClientOptions, Codec, Detect, Detected, FrameError, Packe
 
 pub use self::config::LinkConfig;
 pub use self::event::{CloseReason, LinkEvent, Received};
+pub use self::packet::Response;
 
 /// One connection, seen from one side.
 ///
@@ -70,7 +72,8 @@ enum Hearing {
     Detecting(Arc<Detect>),
     /// They are frames.
     Frames,
-    /// A stranger: heard, not answered, closed at the deadline (TRN-21).
+    /// A stranger: heard, not answered, closed at the deadline (TRN-21). Or they do not come here
+    /// at all, but as requests.
     Nothing,
     /// Not our protocol: they stay where they are, for whoever speaks it.
     HandedOver,
@@ -157,7 +160,8 @@ impl Link {
                 Hearing::Nothing | Hearing::HandedOver => break,
                 Hearing::Detecting(detect) => match detect.handle(input) {
                     Detected::NeedMore => break,
-                    Detected::Codec(codec, _) => {
+                    Detected::Codec(codec, dc) => {
+                        self.events.extend(dc.map(LinkEvent::Dc));
                         self.codec = Some(codec);
                         self.hearing = Hearing::Frames;
                     }

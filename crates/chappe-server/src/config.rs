@@ -1,15 +1,16 @@
 //! Limits and timers of a server.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chappe_net::DriveConfig;
+use chappe_net::http::HttpConfig;
 use chappe_net::limits::ConnectionLimits;
 use chappe_proto::handshake::server::HandshakeConfig;
 use chappe_proto::link::LinkConfig;
 use chappe_proto::session::server::SessionConfig;
 use chappe_proto::transport::DetectConfig;
-
 use ipnet::IpNet;
 
 use crate::error::BuildError;
@@ -18,18 +19,22 @@ use crate::error::BuildError;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// What may be spoken on the listeners.
+    /// What may be spoken on the listeners. Default: everything but TLS, which needs a certificate.
     pub detect: DetectConfig,
     /// Who has to say, by the PROXY protocol, on whose behalf it connects. Default: nobody. From
     /// everybody else that protocol is not understood.
     pub proxy_protocol_from: Vec<IpNet>,
     /// Whose `X-Real-IP` and `X-Forwarded-For` are believed (HTP-32). Default: nobody's.
     pub forwarded_from: Vec<IpNet>,
+    /// How WebSockets are accepted.
+    pub websocket: WebSocketSettings,
     /// Packets and timers of a connection.
     pub link: LinkConfig,
     /// Experimental datagrams, where [`Serve::experimental_udp`](crate::Serve::experimental_udp)
     /// has them served.
     pub datagrams: chappe_proto::datagram::ServerConfig,
+    /// Requests of HTTP.
+    pub http: HttpConfig,
     /// How much may wait for a slow connection.
     pub drive: DriveConfig,
     /// Connections in all and of one address.
@@ -60,12 +65,16 @@ pub struct ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
+        let mut detect = DetectConfig::default();
+        (detect.http, detect.websocket) = (true, true);
         Self {
-            detect: DetectConfig::default(),
+            detect,
             proxy_protocol_from: Vec::new(),
             forwarded_from: Vec::new(),
+            websocket: WebSocketSettings::default(),
             link: LinkConfig::server(),
             datagrams: chappe_proto::datagram::ServerConfig::default(),
+            http: HttpConfig::default(),
             drive: DriveConfig::default(),
             connections: ConnectionLimits::default(),
             handshake: HandshakeConfig::default(),
@@ -90,6 +99,9 @@ pub struct SessionLimits {
     pub per_key_max: usize,
     /// Connections of one key; more get -429. Default: 16 (SES-07).
     pub links_per_key_max: usize,
+    /// The same for connections of HTTP, of which a client opens one for each call that it waits
+    /// for. Default: 100. One costs some 20 KiB while it is open.
+    pub http_links_per_key_max: usize,
     /// Sessions in all. Default: 200 000. One costs some 4 KiB, and what its client does not
     /// acknowledge.
     pub total_max: usize,
@@ -113,6 +125,7 @@ impl Default for SessionLimits {
         Self {
             per_key_max: 64,
             links_per_key_max: 16,
+            http_links_per_key_max: 100,
             total_max: 200_000,
             memory_max_bytes: 2 << 30,
             idle_max: Duration::from_secs(15 * 60),
@@ -123,12 +136,38 @@ impl Default for SessionLimits {
     }
 }
 
+/// How WebSockets are accepted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WebSocketSettings {
+    /// Accept clients that offer no subprotocol; browsers that offer `binary` have to get it.
+    /// Default: false (WSK-04).
+    pub without_subprotocol: bool,
+    /// Origins of web pages whose scripts may connect, such as `https://web.example.org`; others
+    /// get 403. Default: none, which accepts every page (WSK-06).
+    pub origins: Vec<String>,
+    /// Time between pings that keep proxies on the way from closing the connection. Default: 30 s;
+    /// 0 for none (WSK-14).
+    pub ping_interval: Duration,
+}
+
+impl Default for WebSocketSettings {
+    fn default() -> Self {
+        Self {
+            without_subprotocol: false,
+            origins: Vec::new(),
+            ping_interval: Duration::from_secs(30),
+        }
+    }
+}
+
 impl ServerConfig {
     /// Refuses what cannot work.
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let at_least_one = [
             ("sessions.per_key_max", self.sessions.per_key_max),
             ("sessions.links_per_key_max", self.sessions.links_per_key_max),
+            ("sessions.http_links_per_key_max", self.sessions.http_links_per_key_max),
             ("sessions.total_max", self.sessions.total_max),
             ("sessions.inputs_max", self.sessions.inputs_max),
             ("sessions.inputs_max_bytes", self.sessions.inputs_max_bytes),
@@ -158,4 +197,10 @@ impl ServerConfig {
         }
         Ok(())
     }
+}
+
+/// Whether an address is in one of the networks.
+pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }

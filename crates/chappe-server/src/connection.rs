@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chappe_net::limits::Permit;
+use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
-use chappe_net::{BoxedIo, End, Prefixed};
-use chappe_proto::transport::Carrier;
+use chappe_net::{BoxedIo, End, Prefixed, proxy_protocol};
+use chappe_proto::transport;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::{debug, warn};
 
-use crate::session::Ends;
 use crate::shared::Shared;
-use crate::{http, link};
+use crate::{http, link, metrics};
 
 /// What is known of a connection, whatever it carries.
 pub(crate) struct Connection {
@@ -21,8 +24,44 @@ pub(crate) struct Connection {
     /// When the peer is given up unless it has said something whole by then, on the monotonic
     /// clock: a packet, or the head of a request (TRN-22). Counted from accept, whatever wraps it.
     pub(crate) deadline: Duration,
+    pub(crate) carrier: Carrier,
     /// Counts the connection while it lasts.
-    _permit: Permit,
+    permit: Permit,
+}
+
+/// What links travel in, for counters and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    Stream,
+    Tls,
+    Ws,
+    Wss,
+    Http,
+    Https,
+}
+
+impl Carrier {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Stream, Self::Tls, Self::Ws, Self::Wss, Self::Http, Self::Https];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    pub(crate) fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
+    }
+
+    pub(crate) fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
 }
 
 impl Connection {
@@ -35,7 +74,66 @@ impl Connection {
     ) -> Option<Self> {
         let deadline = shared.clock.now().mono + shared.config.link.first_packet_wait_max;
         let runs = watcher.stage() == Stage::Running;
-        runs.then_some(Self { shared, ends, watcher, deadline, _permit: permit })
+        runs.then_some(Self { shared, ends, watcher, deadline, carrier: Carrier::Stream, permit })
+    }
+
+    /// What a peer has to do before it is known: `None` if that is not done in time, or the server
+    /// stops meanwhile.
+    pub(crate) fn in_time<'a, F: Future + Send + 'a>(
+        &self,
+        future: F,
+    ) -> BoxFuture<'a, Option<F::Output>> {
+        let deadline = self.shared.clock.instant(self.deadline);
+        let mut watcher = self.watcher.clone();
+        Box::pin(async move {
+            tokio::select! {
+                output = future => Some(output),
+                () = tokio::time::sleep_until(deadline) => None,
+                () = watcher.reached(Stage::Draining) => None,
+            }
+        })
+    }
+
+    /// The connection has become a WebSocket: what its request was waited for is over.
+    pub(crate) fn begin_websocket(self) -> Self {
+        let carrier = match self.carrier {
+            Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Ws,
+            Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Wss,
+        };
+        let deadline = self.next_deadline();
+        Self { carrier, deadline, ..self }
+    }
+
+    /// The connection speaks HTTP.
+    pub(crate) fn begin_http(self) -> Self {
+        let carrier = match self.carrier {
+            Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Http,
+            Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Https,
+        };
+        Self { carrier, ..self }
+    }
+
+    fn next_deadline(&self) -> Duration {
+        self.shared.clock.now().mono + self.shared.config.link.first_packet_wait_max
+    }
+
+    /// Serves a connection of somebody who has to say first on whose behalf it is.
+    pub(crate) async fn serve_announced(mut self, mut stream: BoxedIo) {
+        let shared = Arc::clone(&self.shared);
+        let Some(read) = self.in_time(proxy_protocol::read(&mut stream)).await else { return };
+        match read {
+            Ok((announced, rest)) => {
+                self.ends = announced.unwrap_or(self.ends);
+                let peer = self.ends.peer;
+                if shared.connections.attribute(&mut self.permit, peer.ip()) {
+                    self.serve(Prefixed::new(rest, stream)).await;
+                } else {
+                    shared.metrics.links_refused.increment(1);
+                    debug!(%peer, "too many connections");
+                }
+            }
+            Err(error) => warn!(balancer = %self.ends.peer, %error, "a connection is refused"),
+        }
     }
 
     /// Serves what comes to its end.
@@ -49,7 +147,7 @@ impl Connection {
             (End::HandOver(carrier, read), _) => {
                 let io = Prefixed::new(read, Box::new(stream) as BoxedIo);
                 // Boxed, lest every connection has room for what few of them are.
-                Box::pin(self.serve_carrier(carrier, io)).await
+                self.serve_carrier(carrier, io).boxed().await
             }
             (_, reason) => reason,
         };
@@ -57,12 +155,28 @@ impl Connection {
     }
 
     /// Why it ended, for the counter.
-    async fn serve_carrier(self, carrier: Carrier, io: Prefixed<BoxedIo>) -> &'static str {
-        match carrier {
-            Carrier::Http => http::serve(self, io).await,
-            Carrier::Tls => {
-                chappe_net::ignore(io, self.shared.clock.instant(self.deadline)).await.cause()
+    async fn serve_carrier(
+        mut self,
+        carrier: transport::Carrier,
+        io: Prefixed<BoxedIo>,
+    ) -> &'static str {
+        if carrier == transport::Carrier::Http {
+            return http::serve(self, io).await;
+        }
+        let certificate = self.shared.certificate.clone();
+        let certificate = certificate.expect("without one nobody looks for TLS");
+        let mut stream: BoxedIo = match self.in_time(certificate.accept(io)).await {
+            Some(Ok(stream)) => Box::new(stream),
+            Some(Err(error)) => {
+                debug!(peer = %self.ends.peer, %error, "TLS handshake failed");
+                return metrics::TLS;
             }
+            None => return metrics::SILENT,
+        };
+        self.carrier = Carrier::Tls;
+        match link::serve(&self, &mut stream).await {
+            (End::HandOver(_, read), _) => http::serve(self, Prefixed::new(read, stream)).await,
+            (_, reason) => reason,
         }
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chappe_backend::{ConnectionInfo, StoreError};
 use chappe_crypto::AuthKeyId;
+use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_proto::link::Received;
 use chappe_proto::rpc::{RpcError, Unwrapped};
@@ -40,7 +41,7 @@ use crate::shared::Shared;
 
 mod handle;
 
-pub(crate) use handle::{AttachedLink, Ends, Input, SessionHandle};
+pub(crate) use handle::{AttachedLink, Input, SessionHandle};
 
 /// Starts the task of a session.
 pub(crate) fn open(
@@ -137,6 +138,8 @@ impl SessionTask {
             self.settle();
             let is_done = self.running.is_empty() && inputs.is_empty();
             if self.stop == Stop::Now || (self.stop == Stop::Draining && is_done) {
+                self.session.hurry_responses();
+                self.settle();
                 break;
             }
             let due = self.session.poll_timeout();
@@ -188,10 +191,15 @@ impl SessionTask {
             Input::Message(link, received) => {
                 let Received { message, quick_ack } = *received;
                 self.handle.free(message.body.len());
-                let is_taken = self.session.handle_message(now, link, message);
-                // Before anything that follows from the message.
-                if let Some(token) = quick_ack.filter(|_| is_taken) {
-                    self.order(link, LinkCommand::QuickAck(token));
+                let is_of = |attached: &AttachedLink| attached.id == link && attached.is_http;
+                if self.links.iter().any(is_of) {
+                    self.session.handle_request(now, link, message);
+                } else {
+                    let is_taken = self.session.handle_message(now, link, message);
+                    // Before anything that follows from the message.
+                    if let Some(token) = quick_ack.filter(|_| is_taken) {
+                        self.order(link, LinkCommand::QuickAck(token));
+                    }
                 }
                 // Calls begin before the next input, which may be the end of their link.
                 self.handle_events(now);
@@ -232,6 +240,10 @@ impl SessionTask {
             self.finish(done);
         }
         let now = self.shared.clock.now();
+        if !self.gone.is_empty() {
+            // Its answer has to leave while there is a key for it.
+            self.session.hurry_responses();
+        }
         loop {
             self.handle_events(now);
             let Some((link, message)) = self.session.poll_transmit(now) else { break };

@@ -7,12 +7,14 @@ use chappe_backend::Backend;
 use chappe_crypto::{AuthKeyId, Rng};
 use chappe_net::Clock;
 use chappe_net::limits::Connections;
+use chappe_net::tls::Certificate;
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
 use chappe_proto::transport::Detect;
 use zeroize::Zeroizing;
 
 use crate::binding::Turns;
 use crate::config::ServerConfig;
+use crate::connection::Carrier;
 use crate::directory::Directory;
 use crate::events::Events;
 use crate::exchange::KeyExchange;
@@ -20,6 +22,32 @@ use crate::layer::Calls;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+
+/// What recognises peers, by what wraps them.
+pub(crate) struct Detectors {
+    stream: Arc<Detect>,
+    inside_tls: Arc<Detect>,
+    inside_websocket: Arc<Detect>,
+}
+
+impl Detectors {
+    fn new(config: &ServerConfig) -> Self {
+        let stream = Detect::new(config.detect.clone());
+        Self {
+            inside_tls: Arc::new(stream.inside_tls()),
+            inside_websocket: Arc::new(Detect::inside_websocket()),
+            stream: Arc::new(stream),
+        }
+    }
+
+    pub(crate) fn inside(&self, carrier: Carrier) -> Arc<Detect> {
+        Arc::clone(match carrier {
+            Carrier::Stream | Carrier::Http => &self.stream,
+            Carrier::Tls | Carrier::Https => &self.inside_tls,
+            Carrier::Ws | Carrier::Wss => &self.inside_websocket,
+        })
+    }
+}
 
 pub(crate) struct Shared {
     pub(crate) config: ServerConfig,
@@ -29,7 +57,7 @@ pub(crate) struct Shared {
     /// Functions that a temporary key may call before it is bound (PFS-04).
     pub(crate) unbound_calls: HashSet<u32>,
     pub(crate) events: Arc<dyn Events>,
-    pub(crate) detect: Arc<Detect>,
+    pub(crate) detect: Detectors,
     pub(crate) connections: Connections,
     pub(crate) registry: Registry,
     pub(crate) directory: Directory,
@@ -37,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) turns: Turns,
     pub(crate) memory: Memory,
     pub(crate) metrics: Metrics,
+    pub(crate) certificate: Option<Certificate>,
     /// Secret of the installation, from which salts follow; set before the first connection.
     pub(crate) secret: OnceLock<Zeroizing<[u8; 32]>>,
     rng: Mutex<Rng>,
@@ -52,10 +81,11 @@ impl Shared {
         events: Arc<dyn Events>,
         exchange: KeyExchange,
         metrics: Metrics,
+        certificate: Option<Certificate>,
         rng: Rng,
     ) -> Self {
         Self {
-            detect: Arc::new(Detect::new(config.detect.clone())),
+            detect: Detectors::new(&config),
             connections: Connections::new(config.connections.clone()),
             registry: Registry::default(),
             directory: Directory::new(
@@ -73,6 +103,7 @@ impl Shared {
             exchange,
             turns: Turns::new(),
             metrics,
+            certificate,
             secret: OnceLock::new(),
             rng: Mutex::new(rng),
         }

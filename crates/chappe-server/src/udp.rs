@@ -10,6 +10,7 @@ use bytes::Bytes;
 use chappe_backend::StoreError;
 use chappe_crypto::AuthKeyId;
 use chappe_net::limits::block;
+use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_net::udp;
 use chappe_proto::datagram::hello::Nonce;
@@ -28,7 +29,7 @@ use crate::exchange;
 use crate::keys::KeyRecord;
 use crate::lookup::find_key;
 use crate::registry::{LinkCommand, LinkQueue, link_queue};
-use crate::session::{self, AttachedLink, Ends, Input, SessionHandle};
+use crate::session::{self, AttachedLink, Input, SessionHandle};
 use crate::shared::Shared;
 
 /// Serves a socket until the server stops.
@@ -199,7 +200,7 @@ impl Port {
             return None;
         };
         let ends = Ends { peer: heard.from(), local: self.local };
-        let attached = AttachedLink { id: link, sender, ends, is_datagrams: true };
+        let attached = AttachedLink { id: link, sender, ends, is_http: false, is_datagrams: true };
         handle.tell(Input::Attach(Box::new(attached)));
         debug!(link = link.0, session_id = %session, peer = %heard.from(), "path opened");
         let is = Is::Path { record: Arc::clone(record), handle: Arc::clone(&handle) };

@@ -687,6 +687,7 @@ pub(crate) enum Seen {
     Message(AuthKeyId, i64),
     Error(i32),
     QuickAck(i64),
+    Dc(i16),
     Closed(CloseReason),
 }
 
@@ -698,6 +699,7 @@ pub(crate) fn seen(link: &mut Link) -> Vec<Seen> {
             LinkEvent::Message(id, received) => Seen::Message(id, received.message.header.msg_id.0),
             LinkEvent::TransportError(code) => Seen::Error(code),
             LinkEvent::QuickAck(id) => Seen::QuickAck(id.0),
+            LinkEvent::Dc(dc) => Seen::Dc(dc),
             LinkEvent::Closed(reason) => Seen::Closed(reason),
         })
         .collect()

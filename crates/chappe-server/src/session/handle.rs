@@ -1,10 +1,10 @@
 //! The way to the task of a session, and how much may wait on it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use chappe_net::listen::Ends;
 use chappe_proto::link::Received;
 use chappe_proto::{LinkId, SessionId};
 use tokio::sync::{Semaphore, mpsc};
@@ -47,15 +47,10 @@ pub(crate) struct AttachedLink {
     pub(crate) id: LinkId,
     pub(crate) sender: LinkSender,
     pub(crate) ends: Ends,
+    /// It takes one message for each of its own.
+    pub(crate) is_http: bool,
     /// What leaves there may be lost, and has to fit a datagram.
     pub(crate) is_datagrams: bool,
-}
-
-/// The two addresses of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
 }
 
 impl SessionHandle {

@@ -6,11 +6,13 @@ use std::sync::{Arc, LazyLock, Mutex};
 use chappe_backend::Backend;
 use chappe_crypto::{AuthKeyId, Rng, rsa};
 use chappe_net::Clock;
+use chappe_net::listen::Listener;
+use chappe_net::tls::Certificate;
 use chappe_proto::SessionId;
 use chappe_server::{
     Events, Pusher, Revoker, Router, RsaIdentity, ServeError, Server, ServerConfig,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -43,6 +45,7 @@ pub(crate) struct Setup {
     pub(crate) events: Option<Arc<dyn Events>>,
     /// Whether datagrams are taken, too, at the same port.
     pub(crate) datagrams: bool,
+    pub(crate) certificate: Option<Certificate>,
 }
 
 impl Default for Setup {
@@ -56,6 +59,7 @@ impl Default for Setup {
             clock: Clock::system(),
             events: None,
             datagrams: false,
+            certificate: None,
         }
     }
 }
@@ -86,28 +90,48 @@ impl World {
     }
 
     pub(crate) async fn start(setup: Setup) -> Self {
-        let Setup { backend, app, router, config, clock, events, datagrams } = setup;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = match setup.datagrams {
+            true => Some(chappe_net::udp::bind(address).await.unwrap()),
+            false => None,
+        };
+        Self { address, ..Self::start_with(setup, listener, socket).await }
+    }
+
+    /// A server that listens elsewhere.
+    pub(crate) async fn start_at(setup: Setup, listener: impl Into<Listener>) -> Self {
+        Self::start_with(setup, listener, None).await
+    }
+
+    async fn start_with(
+        setup: Setup,
+        listener: impl Into<Listener>,
+        socket: Option<UdpSocket>,
+    ) -> Self {
+        let Setup { backend, app, router, config, clock, events, certificate, .. } = setup;
         let identity = RsaIdentity::from_pem(&IDENTITY).unwrap();
         let public_key = identity.public().clone();
         let heard = Heard::default();
-        let server = Server::builder()
+        let mut builder = Server::builder()
             .identity(identity)
             .backend(backend.clone())
             .router(router)
             .config(config)
             .events(events.unwrap_or_else(|| Arc::new(heard.clone())))
-            .clock(clock)
-            .build()
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+            .clock(clock);
+        if let Some(certificate) = certificate {
+            builder = builder.certificate(certificate);
+        }
+        let server = builder.build().unwrap();
+        let address = "0.0.0.0:0".parse().unwrap();
         let (pusher, revoker) = (server.pusher(), server.revoker());
         let (stop, stopped) = oneshot::channel();
         let mut serving = server.serve(listener).with_graceful_shutdown(async {
             let _ = stopped.await;
         });
-        if datagrams {
-            serving = serving.experimental_udp(chappe_net::udp::bind(address).await.unwrap());
+        if let Some(socket) = socket {
+            serving = serving.experimental_udp(socket);
         }
         let task = tokio::spawn(serving.into_future());
         let stop = Some(stop);
