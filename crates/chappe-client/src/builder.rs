@@ -8,6 +8,7 @@ use bytes::Bytes;
 use chappe_crypto::rsa::PublicKey;
 use chappe_net::connect::Proxy;
 use chappe_net::{Clock, DriveConfig, entropy};
+use chappe_proto::datagram::ClientConfig;
 use chappe_proto::handshake::client::KeyRequest;
 use chappe_proto::keys::{KeysConfig, PfsConfig};
 use chappe_proto::link::LinkConfig;
@@ -72,6 +73,7 @@ pub struct Builder {
     pub(crate) calls_max: usize,
     pub(crate) pushes_max: usize,
     pub(crate) pushes_max_bytes: usize,
+    pub(crate) datagrams: Option<ClientConfig>,
     pub(crate) clock: Clock,
 }
 
@@ -102,6 +104,7 @@ impl Builder {
             calls_max: 1000,
             pushes_max: 1024,
             pushes_max_bytes: 16 << 20,
+            datagrams: None,
             clock: Clock::system(),
         }
     }
@@ -162,6 +165,17 @@ impl Builder {
     #[must_use]
     pub fn transport(self, transport: Transport) -> Self {
         Self { transport, ..self }
+    }
+
+    /// Sends what is small as datagrams to this address, where the server is told to take them, and
+    /// everything else over the connection as ever. Default: no datagrams.
+    ///
+    /// EXPERIMENTAL: what is spoken there, "MTU1", is a definition of this project. It is no
+    /// transport of Telegram's, nobody else speaks it, and it may change or go (UDP-01). Usually
+    /// the port is that of the connection.
+    #[must_use]
+    pub fn experimental_udp(self, server: impl Into<ClientConfig>) -> Self {
+        Self { datagrams: Some(server.into()), ..self }
     }
 
     /// The secret of all addresses that have none of their own. With one, every transport is

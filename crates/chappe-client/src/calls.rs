@@ -112,6 +112,7 @@ impl Calls {
         }
         let mut options = CallOptions::default().after(first.iter().map(|placed| placed.call));
         options.repeatable = call.options.repeatable;
+        options.quick_ack = call.quick_ack.is_some();
         let call = session.call_with(body, options);
         self.unplaced.remove(&id);
         self.by_call.insert((slot, call), id);
@@ -165,6 +166,17 @@ impl Calls {
             self.by_call.remove(&(slot, call));
         }
         Some(open)
+    }
+
+    /// Tells the caller that the server has the call.
+    pub(crate) fn quick_ack(&mut self, slot: Slot, call: CallId) {
+        let id = self.by_call.get(&(slot, call));
+        if let Some(open) = id.and_then(|id| self.open.get_mut(id))
+            && let Some(told) = open.call.quick_ack.take()
+        {
+            // A caller who left has no use for it.
+            let _ = told.send(());
+        }
     }
 
     /// Passes an answer on. What it says about the key, if it says something.

@@ -54,6 +54,8 @@ pub struct CallOptions {
     /// Calls of the same client that are finished, well or not, before the server begins this one
     /// (`invokeAfterMsg`). Those that were dropped count for nothing.
     pub after: Vec<Ticket>,
+    /// Ask the server to say at once that it has the call: [`Pending::quick_ack`].
+    pub quick_ack: bool,
 }
 
 impl CallOptions {
@@ -67,6 +69,12 @@ impl CallOptions {
     #[must_use]
     pub fn after(self, after: impl IntoIterator<Item = Ticket>) -> Self {
         Self { after: after.into_iter().collect(), ..self }
+    }
+
+    /// The same, and the server is asked to say at once that it has the call.
+    #[must_use]
+    pub fn quick_ack(self) -> Self {
+        Self { quick_ack: true, ..self }
     }
 }
 
@@ -92,6 +100,8 @@ pub(crate) struct NewCall {
     pub(crate) body: Bytes,
     pub(crate) options: CallOptions,
     pub(crate) answer: oneshot::Sender<Result<Raw, InvokeError>>,
+    /// Told once the server says that it has the call, if it is to say so.
+    pub(crate) quick_ack: Option<oneshot::Sender<()>>,
     /// Given back with the answer.
     pub(crate) _room: OwnedSemaphorePermit,
 }
@@ -217,15 +227,17 @@ impl RawClient {
         let room = Arc::clone(&self.room).acquire_owned().await;
         let room = room.map_err(|_| InvokeError::Closed)?;
         let (answer, answered) = oneshot::channel();
+        let (quick_ack, acknowledged) = options.quick_ack.then(oneshot::channel).unzip();
         let id = self.last_call.fetch_add(1, Ordering::Relaxed);
         let span = debug_span!("call", id, %function, len);
         let mut open = OpenCall::new(self, id, span);
-        let command = Command::Call(id, NewCall { body, options, answer, _room: room });
+        let call = NewCall { body, options, answer, quick_ack, _room: room };
+        let command = Command::Call(id, call);
         if self.commands.send(command).is_err() {
             open.end(Err(&InvokeError::Closed));
             return Err(InvokeError::Closed);
         }
-        Ok(Pending { open, answered, read })
+        Ok(Pending { open, answered, acknowledged, is_acknowledged: false, read })
     }
 
     /// Has the server destroy the key, forgets it, and ends the client; to be called after signing
@@ -303,6 +315,9 @@ impl fmt::Display for FunctionName {
 pub struct Pending<R> {
     open: OpenCall,
     answered: oneshot::Receiver<Result<Raw, InvokeError>>,
+    /// Until it has spoken.
+    acknowledged: Option<oneshot::Receiver<()>>,
+    is_acknowledged: bool,
     read: fn(Bytes) -> Result<R, InvokeError>,
 }
 
@@ -310,6 +325,20 @@ impl<R> Pending<R> {
     /// Names the call to others that are to run after it.
     pub fn ticket(&self) -> Ticket {
         Ticket(self.open.id)
+    }
+
+    /// Waits until the server says that it has the call, made with [`CallOptions::quick_ack`]; long
+    /// before the result where that takes time. `false` if nobody will say so: there is a result
+    /// already, or this was not asked for.
+    ///
+    /// Good for a mark beside a message, and no more: nothing proves that the server said it, it
+    /// need not, and over the full transport it cannot. The future may be dropped and made again.
+    pub async fn quick_ack(&mut self) -> bool {
+        if let Some(acknowledged) = &mut self.acknowledged {
+            self.is_acknowledged = acknowledged.await.is_ok();
+            self.acknowledged = None;
+        }
+        self.is_acknowledged
     }
 }
 

@@ -72,7 +72,7 @@ fn stream(script: &mut Script<'_>, codec: &mut Codec, from: Side) -> Vec<u8> {
                     Header { salt: 1, session_id: SessionId(2), msg_id: MsgId(msg_id), seq_no: 0 };
                 let len = if script.one_in(16) { 6000 } else { 4 * (1 + script.below(16)) };
                 let message = Message { header, body: vec![9; len].into() };
-                encrypted::seal(&[(&key(), &message)], from, &mut chance).remove(0).to_vec()
+                encrypted::seal(&[(&key(), &message)], from, &mut chance).remove(0).packet.to_vec()
             }
         };
         if script.one_in(16) && !packet.is_empty() {

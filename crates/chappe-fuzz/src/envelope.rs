@@ -108,7 +108,7 @@ fn any_message(script: &mut Script<'_>, key: &AuthKey, from: Side) {
 }
 
 fn seal(version: Version, key: &AuthKey, message: &Message, from: Side, seed: u8) -> BytesMut {
-    version.seal(&[(key, message)], from, &mut rng(seed)).remove(0)
+    version.seal(&[(key, message)], from, &mut rng(seed)).remove(0).packet
 }
 
 fn open(version: Version, key: &AuthKey, packet: &[u8], from: Side) -> Result<Opened, PacketError> {

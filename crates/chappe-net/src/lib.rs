@@ -15,6 +15,7 @@ mod prefixed;
 pub mod proxy_protocol;
 pub mod shutdown;
 pub mod tls;
+pub mod udp;
 mod wire;
 pub mod ws;
 

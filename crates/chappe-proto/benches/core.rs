@@ -95,7 +95,7 @@ fn envelope(c: &mut Criterion) {
             let packets = encrypted::seal(&messages, Side::Server, &mut rng);
             group.bench_function(BenchmarkId::new(name("open"), size), |bench| {
                 bench.iter_batched(
-                    || packets.iter().map(|packet| BytesMut::from(&packet[..])).collect(),
+                    || packets.iter().map(|sealed| BytesMut::from(&sealed.packet[..])).collect(),
                     |packets| encrypted::open(&key, packets, Side::Server),
                     criterion::BatchSize::SmallInput,
                 );

@@ -8,6 +8,7 @@
 //! arguments, so a simulation replays any run exactly.
 
 pub mod backoff;
+pub mod datagram;
 pub mod envelope;
 pub mod handshake;
 pub mod ids;

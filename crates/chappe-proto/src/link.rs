@@ -5,6 +5,7 @@ mod config;
 mod error_rate;
 mod event;
 mod packet;
+mod quick_acks;
 mod receive;
 
 use std::collections::VecDeque;
@@ -15,7 +16,9 @@ use bytes::{Bytes, BytesMut};
 use chappe_crypto::{AuthKey, AuthKeyId, Rng};
 
 use self::error_rate::ErrorRate;
-use crate::envelope::encrypted::Message;
+use self::quick_acks::QuickAcks;
+use self::receive::Packet;
+use crate::envelope::encrypted::{Message, Sealed};
 use crate::envelope::plain;
 use crate::envelope::version::Version;
 use crate::ids::Side;
@@ -24,7 +27,7 @@ use crate::session::msg_id::{MsgIds, Origin};
 use crate::transport::{ClientOptions, Codec, Detect, Detected, FrameError, PacketSize, Transport};
 
 pub use self::config::LinkConfig;
-pub use self::event::{CloseReason, LinkEvent};
+pub use self::event::{CloseReason, LinkEvent, Received};
 pub use self::packet::Response;
 
 /// One connection, seen from one side.
@@ -54,6 +57,7 @@ pub struct Link {
     /// A packet whose key the owner is looking up.
     held: Option<(AuthKeyId, Held)>,
     outgoing: VecDeque<Outgoing>,
+    quick_acks: QuickAcks,
     events: VecDeque<LinkEvent>,
     plain_ids: MsgIds,
     /// When silence ends the link.
@@ -79,14 +83,15 @@ enum Hearing {
 #[derive(Debug)]
 enum Held {
     /// A whole packet.
-    Packet(BytesMut),
+    Packet(Packet),
     /// The beginning of one too large for a peer that has proved nothing (TRN-38).
     Announced,
 }
 
 #[derive(Debug)]
 enum Outgoing {
-    Message(Arc<AuthKey>, Message),
+    Message { key: Arc<AuthKey>, message: Message, asks_quick_ack: bool },
+    QuickAck(u32),
     Plain(Bytes),
     Error(i32),
 }
@@ -137,6 +142,7 @@ impl Link {
             keys: Vec::new(),
             held: None,
             outgoing: VecDeque::new(),
+            quick_acks: QuickAcks::default(),
             events: VecDeque::new(),
             plain_ids: MsgIds::default(),
             silent_at: None,
@@ -207,7 +213,7 @@ impl Link {
         };
         self.use_key(key);
         match held {
-            Held::Packet(packet) => self.open_batch(&mut vec![(id, packet)]),
+            Held::Packet(packet) => self.open_batch(&mut vec![packet]),
             Held::Announced => self.lift_limits(),
         }
     }
@@ -236,10 +242,29 @@ impl Link {
 
     /// Sends a message of a session under its key; a link that is over drops it.
     pub fn send(&mut self, key: Arc<AuthKey>, message: Message) {
+        self.send_message(key, message, false);
+    }
+
+    /// The same as a client, and asks the server to say at once that it has the message:
+    /// [`LinkEvent::QuickAck`]. It need not say so, and cannot in the full transport.
+    pub fn send_with_quick_ack(&mut self, key: Arc<AuthKey>, message: Message) {
+        self.send_message(key, message, true);
+    }
+
+    fn send_message(&mut self, key: Arc<AuthKey>, message: Message, asks_quick_ack: bool) {
         if self.closed {
             return;
         }
-        self.outgoing.push_back(Outgoing::Message(key, message));
+        self.outgoing.push_back(Outgoing::Message { key, message, asks_quick_ack });
+    }
+
+    /// As a server: tells the client that the message which came with this token was taken
+    /// (TRN-26); a link that is over tells nothing.
+    pub fn acknowledge_quickly(&mut self, token: u32) {
+        if self.closed {
+            return;
+        }
+        self.outgoing.push_back(Outgoing::QuickAck(token));
     }
 
     /// Sends a message of the key exchange; a link that is over drops it. `server_time` is the
@@ -335,7 +360,7 @@ impl Link {
         let messages: Vec<(&AuthKey, &Message)> = outgoing
             .iter()
             .filter_map(|outgoing| match outgoing {
-                Outgoing::Message(key, message) => Some((&**key, message)),
+                Outgoing::Message { key, message, .. } => Some((&**key, message)),
                 _ => None,
             })
             .collect();
@@ -345,11 +370,20 @@ impl Link {
         for outgoing in &outgoing {
             let start = out.len();
             match outgoing {
-                Outgoing::Message(..) => {
-                    if let Some(packet) = packets.next() {
+                Outgoing::Message { message, asks_quick_ack, .. } => {
+                    let Some(Sealed { packet, token }) = packets.next() else { continue };
+                    if *asks_quick_ack
+                        && codec.transport().framing().has_quick_acks()
+                        && self.quick_acks.ask(token, message.header.msg_id)
+                    {
+                        let frame = codec.begin(out).with_quick_ack();
+                        out.extend_from_slice(&packet);
+                        codec.finish(frame, out, &mut self.rng)?;
+                    } else {
                         codec.put(&[&packet], out, &mut self.rng)?;
                     }
                 }
+                Outgoing::QuickAck(token) => codec.put_quick_ack(*token, out, &mut self.rng),
                 Outgoing::Plain(packet) => codec.put(&[packet], out, &mut self.rng)?,
                 Outgoing::Error(code) => codec.put_error(*code, out),
             }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use chappe_backend::Backend;
 use chappe_crypto::{AuthKey, Rng};
 use chappe_net::Clock;
-use chappe_proto::envelope::encrypted::{Header, Message, Opened};
-use chappe_proto::link::{Link, LinkConfig, LinkEvent};
+use chappe_proto::envelope::encrypted::{Header, Message};
+use chappe_proto::link::{Link, LinkConfig, LinkEvent, Received};
 use chappe_proto::rpc::RESULT;
 use chappe_proto::session::msg_id::{MsgIds, Origin};
 use chappe_proto::session::{container, kind};
@@ -241,7 +241,7 @@ fn results(link: &mut Link, inbound: &mut bytes::BytesMut) -> usize {
     link.handle_bytes(now(), inbound);
     let mut count = 0;
     while let Some(event) = link.poll_event() {
-        let LinkEvent::Message(_, Opened { message, .. }) = event else { panic!("{event:?}") };
+        let LinkEvent::Message(_, Received { message, .. }) = event else { panic!("{event:?}") };
         let Message { header, body } = message;
         if kind::id_of(&body) == container::ID {
             let inners = container::unpack(header.msg_id, &body).expect("a sound container");

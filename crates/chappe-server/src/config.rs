@@ -30,6 +30,9 @@ pub struct ServerConfig {
     pub websocket: WebSocketSettings,
     /// Packets and timers of a connection.
     pub link: LinkConfig,
+    /// Experimental datagrams, where [`Serve::experimental_udp`](crate::Serve::experimental_udp)
+    /// has them served.
+    pub datagrams: chappe_proto::datagram::ServerConfig,
     /// Requests of HTTP.
     pub http: HttpConfig,
     /// How much may wait for a slow connection.
@@ -70,6 +73,7 @@ impl Default for ServerConfig {
             forwarded_from: Vec::new(),
             websocket: WebSocketSettings::default(),
             link: LinkConfig::server(),
+            datagrams: chappe_proto::datagram::ServerConfig::default(),
             http: HttpConfig::default(),
             drive: DriveConfig::default(),
             connections: ConnectionLimits::default(),

@@ -57,6 +57,7 @@ mod router;
 mod server;
 mod session;
 mod shared;
+mod udp;
 mod ws;
 
 pub use builder::Builder;

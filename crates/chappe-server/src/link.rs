@@ -9,9 +9,8 @@ use chappe_net::limits::block;
 use chappe_net::listen::Ends;
 use chappe_net::shutdown::Stage;
 use chappe_net::{End, Owner, Wire, drive};
-use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::handshake::server::Origin;
-use chappe_proto::link::{CloseReason, Link, LinkEvent};
+use chappe_proto::link::{CloseReason, Link, LinkEvent, Received};
 use chappe_proto::transport::Transport;
 use chappe_proto::{LinkId, Now, SessionId};
 use tracing::{Instrument, Span, debug, info_span, warn};
@@ -92,9 +91,9 @@ impl Owner for ServerLink<'_> {
                 exchange::handle_plain(&self.connection.shared, origin, &message.body);
             }
             LinkEvent::KeyWanted(id) => self.provide_key(now, link, id).await,
-            LinkEvent::Message(key, opened) => {
+            LinkEvent::Message(key, received) => {
                 self.connection.shared.metrics.packets_received.add(metrics::MESSAGE, 1);
-                self.handle_message(now, link, key, opened.message).await;
+                self.handle_message(now, link, key, received).await;
             }
             // The rest comes to clients, or is the end and for the driver.
             _ => {}
@@ -115,6 +114,7 @@ impl Owner for ServerLink<'_> {
                     link.send(sealing.key, sealing.message);
                 }
             }
+            LinkCommand::QuickAck(token) => link.acknowledge_quickly(token),
             LinkCommand::Reply(body) => self.reply(now, link, &body),
             LinkCommand::LastReply(body) => {
                 link.lift_limits();
@@ -242,7 +242,7 @@ impl<'a> ServerLink<'a> {
         now: Now,
         link: &mut Link,
         key: AuthKeyId,
-        message: Message,
+        received: Received,
     ) {
         let Some(record) = self.records.iter().find(|record| record.id() == key).cloned() else {
             return self.refuse(now, link, key);
@@ -250,11 +250,11 @@ impl<'a> ServerLink<'a> {
         if !record.is_alive(now.unix_seconds()) {
             return self.refuse(now, link, key);
         }
-        let session = message.header.session_id;
+        let session = received.message.header.session_id;
         if session.0 == 0 {
             return link.close(CloseReason::Owner);
         }
-        let mut input = Input::Message(self.id, Box::new(message));
+        let mut input = Input::Message(self.id, Box::new(received));
         loop {
             // Sessions end as soon as they are done then.
             if self.connection.watcher.stage() > Stage::Running {
@@ -308,6 +308,7 @@ impl<'a> ServerLink<'a> {
             sender: self.sender.clone(),
             ends: self.ends,
             is_http: self.connection.carrier.is_http(),
+            is_datagrams: false,
         })));
         debug!(auth_key_id = %record.id(), session_id = %handle.id(), "link bound");
         self.bound = Some(Bound { record: Arc::clone(record), handle: Arc::clone(&handle) });

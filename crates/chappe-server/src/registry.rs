@@ -16,6 +16,8 @@ use tokio::sync::mpsc;
 pub(crate) enum LinkCommand {
     /// Send this message of a session, if the link is still bound to it (TRN-41).
     Message(Box<Sealing>),
+    /// Tell the client that the message which came with this token was taken (TRN-26).
+    QuickAck(u32),
     /// Send this body of the key exchange.
     Reply(Bytes),
     /// The same; with it the exchange is done, and the peer is no stranger any more.

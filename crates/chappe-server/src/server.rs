@@ -8,6 +8,7 @@ use chappe_net::Io;
 use chappe_net::entropy;
 use chappe_net::listen::{Accepted, Listener};
 use chappe_net::shutdown::{Shutdown, Watcher};
+use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
@@ -21,6 +22,7 @@ use crate::registry::LinkCommand;
 use crate::revoke::Revoker;
 use crate::session::Input;
 use crate::shared::Shared;
+use crate::udp;
 
 /// An MTProto server, ready to serve.
 pub struct Server {
@@ -57,6 +59,7 @@ impl Server {
         Serve {
             shared: self.shared,
             listeners: listeners.into_iter().map(Into::into).collect(),
+            sockets: Vec::new(),
             stop: Box::pin(std::future::pending()),
         }
     }
@@ -67,6 +70,7 @@ impl Server {
 pub struct Serve {
     shared: Arc<Shared>,
     listeners: Vec<Listener>,
+    sockets: Vec<UdpSocket>,
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -81,8 +85,18 @@ impl Serve {
         self
     }
 
+    /// Serves this socket, too, made by [`chappe_net::udp::bind`]: messages of sessions that have a
+    /// stream may come and leave as datagrams.
+    ///
+    /// EXPERIMENTAL: what is spoken there, "MTU1", is a definition of this project. It is no
+    /// transport of Telegram's, nobody else speaks it, and it may change or go (UDP-01).
+    pub fn experimental_udp(mut self, socket: UdpSocket) -> Self {
+        self.sockets.push(socket);
+        self
+    }
+
     async fn run(self) -> Result<(), ServeError> {
-        let Self { shared, listeners, stop } = self;
+        let Self { shared, listeners, sockets, stop } = self;
         let fresh = Zeroizing::new(entropy::seed()?);
         let secret = shared.backend.store().server_secret(fresh).await?;
         shared.secret.get_or_init(|| secret);
@@ -93,6 +107,10 @@ impl Serve {
         if let Some(watcher) = shutdown.watcher() {
             for listener in listeners {
                 tasks.spawn(accept(Arc::clone(&shared), listener, watcher.clone()));
+            }
+            // Not one of the tasks that end at once: answers leave until all sessions have ended.
+            for socket in sockets {
+                tokio::spawn(udp::serve(Arc::clone(&shared), socket, watcher.clone()));
             }
         }
         tasks.spawn(reap(Arc::clone(&shared)));

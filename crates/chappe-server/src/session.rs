@@ -16,6 +16,7 @@ use chappe_backend::{ConnectionInfo, StoreError};
 use chappe_crypto::AuthKeyId;
 use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
+use chappe_proto::link::Received;
 use chappe_proto::rpc::{RpcError, Unwrapped};
 use chappe_proto::schema::functions::auth::{BindTempAuthKey, DropTempAuthKeys};
 use chappe_proto::session::server::{
@@ -184,15 +185,23 @@ impl SessionTask {
                 }
                 debug!(link = link.id.0, peer = %link.ends.peer, "link attached");
                 self.last_ends = Some(link.ends);
+                if link.is_datagrams {
+                    self.session.use_datagrams(link.id);
+                }
                 self.links.push(*link);
             }
-            Input::Message(link, message) => {
+            Input::Message(link, received) => {
+                let Received { message, quick_ack } = *received;
                 self.handle.free(message.body.len());
                 let is_of = |attached: &AttachedLink| attached.id == link && attached.is_http;
                 if self.links.iter().any(is_of) {
-                    self.session.handle_request(now, link, *message);
+                    self.session.handle_request(now, link, message);
                 } else {
-                    self.session.handle_message(now, link, *message);
+                    let is_taken = self.session.handle_message(now, link, message);
+                    // Before anything that follows from the message.
+                    if let Some(token) = quick_ack.filter(|_| is_taken) {
+                        self.order(link, LinkCommand::QuickAck(token));
+                    }
                 }
                 // Calls begin before the next input, which may be the end of their link.
                 self.handle_events(now);

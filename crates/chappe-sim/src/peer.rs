@@ -441,7 +441,7 @@ impl Peer {
                     env.trace.note(env.at, "client {} finds its link dead", &[self.number as u64]);
                     self.give_up();
                 }
-                ClientEvent::PushesMayBeLost | ClientEvent::Salt(_) => {}
+                ClientEvent::QuickAck(_) | ClientEvent::PushesMayBeLost | ClientEvent::Salt(_) => {}
             }
         }
     }

@@ -99,6 +99,10 @@ pub(crate) struct ServeArgs {
     /// secrecy); many know none
     #[arg(long)]
     pub(crate) pfs_only: bool,
+    /// EXPERIMENTAL: also take messages of sessions as UDP datagrams, on the ports of --listen, in
+    /// a form that is this project's own and no transport of Telegram's
+    #[arg(long)]
+    pub(crate) experimental_udp: bool,
     /// Address at which Prometheus finds what is counted, as http://ADDR/metrics; nothing guards it
     /// [default: none]
     #[arg(long, value_name = "ADDR")]

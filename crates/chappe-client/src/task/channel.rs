@@ -9,6 +9,7 @@ use chappe_proto::session::client::{CallId, ClientSession};
 use chappe_proto::{LinkId, Now, SessionId};
 use tracing::{Span, info_span};
 
+use super::udp::Datagrams;
 use crate::exchange::Exchange;
 
 /// All that one key needs to carry messages, or to come into being.
@@ -20,6 +21,8 @@ pub(super) struct Channel {
     pub(super) exchange: Option<Exchange>,
     pub(super) traffic: Option<Traffic>,
     pub(super) link: LinkState,
+    /// Beside the link.
+    pub(super) datagrams: Option<Datagrams>,
     pub(super) backoff: Backoff,
     /// The server has used the key.
     pub(super) is_confirmed: bool,
@@ -88,6 +91,7 @@ impl Channel {
             exchange: None,
             traffic: None,
             link: LinkState::None { dial_at: now.mono },
+            datagrams: None,
             backoff: Backoff::default(),
             is_confirmed: false,
             is_retired: false,
@@ -157,6 +161,7 @@ impl Channel {
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         let exchange = self.exchange.as_ref().and_then(Exchange::poll_timeout);
         let session = self.traffic.as_ref().and_then(|traffic| traffic.session.poll_timeout());
-        [exchange, session, self.dial_at()].into_iter().flatten().min()
+        let datagrams = self.datagrams.as_ref().map(Datagrams::poll_timeout);
+        [exchange, session, datagrams, self.dial_at()].into_iter().flatten().min()
     }
 }

@@ -67,13 +67,32 @@ impl Task {
 
     /// Sends what a channel has to send.
     pub(super) fn transmit(&mut self, now: Now, slot: Slot) {
+        self.settle_datagrams(now, slot);
+        self.write(now, slot);
+        self.settle_datagrams(now, slot);
+    }
+
+    fn write(&mut self, now: Now, slot: Slot) {
         let Some(channel) = self.channels.get_mut(&slot) else { return };
         let Some(link) = channel.open_link() else { return };
         let Some(Line { commands, poll_is_idle, .. }) = self.links.get_mut(&link) else { return };
         // A link that has ended says so soon.
         if let Some(traffic) = &mut channel.traffic {
             while let Some(message) = traffic.session.poll_transmit(now) {
-                let _ = commands.send(LinkCommand::Send(Arc::clone(&traffic.key), message));
+                if let Some(datagrams) = &mut channel.datagrams {
+                    let is_owed = traffic.session.is_owed(message.header.msg_id);
+                    if datagrams.endpoint().takes(&message, is_owed) {
+                        datagrams.endpoint().send(now, message, is_owed);
+                        continue;
+                    }
+                }
+                let key = Arc::clone(&traffic.key);
+                let wants_quick_ack = traffic.session.wants_quick_ack(message.header.msg_id);
+                let _ = commands.send(if wants_quick_ack {
+                    LinkCommand::SendWithQuickAck(key, message)
+                } else {
+                    LinkCommand::Send(key, message)
+                });
             }
             if *poll_is_idle && let Some(message) = traffic.session.poll_http_wait(now) {
                 *poll_is_idle = false;
@@ -136,6 +155,7 @@ impl Task {
                 self.fail_link(now, slot, LinkError::Connect(Arc::new(error)));
             }
             News::Closed(end) => self.fail_link(now, slot, LinkError::Ended(Arc::new(end))),
+            News::Datagram(came) => self.hear_datagram(now, slot, came),
             News::Event(event) => match event {
                 LinkEvent::Plain(message) => self.hear_plain(now, slot, message),
                 LinkEvent::Message(_, opened) => self.hear(now, slot, opened.message),
@@ -143,8 +163,13 @@ impl Task {
                     let error = self.transport_error(link, code);
                     self.fail_link(now, slot, error);
                 }
-                // Never asked for, and no proof of anything (SEC-50).
-                LinkEvent::QuickAck(_) => {}
+                // No proof of anything (SEC-50): who asked is told, and nothing follows.
+                LinkEvent::QuickAck(id) => {
+                    let channel = self.channels.get_mut(&slot);
+                    if let Some(session) = channel.and_then(|channel| channel.session()) {
+                        session.handle_quick_ack(id);
+                    }
+                }
                 // Of servers, and of the driver.
                 LinkEvent::Dc(_) | LinkEvent::KeyWanted(_) | LinkEvent::Closed(_) => {}
             },
@@ -179,6 +204,9 @@ impl Task {
         // links the session does so by itself.
         if is_first {
             traffic.session.ping(now);
+        }
+        if !channel.is_probe {
+            self.open_datagrams(now, slot, link);
         }
     }
 
@@ -242,6 +270,7 @@ impl Task {
                         None => {}
                     }
                 }
+                ClientEvent::QuickAck(call) => self.calls.quick_ack(slot, call),
                 ClientEvent::Pushed(body) => {
                     self.note_served(slot);
                     self.push(Push::Message(body));
@@ -268,6 +297,9 @@ impl Task {
 
     pub(super) fn handle_channel_timeout(&mut self, now: Now, slot: Slot) {
         let Some(channel) = self.channels.get_mut(&slot) else { return };
+        if let Some(datagrams) = &mut channel.datagrams {
+            datagrams.endpoint().handle_timeout(now);
+        }
         let line = channel.open_link().and_then(|link| self.links.get(&link));
         if let Some(session) = channel.session() {
             if let Some(line) = line {
@@ -316,6 +348,8 @@ impl Task {
         } else {
             channel.lose_link(now, &mut self.rng);
         }
+        // They are of use beside a link alone.
+        channel.datagrams = None;
         let has_key = channel.traffic.is_some();
         // The key in use needs no other channel.
         if self.keys.in_use().is_none_or(|in_use| in_use == slot) {

@@ -1,10 +1,11 @@
 //! One connection of a client: dialled, driven, and told of to the task that owns the session.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use chappe_crypto::{AuthKey, Rng};
 use chappe_net::{Clock, DriveConfig, End, Owner, drive};
 use chappe_proto::envelope::encrypted::Message;
@@ -64,6 +65,8 @@ pub(super) enum LinkCommand {
     Send(Arc<AuthKey>, Message),
     /// Over HTTP: let this message wait for the server to speak.
     Poll(Arc<AuthKey>, Message),
+    /// The same, and ask the server to say at once that it has it.
+    SendWithQuickAck(Arc<AuthKey>, Message),
     /// Send a message of a key exchange; ids go by this time.
     Plain(Duration, Bytes),
 }
@@ -78,6 +81,8 @@ pub(super) enum News {
     /// Over HTTP: no request waits for the server to speak.
     PollIsIdle,
     Event(LinkEvent),
+    /// A datagram came beside the link, from there.
+    Datagram((SocketAddr, BytesMut)),
     Closed(End),
 }
 
@@ -188,6 +193,7 @@ impl Owner for Teller {
             LinkCommand::Send(key, message) | LinkCommand::Poll(key, message) => {
                 link.send(key, message);
             }
+            LinkCommand::SendWithQuickAck(key, message) => link.send_with_quick_ack(key, message),
             LinkCommand::Plain(unix, body) => link.send_plain(unix, &body),
         }
     }

@@ -45,6 +45,7 @@ mod end;
 mod http;
 mod key;
 mod link;
+mod udp;
 
 use channel::Channel;
 use link::{LastRead, LinkCommand, News};

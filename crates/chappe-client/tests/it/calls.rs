@@ -8,6 +8,7 @@ use chappe_client::client::CALL_MAX_BYTES;
 use chappe_client::{CallOptions, ConnectError, InvokeError, MemoryStorage, Push, RawClient};
 use chappe_proto::rpc::RpcError;
 use chappe_proto::schema::{functions, types};
+use chappe_proto::transport::Transport;
 
 use crate::server::{Hooks, Inject, Reply, Seen, Server, encoded};
 
@@ -140,6 +141,32 @@ async fn calls_can_be_put_in_order() {
 }
 
 /// The ticket of a call that is finished.
+/// Rules: TRN-25, TRN-28: over every transport a caller who asks hears that the server has the call
+/// long before its result; who does not ask has the server say nothing. Full cannot ask.
+#[tokio::test(flavor = "multi_thread")]
+async fn quick_acknowledgement_comes_before_the_result() {
+    for transport in Transport::ALL {
+        let hooks = Hooks { call: Box::new(|_| Reply::Held), ..Hooks::default() };
+        let server = Server::start(hooks).await;
+        let client = server.client().transport(transport).connect().await.unwrap();
+        let mut silent = client.start_raw(call(1), CallOptions::default()).await.unwrap();
+        assert!(!silent.quick_ack().await);
+        let options = CallOptions::default().quick_ack();
+        let mut asking = client.start_raw(call(2), options).await.unwrap();
+        if transport.framing().has_quick_acks() {
+            assert!(asking.quick_ack().await && asking.quick_ack().await, "{transport}");
+        }
+        let called = |seen: &&Seen| matches!(seen, Seen::Call(_));
+        server.until(|state| state.seen.iter().filter(called).count() == 2).await;
+        server.answer_held(&answer());
+        assert_eq!((silent.await.unwrap(), (&mut asking).await.unwrap()), (answer(), answer()));
+        // With the result nobody waits for it any more.
+        assert_eq!(asking.quick_ack().await, transport.framing().has_quick_acks());
+        let wanted = server.count(|seen| matches!(seen, Seen::QuickAckWanted(_)));
+        assert_eq!(wanted, usize::from(transport.framing().has_quick_acks()));
+    }
+}
+
 async fn ticket_of(client: &RawClient) -> chappe_client::Ticket {
     let pending = client.start_raw(call(9), CallOptions::default()).await.unwrap();
     let ticket = pending.ticket();

@@ -14,7 +14,7 @@ use chappe_crypto::{AuthKey, AuthKeyId, Rng, exchange};
 use chappe_net::Clock;
 use chappe_proto::envelope::encrypted::{Header, Message};
 use chappe_proto::handshake::bind::{self, CameWith};
-use chappe_proto::link::{Link, LinkConfig, LinkEvent};
+use chappe_proto::link::{Link, LinkConfig, LinkEvent, Received};
 use chappe_proto::rpc::RpcError;
 use chappe_proto::schema::{ctors, functions, types};
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
@@ -86,6 +86,8 @@ pub(crate) struct State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     Connected(u64),
+    /// A client wanted to hear at once that its packet was taken, and did.
+    QuickAckWanted(u64),
     ReqPq {
         link: u64,
         nonce: [u8; 16],
@@ -447,8 +449,8 @@ impl State {
                 link.provide_key(now, key, known);
                 false
             }
-            LinkEvent::Message(key_id, opened) => {
-                let Message { header, body } = opened.message;
+            LinkEvent::Message(key_id, Received { message, quick_ack }) => {
+                let Message { header, body } = message;
                 // The test has taken the key away while the link was open.
                 let Some((key, first)) = self.keys.get(&key_id).cloned() else { return true };
                 self.seen.push(Seen::Message {
@@ -477,8 +479,12 @@ impl State {
                 let message = Message { header, body };
                 if self.requesting.contains(&id) {
                     session.handle_request(now, LinkId(id), message);
-                } else {
-                    session.handle_message(now, LinkId(id), message);
+                    return false;
+                }
+                let is_taken = session.handle_message(now, LinkId(id), message);
+                if let Some(token) = quick_ack.filter(|_| is_taken) {
+                    self.seen.push(Seen::QuickAckWanted(id));
+                    link.acknowledge_quickly(token);
                 }
                 false
             }

@@ -47,6 +47,15 @@ pub struct Opened {
     pub token: u32,
 }
 
+/// A packet as it travels, and the token that would acknowledge its receipt quickly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The packet.
+    pub packet: BytesMut,
+    /// Token of a quick acknowledgement (10-transports §4).
+    pub token: u32,
+}
+
 /// Why an encrypted packet ends its link. All are one to the peer: silence, then the end (SEC-48).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -100,10 +109,10 @@ pub fn direction_from(side: Side) -> Direction {
 }
 
 /// Seals `messages` of one link, each into a packet of its own, in their order.
-pub fn seal(messages: &[(&AuthKey, &Message)], from: Side, rng: &mut Rng) -> Vec<BytesMut> {
+pub fn seal(messages: &[(&AuthKey, &Message)], from: Side, rng: &mut Rng) -> Vec<Sealed> {
     let mut packets: Vec<BytesMut> = messages
         .iter()
-        .map(|(_, message)| lay_out(message, PADDING_MIN, EXTRA_BLOCKS_MAX, rng))
+        .map(|(_, message)| lay_out(message, PADDING_MIN, EXTRA_BLOCKS_MAX, SERVER_LIMIT, rng))
         .collect();
     let mut jobs: Vec<SealJob<'_>> = packets
         .iter_mut()
@@ -111,7 +120,25 @@ pub fn seal(messages: &[(&AuthKey, &Message)], from: Side, rng: &mut Rng) -> Vec
         .map(|(packet, (key, _))| SealJob::new(key, direction_from(from), packet))
         .collect();
     packet::seal_batch(&mut jobs);
-    packets
+    let tokens: Vec<u32> = jobs.iter().map(|job| job.quick_ack).collect();
+    packets.into_iter().zip(tokens).map(|(packet, token)| Sealed { packet, token }).collect()
+}
+
+/// Seals one message into a packet of at most `packet_max` bytes; `None` if it does not fit.
+pub fn seal_within(
+    key: &AuthKey,
+    message: &Message,
+    packet_max: usize,
+    from: Side,
+    rng: &mut Rng,
+) -> Option<Sealed> {
+    let least = (INTERNAL_HEADER + message.body.len() + PADDING_MIN).next_multiple_of(16);
+    if EXTERNAL_HEADER + least > packet_max {
+        return None;
+    }
+    let mut packet = lay_out(message, PADDING_MIN, EXTRA_BLOCKS_MAX, packet_max, rng);
+    let token = packet::seal(key, direction_from(from), &mut packet);
+    Some(Sealed { packet, token })
 }
 
 /// Opens packets that all name `key`, each in place, and judges each one by itself.
@@ -144,16 +171,18 @@ pub(super) fn has_valid_size(len: usize) -> bool {
 }
 
 /// Writes the plaintext of a packet: room for the external header, internal header, body, and
-/// random padding of at least `padding_min` bytes, up to whole blocks and at most `extra_max` more.
+/// random padding of at least `padding_min` bytes, up to whole blocks and at most `extra_max` more
+/// as far as `packet_max` bytes allow.
 pub(super) fn lay_out(
     message: &Message,
     padding_min: usize,
     extra_max: u32,
+    packet_max: usize,
     rng: &mut Rng,
 ) -> BytesMut {
     let Header { salt, session_id, msg_id, seq_no } = message.header;
     let least = (INTERNAL_HEADER + message.body.len() + padding_min).next_multiple_of(16);
-    let encrypted = least + 16 * extra_blocks(EXTERNAL_HEADER + least, extra_max, rng);
+    let encrypted = least + 16 * extra_blocks(EXTERNAL_HEADER + least, extra_max, packet_max, rng);
     let mut packet = BytesMut::with_capacity(EXTERNAL_HEADER + encrypted);
     packet.put_bytes(0, EXTERNAL_HEADER);
     packet.put_i64_le(salt);
@@ -169,9 +198,9 @@ pub(super) fn lay_out(
 }
 
 /// How many blocks are added to a packet that has `len` bytes with the least padding: any number
-/// up to `most` that leaves it within what a server accepts (MSG-03).
-fn extra_blocks(len: usize, most: u32, rng: &mut Rng) -> usize {
-    let room = SERVER_LIMIT.saturating_sub(len) / 16;
+/// up to `most` that leaves it within `packet_max`, such as what a server accepts (MSG-03).
+fn extra_blocks(len: usize, most: u32, packet_max: usize, rng: &mut Rng) -> usize {
+    let room = packet_max.saturating_sub(len) / 16;
     rng.below(most.min(room as u32) + 1) as usize
 }
 

@@ -8,9 +8,11 @@ use bytes::BytesMut;
 use chappe_crypto::{AuthKey, Rng, packet};
 
 use super::encrypted::{
-    self, Message, Opened, PADDING_V1, PacketError, direction_from, has_valid_size, lay_out, read,
+    self, Message, Opened, PADDING_V1, PacketError, Sealed, direction_from, has_valid_size,
+    lay_out, read,
 };
 use crate::ids::Side;
+use crate::transport::SERVER_LIMIT;
 
 /// Version of the envelope, one for each link (MSG-32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +44,7 @@ impl Version {
     }
 
     /// Seals `messages` of one link, each into a packet of its own, in their order.
-    pub fn seal(
-        self,
-        messages: &[(&AuthKey, &Message)],
-        from: Side,
-        rng: &mut Rng,
-    ) -> Vec<BytesMut> {
+    pub fn seal(self, messages: &[(&AuthKey, &Message)], from: Side, rng: &mut Rng) -> Vec<Sealed> {
         match self {
             Self::V2 => encrypted::seal(messages, from, rng),
             Self::V1 => {
@@ -79,10 +76,10 @@ fn open_one(
     version.open(key, vec![packet], from).pop().expect("one packet has one outcome")
 }
 
-fn seal_v1(key: &AuthKey, message: &Message, from: Side, rng: &mut Rng) -> BytesMut {
-    let mut packet = lay_out(message, 0, 0, rng);
-    packet::seal_v1(key, direction_from(from), &mut packet);
-    packet
+fn seal_v1(key: &AuthKey, message: &Message, from: Side, rng: &mut Rng) -> Sealed {
+    let mut packet = lay_out(message, 0, 0, SERVER_LIMIT, rng);
+    let token = packet::seal_v1(key, direction_from(from), &mut packet);
+    Sealed { packet, token }
 }
 
 /// A length that cannot be ends like a wrong message key, after the same work (V1-04).

@@ -24,21 +24,22 @@ impl Link {
             return;
         }
         let mut batch = Vec::new();
-        self.handle_packet(now, packet, &mut batch);
+        // Quick acknowledgements do not exist here (HTP-12).
+        self.handle_packet(now, packet, false, &mut batch);
         self.open_batch(&mut batch);
     }
 
     /// The packet of the next request.
     pub fn poll_request(&mut self) -> Option<Bytes> {
         Some(match self.outgoing.pop_front()? {
-            Outgoing::Message(key, message) => {
+            Outgoing::Message { key, message, .. } => {
                 let version = self.version.unwrap_or(Version::V2);
                 let sealed = version.seal(&[(&*key, &message)], self.side, &mut self.rng);
-                sealed.into_iter().next()?.freeze()
+                sealed.into_iter().next()?.packet.freeze()
             }
             Outgoing::Plain(packet) => packet,
             // Clients send none.
-            Outgoing::Error(_) => return None,
+            Outgoing::Error(_) | Outgoing::QuickAck(_) => return None,
         })
     }
 }

@@ -2,8 +2,9 @@
 
 use chappe_crypto::AuthKeyId;
 
-use crate::envelope::encrypted::{Opened, PacketError};
+use crate::envelope::encrypted::{Message, PacketError};
 use crate::envelope::plain::{PlainError, PlainMessage};
+use crate::ids::MsgId;
 use crate::transport::{Carrier, FrameError};
 
 /// What came over a link, or became of it.
@@ -17,13 +18,24 @@ pub enum LinkEvent {
     /// A packet names this key: answer with [`provide_key`](super::Link::provide_key). Nothing more is read until then.
     KeyWanted(AuthKeyId),
     /// An encrypted message that is what its sender wrote.
-    Message(AuthKeyId, Opened),
+    Message(AuthKeyId, Received),
     /// To a client: a transport error, as a positive code. Nothing proves who sent it (SEC-50).
     TransportError(i32),
-    /// To a client: the packet of this token arrived. No proof either.
-    QuickAck(u32),
+    /// To a client: the server has the packet of this message, which was sent with
+    /// [`send_with_quick_ack`](super::Link::send_with_quick_ack). No proof either.
+    QuickAck(MsgId),
     /// The link is over: close the socket once everything is written.
     Closed(CloseReason),
+}
+
+/// A message as it came over a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// The message.
+    pub message: Message,
+    /// To a server: the client wants to hear at once that it was taken, by this token. See
+    /// [`acknowledge_quickly`](super::Link::acknowledge_quickly).
+    pub quick_ack: Option<u32>,
 }
 
 /// Why a link is over.

@@ -76,7 +76,8 @@ impl Link {
             return self.fail(now, NOT_FOUND);
         }
         let mut batch = Vec::new();
-        self.handle_packet(now, packet, &mut batch);
+        // Quick acknowledgements do not exist here (HTP-12).
+        self.handle_packet(now, packet, false, &mut batch);
         self.open_batch(&mut batch);
     }
 
@@ -84,13 +85,15 @@ impl Link {
     /// sent than a request can take.
     pub fn poll_response(&mut self) -> Option<Response> {
         Some(match self.outgoing.pop_front()? {
-            Outgoing::Message(key, message) => {
+            Outgoing::Message { key, message, .. } => {
                 let version = self.version.unwrap_or(Version::V2);
                 let sealed = version.seal(&[(&*key, &message)], self.side, &mut self.rng);
-                Response::Packet(sealed.into_iter().next()?.freeze())
+                Response::Packet(sealed.into_iter().next()?.packet.freeze())
             }
             Outgoing::Plain(packet) => Response::Packet(packet),
             Outgoing::Error(code) => Response::Error(code),
+            // Nobody can ask for one.
+            Outgoing::QuickAck(_) => return None,
         })
     }
 }

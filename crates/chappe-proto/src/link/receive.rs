@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use chappe_crypto::{AuthKey, AuthKeyId};
 
-use super::{CloseReason, Held, Link, LinkEvent, NOT_FOUND};
+use super::{CloseReason, Held, Link, LinkEvent, NOT_FOUND, Received};
 use crate::envelope::encrypted::{self, Opened, PacketError};
 use crate::envelope::plain;
 use crate::envelope::version::Version;
@@ -13,19 +13,26 @@ use crate::ids::Side;
 use crate::now::Now;
 use crate::transport::{Frame, FrameError, payload_len};
 
+/// An encrypted packet that waits to be opened.
+#[derive(Debug)]
+pub(super) struct Packet {
+    /// The key that it names.
+    pub(super) key: AuthKeyId,
+    bytes: BytesMut,
+    quick_ack_wanted: bool,
+}
+
 impl Link {
-    pub(super) fn handle_frame(
-        &mut self,
-        now: Now,
-        frame: Frame,
-        batch: &mut Vec<(AuthKeyId, BytesMut)>,
-    ) {
+    pub(super) fn handle_frame(&mut self, now: Now, frame: Frame, batch: &mut Vec<Packet>) {
         let event = match frame {
-            Frame::Packet { bytes, .. } => {
+            Frame::Packet { bytes, quick_ack_wanted } => {
                 self.note_heard(now);
-                return self.handle_packet(now, bytes, batch);
+                return self.handle_packet(now, bytes, quick_ack_wanted, batch);
             }
-            Frame::QuickAck(token) => LinkEvent::QuickAck(token),
+            Frame::QuickAck(token) => match self.quick_acks.take(token) {
+                Some(message) => LinkEvent::QuickAck(message),
+                None => return,
+            },
             Frame::Error(code) => LinkEvent::TransportError(code),
             Frame::Noop => return,
         };
@@ -46,7 +53,8 @@ impl Link {
         &mut self,
         now: Now,
         mut packet: BytesMut,
-        batch: &mut Vec<(AuthKeyId, BytesMut)>,
+        quick_ack_wanted: bool,
+        batch: &mut Vec<Packet>,
     ) {
         let len = payload_len(&packet);
         let id = encrypted::key_id(&packet);
@@ -54,7 +62,7 @@ impl Link {
             && self.keys.iter().any(|key| key.id() == id)
         {
             packet.truncate(*len);
-            return batch.push((id, packet));
+            return batch.push(Packet { key: id, bytes: packet, quick_ack_wanted });
         }
         self.open_batch(batch);
         if self.closed {
@@ -63,7 +71,11 @@ impl Link {
         match (len, id) {
             (Ok(len), Some(id)) => {
                 packet.truncate(len);
-                if id.0 == 0 { self.handle_plain(packet) } else { self.want_key(id, packet) }
+                if id.0 == 0 {
+                    self.handle_plain(packet);
+                } else {
+                    self.want_key(Packet { key: id, bytes: packet, quick_ack_wanted });
+                }
             }
             (Err(_), Some(id)) if self.side == Side::Server => {
                 self.fail(now, NOT_FOUND);
@@ -87,12 +99,12 @@ impl Link {
 
     /// A packet names a key that this link has not used: a server asks for it, a client knows
     /// all that may come.
-    fn want_key(&mut self, id: AuthKeyId, packet: BytesMut) {
+    fn want_key(&mut self, packet: Packet) {
         match self.side {
-            Side::Client => self.close(CloseReason::ForeignKey(id)),
+            Side::Client => self.close(CloseReason::ForeignKey(packet.key)),
             Side::Server => {
-                self.held = Some((id, Held::Packet(packet)));
-                self.events.push_back(LinkEvent::KeyWanted(id));
+                self.events.push_back(LinkEvent::KeyWanted(packet.key));
+                self.held = Some((packet.key, Held::Packet(packet)));
             }
         }
     }
@@ -120,19 +132,22 @@ impl Link {
     }
 
     /// Opens the packets gathered so far, all at once for each key.
-    pub(super) fn open_batch(&mut self, batch: &mut Vec<(AuthKeyId, BytesMut)>) {
-        while let Some((id, _)) = batch.first() {
-            let id = *id;
-            let count = batch.iter().take_while(|(other, _)| *other == id).count();
-            let packets = batch.drain(..count).map(|(_, packet)| packet).collect();
-            let Some(key) = self.keys.iter().find(|key| key.id() == id) else { continue };
-            for opened in self.open_packets(&Arc::clone(key), packets) {
+    pub(super) fn open_batch(&mut self, batch: &mut Vec<Packet>) {
+        while let Some(id) = batch.first().map(|packet| packet.key) {
+            let count = batch.iter().take_while(|packet| packet.key == id).count();
+            let sealed = batch[..count].iter_mut();
+            let sealed = sealed.map(|packet| std::mem::take(&mut packet.bytes)).collect();
+            let key = self.keys.iter().find(|key| key.id() == id).map(Arc::clone);
+            let opened = key.map_or_else(Vec::new, |key| self.open_packets(&key, sealed));
+            for (at, opened) in opened.into_iter().enumerate() {
                 match opened {
-                    Ok(opened) => {
+                    Ok(Opened { message, token }) => {
                         if !self.proved {
                             self.lift_limits();
                         }
-                        self.events.push_back(LinkEvent::Message(id, opened));
+                        let quick_ack = batch[at].quick_ack_wanted.then_some(token);
+                        let received = Received { message, quick_ack };
+                        self.events.push_back(LinkEvent::Message(id, received));
                     }
                     // Silence, whatever it was (SEC-48); nothing after it is believed either.
                     Err(error) => {
@@ -141,6 +156,7 @@ impl Link {
                     }
                 }
             }
+            batch.drain(..count);
         }
     }
 

@@ -56,6 +56,12 @@ impl Framing {
         }
     }
 
+    /// Whether a client can ask that the receipt of a packet be acknowledged quickly (10-transports
+    /// §4).
+    pub const fn has_quick_acks(self) -> bool {
+        !matches!(self, Self::Full)
+    }
+
     /// What a client sends first, or hides in its obfuscation header; full has no tag.
     const fn tag(self) -> Option<[u8; 4]> {
         match self {

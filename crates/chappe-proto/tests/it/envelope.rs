@@ -31,7 +31,7 @@ fn published_packets_open_and_seal() {
         assert_eq!(opened.message, expected, "{}", case["name"]);
 
         // All but the padding is laid out as published; with that padding, all of it.
-        let mut sealed = encrypted::seal(&[(&key, &expected)], from, &mut rng(1)).remove(0);
+        let mut sealed = encrypted::seal(&[(&key, &expected)], from, &mut rng(1)).remove(0).packet;
         packet::open(&key, encrypted::direction_from(from), &mut sealed).unwrap();
         let plain = bytes(&case["plaintext"]);
         let content = plain.len() - bytes(&case["padding"]).len();
@@ -90,7 +90,8 @@ fn padding_is_within_bounds_and_drawn() {
     let mut contents = std::collections::HashSet::new();
     for draw in 0..2000_usize {
         let message = message(4 + 4 * (draw % 8));
-        let mut packet = encrypted::seal(&[(&key, &message)], Side::Client, &mut rng).remove(0);
+        let mut packet =
+            encrypted::seal(&[(&key, &message)], Side::Client, &mut rng).remove(0).packet;
         assert!((packet.len() - 24).is_multiple_of(16));
         let padding = packet.len() - 24 - 32 - message.body.len();
         assert!((12..=1024).contains(&padding), "{padding}");
@@ -115,7 +116,8 @@ fn padding_stays_within_the_packet_limit() {
     for short in [0, 4, 16, 100, 240, 272, 300] {
         let message = message(1_044_404 - short);
         for _ in 0..10 {
-            let packet = encrypted::seal(&[(&key, &message)], Side::Client, &mut rng).remove(0);
+            let packet =
+                encrypted::seal(&[(&key, &message)], Side::Client, &mut rng).remove(0).packet;
             assert!(packet.len() <= LIMIT, "{} of a body {short} below", packet.len());
             assert!(open_one(&key, &packet, Side::Client).is_ok());
         }
@@ -174,7 +176,8 @@ fn packet_must_have_room_for_a_message() {
 #[test]
 fn any_flipped_bit_is_noticed() {
     let key = AuthKey::new([7; 256]);
-    let packet = encrypted::seal(&[(&key, &message(20))], Side::Server, &mut rng(1)).remove(0);
+    let packet =
+        encrypted::seal(&[(&key, &message(20))], Side::Server, &mut rng(1)).remove(0).packet;
     for bit in 0..packet.len() * 8 {
         let mut packet = packet.to_vec();
         packet[bit / 8] ^= 1 << (bit % 8);
@@ -196,7 +199,8 @@ fn batch_is_judged_one_by_one() {
         })
         .collect();
     let jobs: Vec<_> = messages.iter().map(|message| (&key, message)).collect();
-    let mut packets = encrypted::seal(&jobs, Side::Client, &mut rng);
+    let sealed = encrypted::seal(&jobs, Side::Client, &mut rng);
+    let mut packets: Vec<BytesMut> = sealed.into_iter().map(|sealed| sealed.packet).collect();
     packets[2][30] ^= 1;
     packets[4].truncate(30);
     packets[8] = BytesMut::new();

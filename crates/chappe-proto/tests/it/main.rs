@@ -6,6 +6,9 @@
 mod backoff;
 mod bind;
 mod container;
+mod datagram_ends;
+mod datagram_flight;
+mod datagram_sessions;
 mod envelope;
 mod handshake_client;
 mod handshake_ends;
@@ -17,6 +20,7 @@ mod link;
 mod msg_id;
 mod mtproto1;
 mod pair;
+mod quick_acks;
 mod raw;
 mod rpc;
 mod salts;

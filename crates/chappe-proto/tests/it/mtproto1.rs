@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use chappe_crypto::{AuthKey, ige, msg_key::AesKeys, msg_key::MsgKey, packet};
 use chappe_proto::envelope::encrypted::{Header, Message, Opened, PacketError, direction_from};
 use chappe_proto::envelope::version::Version;
-use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
+use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent, Received};
 use chappe_proto::schema::ctors;
 use chappe_proto::session::salts::{GRACE, LIFE};
 use chappe_proto::transport::{
@@ -283,7 +283,7 @@ fn client_speaks_the_version_it_was_told() {
 
             let packet = version.seal(&[(&key, &message(5, 4))], Side::Server, &mut rng(3));
             let mut wire = BytesMut::new();
-            codec.put(&[&packet[0]], &mut wire, &mut rng(4)).unwrap();
+            codec.put(&[&packet[0].packet], &mut wire, &mut rng(4)).unwrap();
             link.handle_bytes(at(0), &mut wire);
             let expected = if good {
                 Seen::Message(key.id(), 5)
@@ -313,10 +313,11 @@ fn salts_live_as_long_as_over_the_newer_version() {
             };
             let message = Message { header, body: ping(7) };
             let packet = version.seal(&[(&key(1), &message)], Side::Client, &mut rng(5));
-            let wire = end.wire(&packet[0]);
+            let wire = end.wire(&packet[0].packet);
             end.input.extend_from_slice(&wire);
             end.link.handle_bytes(at(0), &mut end.input);
-            let Some(LinkEvent::Message(_, Opened { message, .. })) = end.link.poll_event() else {
+            let Some(LinkEvent::Message(_, Received { message, .. })) = end.link.poll_event()
+            else {
                 panic!()
             };
             raw.session.handle_message(raw.now, raw.link, message);
@@ -367,7 +368,7 @@ impl End {
 
     fn seal(&mut self, version: Version, key: &AuthKey, msg_id: i64) -> Vec<u8> {
         let packets = version.seal(&[(key, &message(msg_id, 8))], Side::Client, &mut rng(2));
-        self.wire(&packets[0])
+        self.wire(&packets[0].packet)
     }
 
     fn hear(&mut self, wire: &[u8]) -> Vec<Seen> {
@@ -422,7 +423,7 @@ fn sealed_v1(key: &AuthKey, plain: &[u8]) -> Vec<u8> {
 }
 
 fn seal_one(key: &AuthKey, message: &Message, from: Side, seed: u8) -> BytesMut {
-    Version::V1.seal(&[(key, message)], from, &mut rng(seed)).remove(0)
+    Version::V1.seal(&[(key, message)], from, &mut rng(seed)).remove(0).packet
 }
 
 fn open_one(key: &AuthKey, packet: &[u8], from: Side) -> Result<Opened, PacketError> {

@@ -86,6 +86,8 @@ pub(crate) struct RawServer {
     pub(crate) now: Now,
     pub(crate) salt: i64,
     pub(crate) link: LinkId,
+    /// What the session said of the last packet.
+    pub(crate) is_taken: bool,
     last: i64,
     content: i32,
 }
@@ -103,6 +105,7 @@ impl RawServer {
             now: Now { mono: Duration::from_secs(1000), unix },
             salt: salts().current(EPOCH).value,
             link: LINK,
+            is_taken: false,
             last: 0,
             content: 0,
         }
@@ -152,7 +155,8 @@ impl RawServer {
 
     pub(crate) fn send(&mut self, msg_id: MsgId, seq_no: i32, body: Bytes) {
         let header = Header { salt: self.salt, session_id: SESSION, msg_id, seq_no };
-        self.session.handle_message(self.now, self.link, Message { header, body });
+        let message = Message { header, body };
+        self.is_taken = self.session.handle_message(self.now, self.link, message);
     }
 
     /// Sends messages as a request of HTTP, on a link of their own.

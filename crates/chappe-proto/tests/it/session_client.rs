@@ -434,12 +434,12 @@ fn call_that_fits_into_no_packet_fails() {
     let mut rng = chappe_crypto::Rng::from_seed([3; 32]);
     for _ in 0..50 {
         let side = chappe_proto::Side::Client;
-        let sealed = encrypted::seal(&[(&key, &again)], side, &mut rng).remove(0);
+        let sealed = encrypted::seal(&[(&key, &again)], side, &mut rng).remove(0).packet;
         assert_eq!(sealed.len(), 1_044_472);
     }
     let longer = Message { body: vec![1; 1_044_408].into(), ..again };
     let sealed = encrypted::seal(&[(&key, &longer)], chappe_proto::Side::Client, &mut rng);
-    assert!(sealed[0].len() > 1_044_480);
+    assert!(sealed[0].packet.len() > 1_044_480);
 }
 
 /// Rule:   large calls are packed where that is smaller.

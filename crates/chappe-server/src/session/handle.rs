@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use chappe_net::listen::Ends;
-use chappe_proto::envelope::encrypted::Message;
+use chappe_proto::link::Received;
 use chappe_proto::{LinkId, SessionId};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -30,7 +30,7 @@ pub(crate) enum Input {
     /// A link is bound to it. Links say so once, before their first message.
     Attach(Box<AttachedLink>),
     /// A message came. Takes up room.
-    Message(LinkId, Box<Message>),
+    Message(LinkId, Box<Received>),
     /// Push this body. Takes up room.
     Push(Bytes),
     /// A link is gone or bound elsewhere.
@@ -49,6 +49,8 @@ pub(crate) struct AttachedLink {
     pub(crate) ends: Ends,
     /// It takes one message for each of its own.
     pub(crate) is_http: bool,
+    /// What leaves there may be lost, and has to fit a datagram.
+    pub(crate) is_datagrams: bool,
 }
 
 impl SessionHandle {
@@ -158,7 +160,7 @@ impl RoomRates {
 impl Input {
     fn bytes(&self) -> usize {
         match self {
-            Self::Message(_, message) => message.body.len(),
+            Self::Message(_, received) => received.message.body.len(),
             Self::Push(body) => body.len(),
             _ => 0,
         }

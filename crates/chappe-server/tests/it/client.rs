@@ -48,6 +48,7 @@ pub(crate) enum Heard {
     Plain(Bytes),
     Message(Message),
     Error(i32),
+    QuickAck(MsgId),
     End,
 }
 
@@ -90,6 +91,12 @@ impl Wire {
         self.flush().await;
     }
 
+    pub(crate) async fn send_with_quick_ack(&mut self, key: &Arc<AuthKey>, message: Message) {
+        self.link.use_key(Arc::clone(key));
+        self.link.send_with_quick_ack(Arc::clone(key), message);
+        self.flush().await;
+    }
+
     /// Writes what is to be sent. The other end may have gone.
     async fn flush(&mut self) {
         let mut out = BytesMut::new();
@@ -126,6 +133,7 @@ impl Wire {
                 Some(LinkEvent::Plain(message)) => return Heard::Plain(message.body),
                 Some(LinkEvent::Message(_, opened)) => return Heard::Message(opened.message),
                 Some(LinkEvent::TransportError(code)) => return Heard::Error(code),
+                Some(LinkEvent::QuickAck(id)) => return Heard::QuickAck(id),
                 Some(event) => panic!("{event:?}"),
                 None => {}
             }
@@ -244,6 +252,11 @@ impl Scribe {
         let mut message = self.write(&Raw(Bytes::new()));
         message.body = body(message.header.msg_id);
         message
+    }
+
+    /// A message that needs no acknowledgement.
+    pub(crate) fn write_even(&mut self, body: Bytes) -> Message {
+        self.write_with(self.contents * 2, body)
     }
 
     pub(crate) fn write_with(&mut self, seq_no: i32, body: Bytes) -> Message {

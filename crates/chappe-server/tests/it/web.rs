@@ -227,7 +227,7 @@ impl Pen {
     pub(crate) fn seal(&mut self, message: &Message) -> BytesMut {
         let key = Arc::clone(self.key());
         let sealed = self.version.seal(&[(&*key, message)], Side::Client, &mut self.rng);
-        sealed.into_iter().next().unwrap()
+        sealed.into_iter().next().unwrap().packet
     }
 
     /// What a packet of the server holds.

@@ -12,7 +12,7 @@ use chappe_proto::SessionId;
 use chappe_server::{
     Events, Pusher, Revoker, Router, RsaIdentity, ServeError, Server, ServerConfig,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -43,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) config: ServerConfig,
     pub(crate) clock: Clock,
     pub(crate) events: Option<Arc<dyn Events>>,
+    /// Whether datagrams are taken, too, at the same port.
+    pub(crate) datagrams: bool,
     pub(crate) certificate: Option<Certificate>,
 }
 
@@ -56,6 +58,7 @@ impl Default for Setup {
             config: ServerConfig::default(),
             clock: Clock::system(),
             events: None,
+            datagrams: false,
             certificate: None,
         }
     }
@@ -89,12 +92,24 @@ impl World {
     pub(crate) async fn start(setup: Setup) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { address, ..Self::start_at(setup, listener).await }
+        let socket = match setup.datagrams {
+            true => Some(chappe_net::udp::bind(address).await.unwrap()),
+            false => None,
+        };
+        Self { address, ..Self::start_with(setup, listener, socket).await }
     }
 
     /// A server that listens elsewhere.
     pub(crate) async fn start_at(setup: Setup, listener: impl Into<Listener>) -> Self {
-        let Setup { backend, app, router, config, clock, events, certificate } = setup;
+        Self::start_with(setup, listener, None).await
+    }
+
+    async fn start_with(
+        setup: Setup,
+        listener: impl Into<Listener>,
+        socket: Option<UdpSocket>,
+    ) -> Self {
+        let Setup { backend, app, router, config, clock, events, certificate, .. } = setup;
         let identity = RsaIdentity::from_pem(&IDENTITY).unwrap();
         let public_key = identity.public().clone();
         let heard = Heard::default();
@@ -112,9 +127,12 @@ impl World {
         let address = "0.0.0.0:0".parse().unwrap();
         let (pusher, revoker) = (server.pusher(), server.revoker());
         let (stop, stopped) = oneshot::channel();
-        let serving = server.serve(listener).with_graceful_shutdown(async {
+        let mut serving = server.serve(listener).with_graceful_shutdown(async {
             let _ = stopped.await;
         });
+        if let Some(socket) = socket {
+            serving = serving.experimental_udp(socket);
+        }
         let task = tokio::spawn(serving.into_future());
         let stop = Some(stop);
         Self { address, public_key, app, pusher, revoker, clock, backend, heard, stop, task }

@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::files::{PRIVATE_KEY, PUBLIC_KEY, read, write_new};
 use super::keys::{fingerprint, write_pair};
 use crate::cli::ServeArgs;
-use crate::config::listen;
+use crate::config::listen::{self, ListenAddress};
 use crate::config::serve::ServeConfig;
 use crate::exit::Exit;
 use crate::metrics::Page;
@@ -45,6 +45,15 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let reload = signal(SignalKind::hangup())?;
     let (listeners, addresses): (Vec<_>, Vec<_>) =
         listen::bind_all(&config.listen)?.into_iter().unzip();
+    let mut sockets = Vec::new();
+    for address in addresses.iter().filter(|_| config.experimental_udp) {
+        if let ListenAddress::Tcp(address) = address {
+            let socket = chappe_net::udp::bind(*address)
+                .await
+                .with_context(|| format!("cannot take datagrams at {address}"))?;
+            sockets.push(socket);
+        }
+    }
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
 
     let mut telegram = chappe_telegram::Config::default();
@@ -97,7 +106,11 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
         tokio::spawn(page.serve());
     }
     tokio::spawn(reload_at(reload, certificate));
-    server.serve_all(listeners).with_graceful_shutdown(stop).await?;
+    if !sockets.is_empty() {
+        tracing::warn!("datagrams are taken, an experiment that is no transport of Telegram's");
+    }
+    let serving = server.serve_all(listeners).with_graceful_shutdown(stop);
+    sockets.into_iter().fold(serving, chappe_server::Serve::experimental_udp).await?;
     Ok(Exit::Done)
 }
 

@@ -119,6 +119,13 @@ limits! {
         idle_max: Duration,
         errors_per_second_max: usize,
     }
+    datagrams |config| config.datagrams; {
+        paths_max: usize,
+        idle_max: Duration,
+        held_max: usize,
+        refusals_max: usize,
+        hellos_max: usize,
+    }
     drive |config| config.drive; {
         outbound_soft_max_bytes: usize,
         outbound_max_bytes: usize,

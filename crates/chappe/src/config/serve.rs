@@ -35,6 +35,7 @@ pub(crate) struct ServeConfig {
     pub(crate) old_clients: bool,
     pub(crate) mtproto1: bool,
     pub(crate) pfs_only: bool,
+    pub(crate) experimental_udp: bool,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log: String,
     pub(crate) limits: Limits,
@@ -62,6 +63,7 @@ struct File {
     no_old_clients: Option<bool>,
     no_mtproto1: Option<bool>,
     pfs_only: Option<bool>,
+    experimental_udp: Option<bool>,
     metrics: Option<SocketAddr>,
     log: Option<String>,
     #[serde(default)]
@@ -101,6 +103,7 @@ impl ServeConfig {
             old_clients: !(args.no_old_clients || file.no_old_clients.unwrap_or(false)),
             mtproto1: !(args.no_mtproto1 || file.no_mtproto1.unwrap_or(false)),
             pfs_only: args.pfs_only || file.pfs_only.unwrap_or(false),
+            experimental_udp: args.experimental_udp || file.experimental_udp.unwrap_or(false),
             metrics: args.metrics.or(file.metrics),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
             limits: file.limits,
@@ -162,6 +165,7 @@ mod tests {
             no_old_clients: false,
             no_mtproto1: false,
             pfs_only: false,
+            experimental_udp: false,
             metrics: None,
             log: None,
         })

@@ -11,6 +11,7 @@ mod reach;
 mod recovery;
 mod serve;
 mod tl;
+mod udp;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

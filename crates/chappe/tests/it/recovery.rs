@@ -72,14 +72,14 @@ async fn keys_are_renewed_under_calls() {
     client.close().await;
 }
 
-fn builder(server: &Server, address: &str) -> chappe_client::Builder {
+pub(crate) fn builder(server: &Server, address: &str) -> chappe_client::Builder {
     let pem = fs::read_to_string(server.public_key()).unwrap();
     let key = PublicKey::from_pem(&pem).unwrap();
     RawClient::builder(address, [key]).init(introduced)
 }
 
 /// `help.getNearestDc#1fb33026`.
-fn nearest_dc() -> Bytes {
+pub(crate) fn nearest_dc() -> Bytes {
     Bytes::from_static(&[0x26, 0x30, 0xb3, 0x1f])
 }
 

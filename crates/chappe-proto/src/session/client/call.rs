@@ -29,6 +29,9 @@ pub struct CallOptions {
     /// The server begins the call when these are finished, well or not (SVC-44, SVC-45). Calls
     /// that are finished already, or were dropped, count for nothing.
     pub after: Vec<CallId>,
+    /// Have the server say at once that it has the call, where the transport has room for that:
+    /// [`ClientEvent::QuickAck`].
+    pub quick_ack: bool,
 }
 
 impl CallOptions {
@@ -42,6 +45,12 @@ impl CallOptions {
     #[must_use]
     pub fn after(self, after: impl IntoIterator<Item = CallId>) -> Self {
         Self { after: after.into_iter().collect(), ..self }
+    }
+
+    /// The same, and the server says at once that it has the call.
+    #[must_use]
+    pub fn quick_ack(self) -> Self {
+        Self { quick_ack: true, ..self }
     }
 }
 
@@ -183,7 +192,10 @@ impl ClientSession {
     }
 
     pub(super) fn enqueue(&mut self, call: CallId, content: Content, options: CallOptions) {
-        let CallOptions { repeatable, mut after } = options;
+        let CallOptions { repeatable, mut after, quick_ack } = options;
+        if quick_ack {
+            self.quick_acks.insert(call);
+        }
         after.retain(|other| *other < call && self.calls.contains_key(other));
         let flight = Flight::Queued;
         let was_ordered = !after.is_empty();
@@ -203,6 +215,7 @@ impl ClientSession {
     /// Removes a call; those that waited for it may go.
     pub(super) fn close(&mut self, call: CallId) -> Option<Call> {
         let closed = self.calls.remove(&call)?;
+        self.quick_acks.remove(&call);
         let waiting: Vec<CallId> = self.waiting.iter().copied().collect();
         for other in waiting {
             let Some(entry) = self.calls.get_mut(&other) else {

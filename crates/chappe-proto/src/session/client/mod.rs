@@ -6,6 +6,8 @@
 //! | `send` | what leaves, and in which packets |
 //! | `receive` | the checks on what comes |
 //! | `service` | what the server's messages mean |
+//! | `datagrams` | what it has to know where messages leave as datagrams |
+//! | `quick_acks` | calls whose receipt the server is to acknowledge quickly |
 //! | `recovery` | refusals, lost links, questions about lost calls |
 //! | `http` | a session over requests, in whose answers alone the server speaks |
 //! | `silence` | links that show no life while calls wait |
@@ -31,7 +33,9 @@ use crate::session::seq_no::SeqNo;
 use crate::session::time::ServerClock;
 
 mod call;
+mod datagrams;
 mod http;
+mod quick_acks;
 mod receive;
 mod recovery;
 mod restart;
@@ -110,6 +114,9 @@ impl Default for SessionConfig {
 pub enum ClientEvent {
     /// The answer to a call: each call gets exactly one.
     Answer(CallId, Result<Raw, CallError>),
+    /// The server says that it has a call, sent with [`CallOptions::quick_ack`]. Nothing proves
+    /// who says so, and nothing follows from it: it is for whoever watches the call.
+    QuickAck(CallId),
     /// A message nobody asked for: an update, or whatever else the server's schema pushes.
     Pushed(Bytes),
     /// The server began this session anew: what was pushed before may be lost (SVC-40).
@@ -220,6 +227,8 @@ pub struct ClientSession {
     ids: MsgIds,
     seq_no: SeqNo,
     calls: BTreeMap<CallId, Call>,
+    /// Those of `calls` whose receipt the server is to acknowledge quickly, and has not.
+    quick_acks: BTreeSet<CallId>,
     last_call: u64,
     /// Messages of ours that the server may still speak about.
     sent: BTreeMap<MsgId, Sent>,
@@ -231,6 +240,8 @@ pub struct ClientSession {
     services: VecDeque<(Sent, Bytes)>,
     /// Calls to be sent.
     queue: VecDeque<Outgoing>,
+    /// Every message leaves in a packet of its own, so that it fits a datagram.
+    is_split: bool,
     /// A container was refused (code 64): what is queued goes out in packets of its own.
     sends_singly: bool,
     links: usize,
@@ -331,12 +342,14 @@ impl ClientSession {
             ids: MsgIds::default(),
             seq_no: SeqNo::default(),
             calls: BTreeMap::new(),
+            quick_acks: BTreeSet::new(),
             last_call: 0,
             sent: BTreeMap::new(),
             passing: VecDeque::new(),
             waiting: BTreeSet::new(),
             services: VecDeque::new(),
             queue: VecDeque::new(),
+            is_split: false,
             sends_singly: false,
             links: 0,
             is_heard: false,

@@ -82,7 +82,7 @@ impl ClientSession {
         let Inner { msg_id, seq_no, body } = inner;
         let admission = self.inbox.judge(msg_id);
         if is_content_related(seq_no) && admission != Admission::TooOld {
-            self.acks.owe(msg_id, now.mono + self.config.ack_delay_max);
+            self.acks.owe(msg_id, now.mono + self.ack_delay());
         }
         if admission == Admission::Fresh {
             if !may_ignore_time(&body) {

@@ -56,7 +56,7 @@ impl ClientSession {
             size += container::room(ack.body.len());
             inners.push(ack);
         }
-        let messages_max = if self.sends_singly { 1 } else { MESSAGES_MAX };
+        let messages_max = if self.sends_singly || self.is_split { 1 } else { MESSAGES_MAX };
         while inners.len() < messages_max {
             let Some(len) = self.next_len() else { break };
             size += container::room(len);

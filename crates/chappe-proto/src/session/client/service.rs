@@ -239,7 +239,7 @@ impl ClientSession {
             return;
         }
         if self.inbox.judge(inner.msg_id) == Admission::Duplicate {
-            self.acks.owe(outer, now.mono + self.config.ack_delay_max);
+            self.acks.owe(outer, now.mono + self.ack_delay());
         }
         self.admit(now, inner);
     }
@@ -362,7 +362,7 @@ impl ClientSession {
     /// (SVC-21).
     fn want_message(&mut self, now: Now, id: MsgId) {
         if self.inbox.get(id).is_some() {
-            self.acks.owe(id, now.mono + self.config.ack_delay_max);
+            self.acks.owe(id, now.mono + self.ack_delay());
         } else {
             self.send_service(rpc::boxed(&ctors::MsgResendReq { msg_ids: vec![id.0] }));
         }

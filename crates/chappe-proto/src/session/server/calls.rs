@@ -80,6 +80,7 @@ impl ServerSession {
     }
 
     fn flood(&mut self, now: Now, link: LinkId, msg_id: MsgId) {
+        self.is_taken = false;
         self.tally().flooded += 1;
         let error = RpcError::new(420, "FLOOD_WAIT_1");
         self.send_result(now, link, msg_id, error.to_tl(), true);

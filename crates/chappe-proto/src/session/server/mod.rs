@@ -17,6 +17,7 @@ use crate::session::salts::ServerSalts;
 use crate::session::seq_no::SeqNo;
 
 mod calls;
+mod datagrams;
 mod held;
 mod poll;
 mod receive;
@@ -25,6 +26,7 @@ mod send;
 mod service;
 mod tally;
 
+use datagrams::Datagrams;
 use held::Held;
 pub use poll::PollConfig;
 use poll::Polls;
@@ -179,6 +181,8 @@ pub struct ServerSession {
     seq_no: SeqNo,
     /// Open streams of this session, the one heard from last at the end.
     links: Vec<LinkId>,
+    /// The link that carries datagrams, if one of `links` does.
+    datagrams: Option<Box<Datagrams>>,
     /// Requests of HTTP without a response.
     polls: Polls,
     /// What left in responses, and when; of some of it the client has acknowledged the receipt.
@@ -198,6 +202,8 @@ pub struct ServerSession {
     /// Calls that wait for others (SVC-44).
     held: Held,
     ready: BTreeMap<LinkId, VecDeque<Ready>>,
+    /// Nothing of the packet that is being handled was refused, turned away or known.
+    is_taken: bool,
     /// Something owed may be on no open link; looked for when a link can take it.
     has_orphans: bool,
     events: VecDeque<ServerEvent>,
@@ -234,6 +240,7 @@ impl ServerSession {
             ids: MsgIds::default(),
             seq_no: SeqNo::default(),
             links: Vec::new(),
+            datagrams: None,
             polls: Polls::default(),
             posted: VecDeque::new(),
             retired: BTreeSet::new(),
@@ -244,6 +251,7 @@ impl ServerSession {
             running_bytes: 0,
             held: Held::default(),
             ready: BTreeMap::new(),
+            is_taken: false,
             has_orphans: false,
             events: VecDeque::new(),
             dropped: 0,
@@ -275,6 +283,9 @@ impl ServerSession {
         self.running_bytes = self.disowned.values().sum();
         self.tally = old.tally;
         self.polls = old.polls.forget();
+        if let Some(datagrams) = old.datagrams {
+            self.use_datagrams(datagrams.link);
+        }
         // Time and numbers go on, so that no id of ours means two messages.
         self.ids = old.ids;
     }
@@ -288,6 +299,7 @@ impl ServerSession {
     /// the next one if none is open (SES-09, SES-16, HTP-21).
     pub fn handle_link_closed(&mut self, link: LinkId) {
         self.close_poll(link);
+        self.datagrams.take_if(|datagrams| datagrams.link == link);
         self.links.retain(|open| *open != link);
         self.ready.remove(&link);
         self.has_orphans = true;
@@ -302,13 +314,15 @@ impl ServerSession {
             }
         }
         self.release_late(now);
+        self.resend_datagrams(now);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<Duration> {
         // Without a link acknowledgements wait for one.
         let acks = self.acks.due().filter(|_| self.open_outlet().is_some());
-        [acks, self.held.due(), self.response_due()].into_iter().flatten().min()
+        let dues = [acks, self.held.due(), self.response_due(), self.datagrams_due()];
+        dues.into_iter().flatten().min()
     }
 
     /// The next thing the owner has to do.

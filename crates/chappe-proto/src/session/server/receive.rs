@@ -23,7 +23,18 @@ impl ServerSession {
     ///
     /// Cannot fail: a message that breaks a session rule is answered with a notification, has no
     /// other effect (MSG-29), and the session goes on.
-    pub fn handle_message(&mut self, now: Now, link: LinkId, message: Message) {
+    ///
+    /// Whether all of it was taken, so that a quick acknowledgement may say so (TRN-26). A
+    /// container is one payload: a single message in it that was refused or turned away, or that
+    /// had come before, and its client learns the fate of each by the slower ways alone.
+    pub fn handle_message(&mut self, now: Now, link: LinkId, message: Message) -> bool {
+        self.is_taken = true;
+        self.receive(now, link, message);
+        self.settle_datagrams(now);
+        self.is_taken
+    }
+
+    fn receive(&mut self, now: Now, link: LinkId, message: Message) {
         let Message { header: Header { msg_id, seq_no, salt, .. }, body } = message;
         if !msg_id.may_come_from(Side::Client) {
             return self.refuse(now, link, msg_id, seq_no, 18);
@@ -51,6 +62,11 @@ impl ServerSession {
         let Inner { msg_id, seq_no, body } = outer;
         match self.judge(msg_id, seq_no) {
             Admission::Fresh => {}
+            // Networks double datagrams: that is no fault of the client.
+            Admission::Duplicate if self.is_datagrams(link) => {
+                self.is_taken = false;
+                return;
+            }
             Admission::Duplicate => return self.refuse(now, link, msg_id, seq_no, 19),
             Admission::TooOld => return self.refuse(now, link, msg_id, seq_no, 20),
         }
@@ -154,6 +170,7 @@ impl ServerSession {
             return self.refuse(now, link, outer, seq_no, 64);
         };
         if self.judge(inner.msg_id, inner.seq_no) == Admission::Duplicate {
+            self.is_taken = false;
             self.tally().repeated += 1;
             return self.send_acks(now, Outlet::Link(link), &[outer, inner.msg_id]);
         }
@@ -181,6 +198,7 @@ impl ServerSession {
 
     /// A message heard before: acknowledged again, never run again (04-messages §7).
     fn repeat(&mut self, now: Now, link: LinkId, msg_id: MsgId, seq_no: i32) {
+        self.is_taken = false;
         if !is_content_related(seq_no) {
             return;
         }
@@ -208,11 +226,13 @@ impl ServerSession {
 
     /// Ends a link by a transport error (MSG-22).
     pub(super) fn close_link(&mut self, link: LinkId, code: i32) {
+        self.is_taken = false;
         self.polls.fail(link);
         self.events.push_back(ServerEvent::CloseLink(link, code));
     }
 
     fn refuse(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32, code: i32) {
+        self.is_taken = false;
         self.tally().refused(code, id);
         let notice =
             ctors::BadMsgNotification { bad_msg_id: id.0, bad_msg_seqno: seq_no, error_code: code };
@@ -220,6 +240,7 @@ impl ServerSession {
     }
 
     fn correct_salt(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32) {
+        self.is_taken = false;
         self.tally().refused(48, id);
         let notice = ctors::BadServerSalt {
             bad_msg_id: id.0,

@@ -55,8 +55,13 @@ impl ServerSession {
 
     /// What is ready for a stream, as one message.
     fn poll_stream(&mut self, now: Now) -> Option<(LinkId, Inner)> {
+        if let Some(link) = self.datagrams.as_ref().map(|datagrams| datagrams.link)
+            && let Some(inner) = self.next_datagram(now, link)
+        {
+            return Some((link, inner));
+        }
         loop {
-            let link = *self.ready.keys().next()?;
+            let link = *self.ready.keys().find(|link| !self.is_datagrams(**link))?;
             let (mut inners, may_go_alone) = self.gather(link);
             match inners.len() {
                 0 => {}
@@ -125,7 +130,7 @@ impl ServerSession {
     }
 
     /// Puts a message on its way.
-    fn enqueue(&mut self, now: Now, outlet: Outlet, ready: Ready) {
+    pub(super) fn enqueue(&mut self, now: Now, outlet: Outlet, ready: Ready) {
         if let Ready::Owed(id) | Ready::OwedAgain(id) = &ready {
             let place = match outlet {
                 Outlet::Link(link) => Place::Ready(link),
@@ -261,6 +266,12 @@ impl ServerSession {
         if owed.body.len() <= self.config.resend_max_bytes {
             return self.resend(now, outlet, id);
         }
+        self.announce(now, outlet, id);
+    }
+
+    /// Tells the client of a message that is kept for it, in the place of sending it.
+    pub(super) fn announce(&mut self, now: Now, outlet: Outlet, id: MsgId) {
+        let Some(owed) = self.outbox.get(id) else { return };
         let bytes = owed.body.len() as i32;
         let answer_msg_id = id.0;
         let info = match owed.answers {
