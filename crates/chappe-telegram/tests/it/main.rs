@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod client;
+mod sign_in;
 mod strangers;
 mod temporary;

@@ -1,0 +1,9 @@
+//! Signing in and out (20-telegram-api-service §2.1, §6).
+
+mod code;
+mod log_out;
+mod sign_in;
+
+pub(crate) use code::{cancel_code, resend_code, send_code};
+pub(crate) use log_out::log_out;
+pub(crate) use sign_in::{sign_in, sign_up};

@@ -1,0 +1,93 @@
+//! Who is signed in with which key.
+
+use chappe_backend::StoreError;
+use chappe_backend::sql::{Transaction, sql};
+use chappe_crypto::AuthKeyId;
+
+use super::{Store, accounts};
+
+/// What is kept of a key that signs in.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) key: AuthKeyId,
+    /// Names it in lists, for no key id leaves the server.
+    pub(crate) hash: i64,
+    pub(crate) api_id: i32,
+    pub(crate) device_model: String,
+    pub(crate) system_version: String,
+    pub(crate) app_version: String,
+    pub(crate) ip: String,
+    /// Unix second.
+    pub(crate) created: i64,
+}
+
+impl Store {
+    /// The account that a key is signed in as.
+    pub(crate) async fn account_of_key(&self, key: AuthKeyId) -> Result<Option<i64>, StoreError> {
+        let query = sql("SELECT account FROM session_of_account WHERE key_id = $1");
+        let row = self.database.row(query.bind(row_id(key))).await?;
+        row.map(|mut row| row.read()).transpose()
+    }
+
+    /// Signs a key in, over whoever was.
+    pub(crate) async fn sign_in(&self, account: i64, session: SignedIn) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        insert(&mut transaction, account, session).await?;
+        transaction.commit().await
+    }
+
+    /// Makes an account and signs a key in as it; `None` where somebody has the number already.
+    pub(crate) async fn sign_up(
+        &self,
+        phone: &str,
+        name: (&str, &str),
+        session: SignedIn,
+    ) -> Result<Option<i64>, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let made = accounts::insert(&mut transaction, phone, name, session.created).await?;
+        if let Some(account) = made {
+            insert(&mut transaction, account, session).await?;
+            let used = sql("DELETE FROM login_code WHERE phone = $1").bind(phone);
+            transaction.run(used).await?;
+        }
+        transaction.commit().await?;
+        Ok(made)
+    }
+
+    /// Signs a key out.
+    pub(crate) async fn sign_out(&self, key: AuthKeyId) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let delete = sql("DELETE FROM session_of_account WHERE key_id = $1");
+        transaction.run(delete.bind(row_id(key))).await?;
+        transaction.commit().await
+    }
+
+    /// Whether an account is signed in anywhere.
+    pub(crate) async fn has_session(&self, account: i64) -> Result<bool, StoreError> {
+        let query = sql("SELECT 1 FROM session_of_account WHERE account = $1 LIMIT 1");
+        Ok(self.database.row(query.bind(account)).await?.is_some())
+    }
+}
+
+async fn insert(
+    transaction: &mut Transaction<'_>,
+    account: i64,
+    session: SignedIn,
+) -> Result<(), StoreError> {
+    let key = row_id(session.key);
+    let delete = sql("DELETE FROM session_of_account WHERE key_id = $1");
+    transaction.run(delete.bind(key)).await?;
+    let insert = sql("INSERT INTO session_of_account
+         (key_id, account, hash, api_id, device_model, system_version, app_version, ip, created)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
+    let insert = insert.bind(key).bind(account).bind(session.hash).bind(session.api_id);
+    let insert = insert.bind(session.device_model).bind(session.system_version);
+    let insert = insert.bind(session.app_version).bind(session.ip).bind(session.created);
+    transaction.run(insert).await?;
+    Ok(())
+}
+
+/// Columns have a sign and ids have none: the same bits.
+fn row_id(key: AuthKeyId) -> i64 {
+    key.0.cast_signed()
+}

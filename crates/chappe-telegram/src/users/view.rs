@@ -1,0 +1,73 @@
+//! An account as a `user`, and whom an `inputUser` means.
+
+use chappe_api::{ctors, types};
+use chappe_crypto::{equal, sha256};
+use chappe_server::Caller;
+
+use crate::Service;
+use crate::error::Failure;
+use crate::store::Account;
+
+impl Service {
+    /// An account as `viewer` sees it.
+    pub(crate) fn user(&self, caller: &Caller, viewer: i64, account: &Account) -> types::User {
+        let is_self = viewer == account.id;
+        let now = caller.now.unix_seconds();
+        let status = if account.online_until > now {
+            let expires = clamp(account.online_until);
+            types::UserStatus::UserStatusOnline(ctors::UserStatusOnline { expires })
+        } else {
+            let was_online = clamp(account.online_until);
+            types::UserStatus::UserStatusOffline(ctors::UserStatusOffline { was_online })
+        };
+        let phone = account.phone.as_deref().filter(|_| is_self);
+        types::User::User(Box::new(ctors::User {
+            self_: is_self,
+            id: account.id,
+            access_hash: Some(self.access_hash(viewer, account.id)),
+            first_name: Some(account.first_name.as_str().into()),
+            last_name: Some(&*account.last_name).filter(|name| !name.is_empty()).map(Into::into),
+            phone: phone.map(Into::into),
+            status: Some(status),
+            ..chappe_tl::blank()
+        }))
+    }
+
+    /// What a viewer has to know of an account to name it (UPD-30): another for each viewer, so
+    /// that nobody finds people by trying ids.
+    pub(crate) fn access_hash(&self, viewer: i64, account: i64) -> i64 {
+        let (viewer, account) = (viewer.to_le_bytes(), account.to_le_bytes());
+        let hash = sha256(&[&self.secret[..], b"user", &viewer, &account]);
+        let hash = hash.first_chunk().map_or(1, |bytes| i64::from_le_bytes(*bytes));
+        if hash == 0 { 1 } else { hash }
+    }
+
+    /// The account that `viewer` means; `None` where there is none that it may name.
+    pub(crate) async fn meant(
+        &self,
+        viewer: i64,
+        user: &types::InputUser,
+    ) -> Result<Option<Account>, Failure> {
+        let id = match user {
+            types::InputUser::InputUserSelf => viewer,
+            types::InputUser::InputUser(user) => {
+                let hash = self.access_hash(viewer, user.user_id);
+                let is_known = equal(&hash.to_le_bytes(), &user.access_hash.to_le_bytes());
+                if !is_known && user.user_id != viewer {
+                    return Ok(None);
+                }
+                user.user_id
+            }
+            // Whom a message shows: there are no messages to look at.
+            types::InputUser::InputUserEmpty | types::InputUser::InputUserFromMessage(_) => {
+                return Ok(None);
+            }
+        };
+        Ok(self.store.account(id).await?)
+    }
+}
+
+/// A Unix second as the API has it.
+fn clamp(seconds: i64) -> i32 {
+    i32::try_from(seconds).unwrap_or(i32::MAX)
+}
