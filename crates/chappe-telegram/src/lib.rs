@@ -9,9 +9,11 @@ mod account;
 mod auth;
 mod codes;
 mod config;
+mod contacts;
 mod error;
 mod help;
 mod langpack;
+mod messages;
 mod phone;
 mod service;
 mod store;
@@ -53,6 +55,7 @@ pub async fn router(
         .function(auth::send_code)
         .function(auth::sign_in)
         .function(auth::sign_up)
+        .function(contacts::resolve_phone)
         .function(help::get_config)
         .function(help::get_nearest_dc)
         .function(help::get_app_config)
@@ -61,6 +64,15 @@ pub async fn router(
         .function(langpack::get_strings)
         .function(langpack::get_languages)
         .function(langpack::get_language)
+        .function(messages::delete_messages)
+        .function(messages::edit_message)
+        .function(messages::get_dialogs)
+        .function(messages::get_history)
+        .function(messages::get_messages)
+        .function(messages::get_peer_dialogs)
+        .function(messages::read_history)
+        .function(messages::send_message)
+        .function(messages::set_typing)
         .function(updates::get_difference)
         .function(updates::get_state)
         .function(users::get_full_user)

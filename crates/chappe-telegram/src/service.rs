@@ -11,6 +11,7 @@ use chappe_tl::FunctionInfo;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::store::Store;
+use crate::updates::Lines;
 
 /// Functions without a handler that are called before signing in, or to sign in. A 401 would be
 /// no answer to them, and makes TDLib throw its key away (QRK-22).
@@ -30,6 +31,8 @@ pub struct Service {
     pub(crate) store: Store,
     /// From which access hashes follow.
     pub(crate) secret: Arc<[u8; 32]>,
+    /// Who hears of what happens.
+    pub(crate) lines: Lines,
     rng: Arc<Mutex<Rng>>,
 }
 
@@ -45,6 +48,7 @@ impl Service {
             config: Arc::new(config),
             store,
             secret: Arc::new(secret),
+            lines: Lines::default(),
             rng: Arc::new(Mutex::new(rng)),
         })
     }

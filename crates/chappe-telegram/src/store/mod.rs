@@ -5,6 +5,10 @@
 
 mod accounts;
 mod codes;
+mod content;
+mod dialogs;
+mod events;
+mod messages;
 mod sessions;
 
 use chappe_backend::sql::{Transaction, sql};
@@ -12,6 +16,10 @@ use chappe_backend::{Database, Migrations, StoreError};
 
 pub(crate) use accounts::Account;
 pub(crate) use codes::{CodeJudgement, LoginCode};
+pub(crate) use content::{Content, Entity, EntityKind};
+pub(crate) use dialogs::Dialog;
+pub(crate) use events::{Change, Event, Happening, News};
+pub(crate) use messages::{Message, NewMessage, Window};
 pub(crate) use sessions::SignedIn;
 
 /// The tables of the service.
@@ -22,7 +30,10 @@ pub(crate) struct Store {
 
 const MIGRATIONS: Migrations = Migrations {
     component: "chappe-telegram",
-    steps: &[include_str!("migrations/0001-accounts.sql")],
+    steps: &[
+        include_str!("migrations/0001-accounts.sql"),
+        include_str!("migrations/0002-messages.sql"),
+    ],
 };
 
 impl Store {

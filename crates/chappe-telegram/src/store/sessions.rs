@@ -62,6 +62,13 @@ impl Store {
         transaction.commit().await
     }
 
+    /// The keys that are signed in as an account.
+    pub(crate) async fn keys_of(&self, account: i64) -> Result<Vec<AuthKeyId>, StoreError> {
+        let query = sql("SELECT key_id FROM session_of_account WHERE account = $1");
+        let rows = self.database.rows(query.bind(account)).await?;
+        rows.into_iter().map(|mut row| Ok(AuthKeyId(row.read::<i64>()?.cast_unsigned()))).collect()
+    }
+
     /// Whether an account is signed in anywhere.
     pub(crate) async fn has_session(&self, account: i64) -> Result<bool, StoreError> {
         let query = sql("SELECT 1 FROM session_of_account WHERE account = $1 LIMIT 1");

@@ -11,8 +11,12 @@ use crate::store::Account;
 impl Service {
     /// An account as `viewer` sees it.
     pub(crate) fn user(&self, caller: &Caller, viewer: i64, account: &Account) -> types::User {
+        self.user_at(caller.now.unix_seconds(), viewer, account)
+    }
+
+    /// The same at a Unix second.
+    pub(crate) fn user_at(&self, now: i64, viewer: i64, account: &Account) -> types::User {
         let is_self = viewer == account.id;
-        let now = caller.now.unix_seconds();
         let status = if account.online_until > now {
             let expires = clamp(account.online_until);
             types::UserStatus::UserStatusOnline(ctors::UserStatusOnline { expires })

@@ -1,10 +1,12 @@
 //! A client made of the core's parts, with a key of its own and a server of its own.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
+use chappe_api::{ctors, types};
 use chappe_backend::Backend;
 use chappe_crypto::rsa::PublicKey;
 use chappe_crypto::{AuthKey, Rng};
@@ -34,6 +36,8 @@ pub(crate) struct Client {
     calls: i32,
     key: Arc<AuthKey>,
     salt: i64,
+    /// Came unasked and was not looked at.
+    pushed: VecDeque<types::Updates>,
 }
 
 /// A service with a database of its own.
@@ -106,6 +110,7 @@ impl Client {
             calls: 0,
             key: Arc::new(AuthKey::new([0; 256])),
             salt: 0,
+            pushed: VecDeque::new(),
         };
         let request = KeyRequest { dc: 2, expires_in, server_keys };
         let (state, body) = start(request, &mut rng);
@@ -148,21 +153,53 @@ impl Client {
         self.link.send(Arc::clone(&self.key), Message { header, body });
         self.flush().await;
         loop {
-            let LinkEvent::Message(_, opened) = self.hear().await else { panic!("no message") };
-            let Message { header, body } = opened.message;
-            let bodies = match kind::id_of(&body) {
-                container::ID => {
-                    let inners = container::unpack(header.msg_id, &body).unwrap();
-                    inners.into_iter().map(|inner| inner.body).collect()
+            for body in self.bodies().await {
+                if kind::id_of(&body) != RESULT {
+                    self.keep(body);
+                    continue;
                 }
-                _ => vec![body],
-            };
-            for body in bodies.iter().filter(|body| kind::id_of(body) == RESULT) {
-                let result = CallResult::read(body, 1 << 20).unwrap();
+                let result = CallResult::read(&body, 1 << 20).unwrap();
                 if result.call == msg_id {
                     return result.result.map(|raw| raw.0);
                 }
             }
+        }
+    }
+
+    /// The next update that comes unasked.
+    pub(crate) async fn pushed(&mut self) -> ctors::Updates {
+        loop {
+            if let Some(updates) = self.pushed.pop_front() {
+                let types::Updates::Updates(updates) = updates else { panic!("not the long form") };
+                return updates;
+            }
+            for body in self.bodies().await {
+                self.keep(body);
+            }
+        }
+    }
+
+    /// What came unasked, if anything did.
+    pub(crate) fn take_pushed(&mut self) -> Vec<types::Updates> {
+        self.pushed.drain(..).collect()
+    }
+
+    fn keep(&mut self, body: Bytes) {
+        if let Ok(updates) = chappe_tl::from_bytes(body) {
+            self.pushed.push_back(updates);
+        }
+    }
+
+    /// What the next message holds.
+    async fn bodies(&mut self) -> Vec<Bytes> {
+        let LinkEvent::Message(_, opened) = self.hear().await else { panic!("no message") };
+        let Message { header, body } = opened.message;
+        match kind::id_of(&body) {
+            container::ID => {
+                let inners = container::unpack(header.msg_id, &body).unwrap();
+                inners.into_iter().map(|inner| inner.body).collect()
+            }
+            _ => vec![body],
         }
     }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod client;
+mod messages;
 mod sign_in;
 mod strangers;
 mod temporary;

@@ -242,15 +242,18 @@ async fn status_is_what_the_client_says() {
     }
 }
 
-fn test_numbers() -> Config {
+pub(crate) fn test_numbers() -> Config {
     let mut config = Config::default();
     config.test_numbers = TestNumbers::Own;
     config
 }
 
-/// Codes as they were sent, in the place of a telephone.
+/// Codes as they were sent: number, code.
+type Told = Arc<Mutex<Vec<(String, String)>>>;
+
+/// In the place of a telephone.
 #[derive(Clone, Default)]
-struct Telephone(Arc<Mutex<Vec<(String, String)>>>);
+struct Telephone(Told);
 
 impl CodeSender for Telephone {
     fn send(&self, phone: &str, code: &str) -> BoxFuture<'_, Result<(), CodeError>> {
@@ -267,14 +270,14 @@ impl CodeSender for Mute {
     }
 }
 
-fn told_codes() -> (Arc<Mutex<Vec<(String, String)>>>, Config) {
+fn told_codes() -> (Told, Config) {
     let telephone = Telephone::default();
     let mut config = Config::default();
     config.code_sender = Arc::new(telephone.clone());
     (telephone.0, config)
 }
 
-async fn enter(client: &mut Client, number: &str) -> ctors::User {
+pub(crate) async fn enter(client: &mut Client, number: &str) -> ctors::User {
     let sent = send_code(client, number).await;
     user_of(client.ask(sign_in(number, &sent, "22222")).await.unwrap())
 }
