@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use chappe_proto::transport::Transport;
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::accounts::{SignUp, TestNumbers};
+
 /// MTProto in one binary: a server that unmodified Telegram clients talk to, a client for any
 /// schema, and tools for keys and schemas.
 #[derive(Debug, Parser)]
@@ -66,6 +68,14 @@ pub(crate) struct ServeArgs {
     /// secrecy); many know none
     #[arg(long)]
     pub(crate) pfs_only: bool,
+    /// Test accounts: numbers 99966XYYYY whose code is X five times; `own` are those whose X is the
+    /// number of this data centre [default: own where every address is of this machine alone, else
+    /// off]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) test_numbers: Option<TestNumbers>,
+    /// What becomes of a number that has no account, once its code is right [default: automatic]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) sign_up: Option<SignUp>,
     /// Address at which Prometheus finds what is counted, as http://ADDR/metrics; nothing guards it
     /// [default: none]
     #[arg(long, value_name = "ADDR")]

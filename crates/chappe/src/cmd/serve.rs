@@ -55,6 +55,10 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let mut telegram = chappe_telegram::Config::default();
     telegram.dc = config.dc;
     telegram.advertise = config.advertise;
+    telegram.test_numbers = config.test_numbers.into();
+    telegram.sign_up = config.sign_up.into();
+    let rng = chappe_net::entropy::rng()?;
+    let router = chappe_telegram::router(telegram, &backend, rng).await?;
     let mut settings = ServerConfig::default();
     settings.handshake.old_clients = config.old_clients;
     settings.link.mtproto1 = config.mtproto1;
@@ -66,7 +70,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let server = Server::builder()
         .identity(identity)
         .backend(backend)
-        .router(chappe_telegram::router(telegram))
+        .router(router)
         .config(settings)
         .build()?;
 

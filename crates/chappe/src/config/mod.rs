@@ -1,4 +1,5 @@
 //! Settings from files: every key checked, every error with its line.
 
+pub(crate) mod accounts;
 pub(crate) mod limits;
 pub(crate) mod serve;

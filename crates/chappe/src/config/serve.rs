@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::cli::ServeArgs;
 use crate::cmd::files;
+use crate::config::accounts::{SignUp, TestNumbers};
 use crate::config::limits::Limits;
 
 /// What `chappe serve` runs with.
@@ -21,6 +22,8 @@ pub(crate) struct ServeConfig {
     pub(crate) old_clients: bool,
     pub(crate) mtproto1: bool,
     pub(crate) pfs_only: bool,
+    pub(crate) test_numbers: TestNumbers,
+    pub(crate) sign_up: SignUp,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log: String,
     pub(crate) limits: Limits,
@@ -38,6 +41,8 @@ struct File {
     no_old_clients: Option<bool>,
     no_mtproto1: Option<bool>,
     pfs_only: Option<bool>,
+    test_numbers: Option<TestNumbers>,
+    sign_up: Option<SignUp>,
     metrics: Option<SocketAddr>,
     log: Option<String>,
     #[serde(default)]
@@ -51,15 +56,21 @@ impl ServeConfig {
     pub(crate) fn load(args: ServeArgs) -> Result<Self> {
         let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
         let listen = if args.listen.is_empty() { file.listen } else { Some(args.listen) };
+        let listen = listen.unwrap_or_else(|| vec![LISTEN]);
+        // Whoever knows the pattern is whoever they like among these: not where strangers come.
+        let is_private = listen.iter().all(|address| address.ip().is_loopback());
+        let test_numbers = if is_private { TestNumbers::Own } else { TestNumbers::Off };
         let config = Self {
             data: args.data.or(file.data).unwrap_or_else(|| "chappe-data".into()),
-            listen: listen.unwrap_or_else(|| vec![LISTEN]),
+            listen,
             dc: args.dc.or(file.dc).unwrap_or(2),
             advertise: args.advertise.or(file.advertise),
             strict_dc: args.strict_dc || file.strict_dc.unwrap_or(false),
             old_clients: !(args.no_old_clients || file.no_old_clients.unwrap_or(false)),
             mtproto1: !(args.no_mtproto1 || file.no_mtproto1.unwrap_or(false)),
             pfs_only: args.pfs_only || file.pfs_only.unwrap_or(false),
+            test_numbers: args.test_numbers.or(file.test_numbers).unwrap_or(test_numbers),
+            sign_up: args.sign_up.or(file.sign_up).unwrap_or(SignUp::Automatic),
             metrics: args.metrics.or(file.metrics),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
             limits: file.limits,
@@ -108,6 +119,8 @@ mod tests {
             no_old_clients: false,
             no_mtproto1: false,
             pfs_only: false,
+            test_numbers: None,
+            sign_up: None,
             metrics: None,
             log: None,
         })
@@ -123,6 +136,20 @@ mod tests {
         assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap()]);
         assert!(config.strict_dc && config.old_clients && !config.mtproto1 && config.pfs_only);
         assert_eq!(config.data, PathBuf::from("chappe-data"));
+    }
+
+    /// Rule:   numbers with a known code are for this machine alone, unless somebody asks for them.
+    /// Source: ACC-02.
+    #[test]
+    fn test_numbers_are_off_where_strangers_come() {
+        for (listen, expected) in [
+            ("[\"127.0.0.1:0\", \"[::1]:0\"]", TestNumbers::Own),
+            ("[\"127.0.0.1:0\", \"0.0.0.0:0\"]", TestNumbers::Off),
+            ("[\"0.0.0.0:0\"]\ntest-numbers = \"any\"", TestNumbers::Any),
+        ] {
+            let config = load(&format!("listen = {listen}")).unwrap();
+            assert_eq!(config.test_numbers, expected, "{listen}");
+        }
     }
 
     #[test]
