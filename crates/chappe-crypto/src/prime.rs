@@ -91,3 +91,68 @@ const SMALL_PRIMES_END: u32 = 2000;
 /// Rounds for a prime we draw ourselves: 2^-80 for an adversary's number, far less for a random
 /// one.
 const SEARCH_ROUNDS: u32 = 40;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crypto_bigint::{U256, U1024};
+
+    use super::{is_prime, random_base, random_prime, remainder};
+    use crate::Rng;
+    use crate::modexp::Modulus;
+
+    /// CRY-15, SEC-01: every number below 20000 is judged as trial division does: even ones, those
+    /// that are small primes themselves, and those whose like is far above them all.
+    #[test]
+    fn numbers_are_judged_like_by_trial_division() {
+        let mut rng = Rng::from_seed([81; 32]);
+        let by_division =
+            |n: u32| n > 1 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
+        for n in 0..20_000 {
+            assert_eq!(is_prime(&U256::from(n), 20, &mut rng), by_division(n), "{n}");
+        }
+    }
+
+    /// CRY-15: products of two primes above every small one are found out, also those that pass
+    /// most easily: p(2p − 1), and those one more than a multiple of a high power of two, whose
+    /// rounds have many squarings.
+    #[test]
+    fn products_of_large_primes_are_no_primes() {
+        let mut rng = Rng::from_seed([82; 32]);
+        let squarings = [(12_289_u32, 40_961), (65_537, 786_433), (12_289, 12_289)];
+        let easiest = [2_011, 2_029, 2_089, 2_131].map(|p| (p, 2 * p - 1));
+        for (p, q) in squarings.into_iter().chain(easiest) {
+            let product = U256::from(u64::from(p) * u64::from(q));
+            for factor in [p, q] {
+                assert!(is_prime(&U256::from(factor), 30, &mut rng), "{factor}");
+            }
+            assert!(!is_prime(&product, 30, &mut rng), "{p} * {q}");
+        }
+    }
+
+    /// CRY-08: the primes of a key are large enough for a product of 2048 bits, and one less than
+    /// each has no factor in common with the exponent.
+    #[test]
+    fn primes_of_keys_are_large() {
+        let mut rng = Rng::from_seed([84; 32]);
+        for _ in 0..8 {
+            let prime = random_prime(3, &mut rng);
+            assert_eq!(prime.shr_vartime(1022), U1024::from(3_u8));
+            assert_ne!(remainder(&prime, 3), 1);
+        }
+    }
+
+    /// CRY-15: the bases of a round are all numbers that can tell something: neither 0 nor 1 nor
+    /// the modulus less one, which pass or fail for any number.
+    #[test]
+    fn bases_are_those_that_can_tell() {
+        let mut rng = Rng::from_seed([83; 32]);
+        let modulus = Modulus::new(U256::from(11_u8).to_odd().unwrap());
+        let drawn: BTreeSet<U256> = (0..500).map(|_| random_base(&modulus, &mut rng)).collect();
+        assert_eq!(
+            drawn.into_iter().collect::<Vec<_>>(),
+            [2, 3, 4, 5, 6, 7, 8, 9].map(U256::from_u8)
+        );
+    }
+}

@@ -197,3 +197,48 @@ const STEP: u64 = 210;
 const OFFSETS: [usize; 24] = [
     1, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::{invert, try_curve};
+    use crate::Rng;
+    use crate::pq::generate;
+    use crate::pq::montgomery::Montgomery;
+
+    /// CRY-21: the products that servers send give way to a few curves, which is what keeps the
+    /// client's part of an exchange short. Without the second stage, or without the known factor of a
+    /// curve's order, it takes many more.
+    #[test]
+    fn few_curves_suffice() {
+        let mut rng = Rng::from_seed([84; 32]);
+        let mut curves = 0;
+        for _ in 0..200 {
+            let (p, q) = generate(&mut rng);
+            let n = Montgomery::new(u64::from(p) * u64::from(q));
+            let factor = std::iter::repeat_with(|| {
+                curves += 1;
+                try_curve(&n, &mut rng)
+            });
+            let factor = factor.take(1000).flatten().next().unwrap();
+            assert!([p, q].map(u64::from).contains(&factor), "{factor} of {p} * {q}");
+        }
+        assert!(curves < 200 * 8, "{curves} curves for 200 products");
+    }
+
+    /// CRY-21: a number times its inverse is one, and where there is none its divisor in common
+    /// with the modulus is told.
+    #[test]
+    fn inverses_are_inverses() {
+        let mut rng = Rng::from_seed([85; 32]);
+        let (p, q) = (4_294_967_279, 4_294_967_291);
+        let n = Montgomery::new(p * q);
+        for _ in 0..200 {
+            let number = n.residue(rng.u64());
+            assert_eq!(invert(&n, number).map(|inverse| n.mul(number, inverse)), Ok(n.one));
+        }
+        for factor in [p, q] {
+            assert_eq!(invert(&n, n.residue(7 * factor)), Err(factor));
+        }
+        assert_eq!(invert(&n, 0), Err(p * q));
+    }
+}

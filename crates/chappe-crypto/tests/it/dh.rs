@@ -46,6 +46,22 @@ fn unknown_safe_prime_passes() {
     assert_eq!(Group::check(&other, 4, &mut rng).unwrap_err(), DhError::NotSafePrime);
 }
 
+/// CRY-15, SEC-01: a prime half does not make up for a composite number, nor does a prime number
+/// for its half.
+#[test]
+fn number_and_its_half_must_both_be_prime() {
+    let mut rng = Rng::from_seed([49; 32]);
+    // Twice the prime 2^2046 + 4147, and one: composite. Then two primes, 2^2047 and so much, of
+    // which half is an odd composite number, and an even one.
+    for ending in [2 * 4147 + 1, 1919, 5061_u16] {
+        let mut number = [0; 256];
+        number[0] = 0x80;
+        number[254..].copy_from_slice(&ending.to_be_bytes());
+        let outcome = Group::check(&number, 4, &mut rng);
+        assert_eq!(outcome.unwrap_err(), DhError::NotSafePrime, "2^2047 + {ending}");
+    }
+}
+
 /// CRY-16, SEC-02: the generator is one of 2 to 7 and generates the large subgroup.
 #[test]
 fn only_good_generators_pass() {

@@ -70,6 +70,33 @@ fn fresh_puzzles_are_solved() {
     }
 }
 
+/// CRY-22: fresh primes come from the whole range of 31 bits, and differ in their lowest bits, too.
+#[test]
+fn fresh_primes_are_spread() {
+    let mut rng = Rng::from_seed([65; 32]);
+    let primes: Vec<u32> =
+        (0..100).flat_map(|_| <[u32; 2]>::from(pq::generate(&mut rng))).collect();
+    // In each of 16 ranges, and with each of the 8 endings that an odd number has.
+    for part in 0..16 {
+        assert!(primes.iter().any(|prime| prime >> 26 == 16 + part), "none in range {part}");
+        let ending = 2 * part % 16 + 1;
+        assert!(primes.iter().any(|prime| prime % 16 == ending), "none ends in {ending:#x}");
+    }
+}
+
+/// CRY-20: products of two small primes are factored as well, down to 15, where a curve would show
+/// both factors at once.
+#[test]
+fn smallest_products_are_factored() {
+    let mut rng = Rng::from_seed([66; 32]);
+    let primes = [3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47];
+    for (i, p) in primes.into_iter().enumerate() {
+        for q in primes.into_iter().skip(i + 1) {
+            assert_eq!(pq::factor(p * q, &mut rng), Ok((p, q)), "{p} * {q}");
+        }
+    }
+}
+
 /// CRY-20: factors of any two sizes are found, up to products of 64 bits.
 #[test]
 fn factors_of_any_size_are_found() {

@@ -6,8 +6,8 @@ use chappe_crypto::Rng;
 use chappe_crypto::rsa::{
     DecryptError, KeyError, PemError, PrivateKey, PublicKey, Scheme, TooLong, first_known,
 };
-use pkcs1::RsaPrivateKeyRef;
 use pkcs1::der::{Decode, SecretDocument};
+use pkcs1::{LineEnding, RsaPrivateKeyRef};
 use serde_json::Value;
 
 use crate::vectors::{array, bytes, list, load, text};
@@ -23,6 +23,36 @@ fn fingerprints_are_the_published_ones() {
         assert_eq!(PublicKey::from_pem(&key.to_pem()), Ok(key.clone()));
         assert_eq!(PublicKey::from_pem(&key.to_spki_pem()), Ok(key));
     }
+}
+
+/// SEC-12: the fingerprint covers the exponent, whatever its length: it is a string of TL there, of
+/// one byte of length, its bytes, and zeros up to a multiple of four.
+#[test]
+fn fingerprint_covers_exponents_of_any_length() {
+    let n = TEST_KEY.public().modulus();
+    for (exponent, fingerprint) in [
+        (3, 6_241_858_758_473_478_789),
+        (0x101, -7_284_110_872_635_814_885),
+        (0x1_0001, -301_246_634_119_612_605),
+        (0x100_0001, 3_285_549_019_750_914_682),
+        (0x1_0000_0001, 6_445_418_859_796_878_062),
+        (0x100_0000_0000_0001_u64, -5_782_441_649_015_277_744),
+    ] {
+        let key = PublicKey::new(&n, &exponent.to_be_bytes()).unwrap();
+        assert_eq!(key.fingerprint(), fingerprint, "{exponent:#x}");
+    }
+}
+
+/// Keys are equal if modulus and exponent are.
+#[test]
+fn keys_differ_by_modulus_and_exponent() {
+    let n = TEST_KEY.public().modulus();
+    let mut other = n;
+    other[200] ^= 1;
+    let key = |n: &[u8], e: u8| PublicKey::new(n, &[e]).unwrap();
+    assert_eq!(key(&n, 3), key(&n, 3));
+    assert_ne!(key(&n, 3), key(&n, 5));
+    assert_ne!(key(&n, 3), key(&other, 3));
 }
 
 /// CRY-10, SEC-13: every RSA_PAD vector, among them those whose first temporary key gives a number
@@ -299,6 +329,25 @@ fn other_texts_are_refused() {
                  MAYCAQ8CAQM=\n\
                  -----END RSA PUBLIC KEY-----\n";
     assert_eq!(PublicKey::from_pem(short), Err(PemError::Key(KeyError::Modulus)));
+}
+
+/// A text that says its key is for another algorithm is refused, though an RSA key is inside.
+#[test]
+fn keys_of_other_algorithms_are_refused() {
+    // 1.2.840.113549.1.1.1 is plain RSA; the same numbers with another last one are not.
+    const RSA: [u8; 11] = [6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+    let altered = |text: &str, label: &'static str| {
+        let (_, document) = SecretDocument::from_pem(text).unwrap();
+        let mut der = document.as_bytes().to_vec();
+        let at = der.windows(RSA.len()).position(|window| window == RSA).unwrap();
+        der[at + RSA.len() - 1] = 10;
+        let document = SecretDocument::try_from(der).unwrap();
+        document.to_pem(label, LineEnding::LF).unwrap()
+    };
+    let public = altered(&TEST_KEY.public().to_spki_pem(), "PUBLIC KEY");
+    assert_eq!(PublicKey::from_pem(&public), Err(PemError::Syntax));
+    let private = altered(&TEST_KEY.to_pkcs8_pem(), "PRIVATE KEY");
+    assert_eq!(PrivateKey::from_pem(&private).unwrap_err(), PemError::Syntax);
 }
 
 fn public_key(vectors: &Value, case: &Value) -> PublicKey {

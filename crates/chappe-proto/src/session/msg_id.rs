@@ -43,10 +43,7 @@ impl MsgIds {
     pub fn next(&mut self, server_time: Duration, origin: Origin, rng: &mut Rng) -> MsgId {
         let seconds = (server_time.as_secs() as i64) << 32;
         let fraction = ((u64::from(server_time.subsec_nanos()) << 32) / 1_000_000_000) as i64;
-        let mut time = seconds | (fraction & !0xfff) | (i64::from(rng.u32()) & BELOW_CLOCK);
-        if time & 0xffff_ffff == 0 {
-            time |= 4;
-        }
+        let time = seconds | (fraction & !0xfff) | (i64::from(rng.u32()) & BELOW_CLOCK);
         let mut next = time.max((self.last & !3) + 4);
         if next & 0xffff_ffff == 0 {
             next |= 4;

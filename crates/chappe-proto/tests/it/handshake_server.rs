@@ -11,7 +11,9 @@ use chappe_proto::handshake::server::{DcPolicy, Origin, Output, Stored};
 use chappe_proto::schema::{ctors, functions, types};
 use proptest::prelude::*;
 
-use crate::handshake_ends::{Inner, Said, Server, UNIX_START, Visitor, encode, identity, origin};
+use crate::handshake_ends::{
+    Inner, Said, Server, UNIX_START, Visitor, at, encode, identity, origin,
+};
 use crate::transport_ends::{bytes, list, rng, vectors};
 
 const GONE: Said = Said::Error(-404);
@@ -537,6 +539,61 @@ fn least_recently_used_exchange_gives_way() {
         let request = encode(&visitor.req_dh());
         assert_eq!(server.ask(1, &request) != GONE, lives);
     }
+}
+
+/// Rules: KEY-32, SEC-47: what is used stays, one after the other gives way in the order of use.
+#[test]
+fn exchanges_give_way_in_the_order_of_use() {
+    let mut server = Server::new(|config| config.exchanges_max = 3);
+    let [mut a, mut b, mut c] = [1, 2, 3].map(|seed| Visitor::offered(&mut server, 1, seed));
+    assert!(matches!(server.ask(1, &a.req_pq()), Said::Body(_)));
+    let mut newer = [4, 5].map(|seed| Visitor::offered(&mut server, 1, seed));
+    assert_eq!(server.exchanges.len(), 3);
+    for (visitor, lives) in [(&mut a, true), (&mut b, false), (&mut c, false)] {
+        let request = encode(&visitor.req_dh());
+        assert_eq!(server.ask(1, &request) != GONE, lives);
+    }
+    for visitor in &mut newer {
+        assert!(matches!(server.ask(1, &encode(&visitor.req_dh())), Said::Body(_)));
+    }
+}
+
+/// Rules: KEY-32, SEC-47: what still runs of a link counts after others of it have ended.
+#[test]
+fn exchanges_that_ended_make_room_for_as_many() {
+    let mut server = Server::new(|_| ());
+    for seed in 0..8 {
+        Visitor::offered(&mut server, 1, seed);
+    }
+    server.pass(300);
+    for seed in 8..16 {
+        Visitor::offered(&mut server, 1, seed);
+    }
+    server.pass(300);
+    for seed in 16..24 {
+        Visitor::offered(&mut server, 1, seed);
+    }
+    assert_eq!(server.ask(1, &Visitor::new(24).req_pq()), FLOOD);
+}
+
+/// The owner can tell how long an exchange has taken, until it has ended.
+#[test]
+fn exchange_tells_when_it_began() {
+    let mut server = Server::new(|_| ());
+    server.pass(5);
+    let mut visitor = Visitor::offered(&mut server, 1, 1);
+    server.pass(7);
+    let said = server.ask(1, &encode(&visitor.req_dh()));
+    visitor.take_params(&said);
+    let (inner, _) = visitor.draw();
+    server.tell(origin(1), &visitor.set_dh(&inner));
+    let done = server.work().run(server.now.unix_seconds());
+    server.exchanges.handle_done(server.now, done);
+    let (ticket, _) = server.store();
+    assert_eq!(server.exchanges.begun(ticket), Some(at(5).mono));
+    server.pass(600);
+    Visitor::offered(&mut server, 1, 2);
+    assert_eq!(server.exchanges.begun(ticket), None);
 }
 
 /// Rules: KEY-06, KEY-32, QRK-04: exchanges on one link run side by side, and the steps of one may

@@ -174,12 +174,13 @@ fn replaced_key_is_kept_for_a_minute() {
     world.wait_for_next();
     world.make_and_bind();
     world.keys.handle_drained(world.now, old);
+    assert_eq!(world.keys.poll_timeout(), Some(world.now.mono + secs(60)));
     world.wait(Duration::from_millis(59_999));
     world.act();
     assert_eq!(world.dropped, []);
     assert!(world.keys.key(old).is_some());
     world.wait(Duration::from_millis(1));
-    world.act();
+    assert!(world.next().is_none(), "it has been replaced already");
     assert_eq!(world.dropped, [old]);
     assert!(world.keys.key(old).is_none());
 
@@ -219,6 +220,25 @@ fn key_that_ended_is_not_used() {
     assert_eq!(world.keys.in_use(), Some(old));
     world.wait(secs(1));
     assert_eq!(world.keys.in_use(), None);
+}
+
+/// Rule:   while another key is on its way none is made besides, however often the time for it
+///         comes, and nobody is woken for that; the end of the old one changes nothing.
+/// Source: PFS-17, PFS-19.
+#[test]
+fn one_key_is_made_at_a_time() {
+    let (mut world, old) = World::ready();
+    world.wait_for_next();
+    let new = world.made();
+    assert!(matches!(world.next(), Some(KeyAction::Bind(..))));
+    world.wait(secs(1));
+    assert!(world.next().is_none());
+    assert!(world.keys.poll_timeout().is_some_and(|due| due > world.now.mono + secs(3000)));
+    world.wait_for_next();
+    assert!(world.next().is_none());
+    assert_eq!((&world.dropped[..], world.keys.in_use()), (&[old][..], None));
+    world.keys.handle_bound(world.now, new);
+    assert_eq!(world.keys.in_use(), Some(new));
 }
 
 /// Rule:   a renewal that does not come to its end leaves the old key in use to its own.
@@ -329,6 +349,25 @@ fn invalid_bindings_have_the_permanent_key_looked_after() {
     assert!(matches!(world.next(), Some(KeyAction::Make { .. })));
 }
 
+/// Rule:   a permanent key may take a minute to reach every node of the server; from then on the
+///         second invalid binding has it looked after.
+/// Source: PFS-17, 07-pfs §4.
+#[test]
+fn young_permanent_key_is_given_a_minute() {
+    for (age, is_probed) in [(Duration::from_millis(59_999), false), (secs(60), true)] {
+        let mut world = World::with(Some(PfsConfig::default()), None);
+        let slot = world.made();
+        assert!(matches!(world.next(), Some(KeyAction::Keep(kept)) if kept == slot));
+        world.keys.handle_kept(world.now, slot);
+        world.wait(age);
+        for _ in 0..2 {
+            let slot = world.made();
+            world.refuse(slot, "ENCRYPTED_MESSAGE_INVALID");
+        }
+        assert_eq!(matches!(world.next(), Some(KeyAction::Probe(_))), is_probed, "{age:?}");
+    }
+}
+
 /// Rule:   every refusal leads to another temporary key, the method's absence to an error besides;
 ///         none to the use of the permanent key.
 /// Source: PFS-17, PFS-01.
@@ -393,6 +432,7 @@ fn dead_key_is_lost_until_begun_anew() {
     world.act();
     assert_eq!(world.dropped, [slot]);
     world.actions.clear();
+    world.keys.begin_anew(world.now);
     world.keys.begin_anew(world.now);
     let made = world.made();
     assert!(matches!(world.next(), Some(KeyAction::Keep(kept)) if kept == made));

@@ -39,6 +39,20 @@ fn first_packet_must_come_in_time() {
     assert!(end.said().is_empty());
 }
 
+/// Rules: TRN-14, TRN-22: the first packet may come in any pieces, over any transport, its tag too.
+#[test]
+fn first_packet_may_come_byte_by_byte() {
+    for transport in [ABRIDGED, PADDED] {
+        let mut end = ServerEnd::new(transport);
+        let wire = end.wire(&plain_packet(4, &[1; 20]));
+        let (last, before) = wire.split_last().unwrap();
+        for byte in before {
+            assert!(end.hear(&[*byte]).is_empty());
+        }
+        assert_eq!(end.hear(&[*last]), [Seen::Plain(20)]);
+    }
+}
+
 /// Rule: TRN-42: after each packet a client may be silent for ten minutes.
 #[test]
 fn silence_ends_a_link_after_ten_minutes() {

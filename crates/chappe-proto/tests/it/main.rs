@@ -23,6 +23,7 @@ mod salts;
 mod service;
 mod session_calls;
 mod session_client;
+mod session_edges;
 mod session_forgotten;
 mod session_limits;
 mod session_pair;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use chappe_proto::rpc::RpcError;
 use chappe_proto::schema::{ctors, functions, types};
-use chappe_proto::session::server::{KeyDestroyed, ServerEvent};
+use chappe_proto::session::inbox::InboxLimits;
+use chappe_proto::session::server::{KeyDestroyed, ServerEvent, SessionConfig};
 use chappe_proto::{LinkId, MsgId, SessionId};
 
 use crate::raw::{LINK, RawServer, SESSION, ack, boxed, encoded, id_at, ping, query, read, words};
@@ -429,6 +430,27 @@ fn call_runs_after_those_it_names() {
     assert_eq!(raw.errors(), ["400 TEST_FAILED", "400 MSG_WAIT_FAILED"]);
     // What failed for that reason has failed as well.
     raw.call(after(&[fails], query(7)));
+    assert_eq!(raw.errors(), ["400 MSG_WAIT_FAILED"]);
+}
+
+/// Rule:   a message that is too old to be known has been finished, whatever it was: a call that
+///         names it runs; one that never came is waited for by nobody.
+/// Source: SVC-44, MSG-36.
+#[test]
+fn call_may_name_what_is_no_longer_known() {
+    let mut config = SessionConfig::default();
+    config.inbox = InboxLimits::SERVER.with_ids(2, 2);
+    let mut raw = RawServer::with(config);
+    let old = raw.call(query(1));
+    raw.answer(old, query(9));
+    raw.greet();
+    raw.greet();
+    raw.events();
+    let call = raw.call(after(&[old], query(2)));
+    assert_eq!(raw.ran(), [call]);
+    let never = MsgId(raw.id().0 + 400);
+    raw.call(after(&[never], query(3)));
+    assert!(raw.ran().is_empty());
     assert_eq!(raw.errors(), ["400 MSG_WAIT_FAILED"]);
 }
 

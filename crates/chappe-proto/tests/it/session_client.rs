@@ -549,7 +549,7 @@ fn new_session_may_name_a_container() {
     let first_msg_id = packet.header.msg_id.0;
     assert_eq!(flatten(packet).len(), 2);
     raw.push(boxed(&types::NewSession { first_msg_id, unique_id: 2, server_salt: 5 }));
-    assert_eq!(raw.sent_calls(), []);
+    assert_eq!((raw.sent_calls(), raw.answers()), (vec![], vec![]));
 }
 
 /// Rule:   an announced message that is known is acknowledged, an unknown one is asked for; one

@@ -1,11 +1,13 @@
 //! What a client can make a server's session hold is bounded: each bound, and one past it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chappe_proto::LinkId;
 use chappe_proto::MsgId;
 use chappe_proto::schema::functions;
 use chappe_proto::session::inbox::InboxLimits;
-use chappe_proto::session::outbox::OutboxLimits;
+use chappe_proto::session::outbox::{Outbox, OutboxLimits, Owed, Place};
 use chappe_proto::session::server::SessionConfig;
 
 use crate::raw::{RawServer, ack, boxed, ping, query};
@@ -168,7 +170,49 @@ fn tally_tells_what_became_of_messages() {
     raw.answer(calls[1], query(2));
     let tally = raw.session.take_tally().unwrap();
     assert_eq!((tally.dropped_pushes, tally.dropped_answers), (1, 1));
+    for _ in 0..3 {
+        raw.service(boxed(&functions::GetFutureSalts { num: 1 }));
+    }
+    assert_eq!(raw.session.take_tally().unwrap().future_salts, 3);
     assert_eq!(raw.session.take_tally(), None);
+}
+
+/// Rule:   a call that is refused, or answered after its session was forgotten, leaves the room that
+///         it took.
+/// Source: SEC-47, SVC-44, SES-06.
+#[test]
+fn bytes_of_calls_that_ended_are_given_back() {
+    let mut config = SessionConfig::default();
+    config.after_max = 1;
+    let mut raw = RawServer::with(config);
+    raw.greet();
+    let least = raw.session.footprint();
+    let running = [raw.call(sized(10_000)), raw.call(sized(10_000))];
+    let both = raw.session.footprint();
+    raw.call(after_with(&running, sized(10_000)));
+    assert_eq!(raw.errors(), [FLOOD]);
+    raw.acknowledge_all();
+    assert!(raw.session.footprint() < both + 500);
+    raw.session.forget(raw.now);
+    assert!(raw.session.footprint() > 20_000);
+    for call in running {
+        raw.answer(call, query(9));
+    }
+    assert!(raw.session.footprint() < least + 500);
+}
+
+/// Rule:   a call is no reason to hold the packet that it came in, unless it is most of it.
+/// Source: SEC-47.
+#[test]
+fn small_calls_hold_no_packets() {
+    for (len, holds) in [((64 << 10) - 4, false), (64 << 10, true)] {
+        let mut raw = RawServer::greeted();
+        let packet = sized(len);
+        raw.call(packet.clone());
+        let calls = raw.calls();
+        assert_eq!(calls[0].call.query, packet);
+        assert_eq!(!packet.is_unique(), holds, "{len}");
+    }
 }
 
 /// Rule:   a call that still waits for others has been seen by nobody: with its session forgotten
@@ -193,8 +237,10 @@ fn waiting_calls_of_a_forgotten_session_leave_room() {
 /// Source: SVC-44.
 #[test]
 fn session_is_due_when_a_waiting_call_gives_up() {
-    let config = SessionConfig::default();
-    let wait = config.after_wait_max;
+    // Long after everything is acknowledged.
+    let wait = Duration::from_secs(2);
+    let mut config = SessionConfig::default();
+    config.after_wait_max = wait;
     let mut raw = RawServer::with(config);
     raw.greet();
     let since = raw.now.mono;
@@ -242,6 +288,7 @@ fn footprint_follows_what_is_held() {
     let mut raw = RawServer::greeted();
     let least = raw.session.footprint();
     let call = raw.call(sized(10_000));
+    assert_eq!(raw.session.load().running, 1);
     assert!((10_000..11_000).contains(&(raw.session.footprint() - least)));
     raw.answer(call, sized(1000));
     assert!((1000..2000).contains(&(raw.session.footprint() - least)));
@@ -260,6 +307,22 @@ fn sized(len: usize) -> Bytes {
 }
 
 fn after(ids: &[MsgId]) -> Bytes {
+    after_with(ids, query(8))
+}
+
+fn after_with(ids: &[MsgId], query: Bytes) -> Bytes {
     let msg_ids = ids.iter().map(|id| id.0).collect();
-    boxed(&functions::InvokeAfterMsgs { msg_ids, query: chappe_tl::Raw(query(8)) })
+    boxed(&functions::InvokeAfterMsgs { msg_ids, query: chappe_tl::Raw(query) })
+}
+
+/// An outbox is empty until something is owed, and again when all of it is forgotten.
+#[test]
+fn outbox_tells_whether_it_is_empty() {
+    let mut outbox = Outbox::new(OutboxLimits::default());
+    assert!(outbox.is_empty());
+    let owed = Owed { seq_no: 1, body: query(1), answers: None, place: Place::Nowhere };
+    outbox.keep(MsgId(5), owed);
+    assert!(!outbox.is_empty());
+    outbox.forget(MsgId(5));
+    assert!(outbox.is_empty() && outbox.bytes() == 0);
 }

@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use chappe_proto::transport::{
-    Frame, FrameError, Framing, HANDSHAKE_LIMIT, PayloadError, Transport, payload_len,
+    CLIENT_LIMIT, Frame, FrameError, Framing, HANDSHAKE_LIMIT, PayloadError, Transport, payload_len,
 };
 use proptest::prelude::*;
 
@@ -86,6 +86,10 @@ fn bare_negative_word_is_an_error_in_full_framing() {
     let twice = [word, word].concat();
     check(|| client(FULL), &twice, &Ok(vec![Frame::Error(429), Frame::Error(429)]));
     check(|| client(FULL), &i32::MIN.to_le_bytes(), &Ok(vec![Frame::Error(i32::MAX)]));
+    // The highest positive one is a length, which no frame has.
+    let got = i32::MAX as usize;
+    let too_long = FrameError::TooLong { limit: CLIENT_LIMIT, got };
+    check(|| client(FULL), &i32::MAX.to_le_bytes(), &Err(too_long));
     assert!(matches!(
         frames(&mut server(Framing::Full), &word),
         Err(FrameError::TooLong { limit: HANDSHAKE_LIMIT, .. })

@@ -122,6 +122,16 @@ fn beginning_of_a_packet_is_seen_before_its_end() {
     }
 }
 
+/// Rules: TRN-38, TRN-14: what is seen of a packet ends with it, whatever has come behind.
+#[test]
+fn beginning_of_a_packet_ends_with_it() {
+    for (framing, header) in [(Framing::Abridged, &[2][..]), (Framing::Intermediate, &[8, 0, 0, 0])]
+    {
+        let input = [header, &[5; 8], header, &[6; 8]].concat();
+        assert_eq!(server(framing).begun(&input), Ok(&[5; 8][..]), "{framing}");
+    }
+}
+
 /// Rule: TRN-13: a tag in the middle of a stream does not change its framing.
 #[test]
 fn later_tag_is_an_ordinary_length() {

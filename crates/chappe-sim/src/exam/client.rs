@@ -31,6 +31,7 @@ const EXAMS: &[(&str, Exam)] = &[
     ("pushes twice", pushes_twice),
     ("wrong salts", wrong_salts),
     ("wrong ids", wrong_ids),
+    ("a session given up", session_given_up),
     ("refusals of nothing", refusals_of_nothing),
     ("broken containers", broken_containers),
     ("packed answers", packed_answers),
@@ -374,25 +375,29 @@ fn pushes_twice(hand: &mut Hand, rng: &mut Rng) -> Verdict {
     expect("acknowledged again", acks, vec![vec![id]])
 }
 
-/// SVC-08: the call goes out again under a new id, with the new salt.
+/// SVC-08, SES-23: the call goes out again under a new id, with the new salt, however soon one
+/// correction follows another.
 fn wrong_salts(hand: &mut Hand, rng: &mut Rng) -> Verdict {
-    let (token, call) = hand.call()?;
-    let new_server_salt = rng.u64() as i64;
-    let bad = ctors::BadServerSalt {
-        bad_msg_id: call.msg_id.0,
-        bad_msg_seqno: call.seq_no,
-        error_code: 48,
-        new_server_salt,
-    };
-    hand.tell(false, boxed(&bad));
-    let letters = hand.letters();
-    require("says nothing", !letters.is_empty())?;
-    expect("salts", letters.iter().all(|letter| letter.salt == new_server_salt), true)?;
-    hand.heard = letters;
-    let again = hand.calls_said(token);
-    expect("calls again", again.len(), 1)?;
-    require("under its old id", again[0].msg_id > call.msg_id)?;
-    hand.answer(again[0].msg_id, token);
+    let (token, mut call) = hand.call()?;
+    for _ in 0..=rng.below(3) {
+        let new_server_salt = rng.u64() as i64;
+        let bad = ctors::BadServerSalt {
+            bad_msg_id: call.msg_id.0,
+            bad_msg_seqno: call.seq_no,
+            error_code: 48,
+            new_server_salt,
+        };
+        hand.tell(false, boxed(&bad));
+        let letters = hand.letters();
+        require("says nothing", !letters.is_empty())?;
+        expect("salts", letters.iter().all(|letter| letter.salt == new_server_salt), true)?;
+        hand.heard = letters;
+        let again = hand.calls_said(token);
+        expect("calls again", again.len(), 1)?;
+        require("under its old id", again[0].msg_id > call.msg_id)?;
+        call = again[0].clone();
+    }
+    hand.answer(call.msg_id, token);
     require("no outcome", hand.is_answered(token))
 }
 
@@ -412,6 +417,30 @@ fn wrong_ids(hand: &mut Hand, rng: &mut Rng) -> Verdict {
     }
     hand.answer(again[0].msg_id, token);
     require("no outcome", hand.is_answered(token))
+}
+
+/// SES-17, SES-12: a refusal that ends the session sends what it refuses again, and nothing that
+/// may be running: of that the old session may still tell, and after 10 s nobody knows.
+fn session_given_up(hand: &mut Hand, rng: &mut Rng) -> Verdict {
+    let (open, call) = hand.call()?;
+    let (refused, bad) = hand.call()?;
+    let old = hand.session;
+    hand.refuse(bad.msg_id, [17, 32, 33, 34, 35][rng.below(5) as usize]);
+    let said = hand.said();
+    let again =
+        |token| said.iter().filter(|inner| words::asked(&inner.body) == Some(token)).count();
+    expect("refused call again", again(refused), 1)?;
+    expect("open call again", again(open), 0)?;
+    require("session stays", hand.session != old)?;
+    if rng.below(2) == 0 {
+        let result = words::answer(open).map_err(|error| error.to_string())?;
+        let (id, seq_no) = (hand.id(1), hand.seq_no(true));
+        hand.say_in(old, id, seq_no, rpc::result_body(call.msg_id, &result));
+    } else {
+        hand.stay(Duration::from_secs(11));
+    }
+    expect("calls again", hand.calls_said(open), vec![])?;
+    require("no outcome", hand.is_answered(open))
 }
 
 /// MSG-31: a refusal of what nobody sent changes nothing.

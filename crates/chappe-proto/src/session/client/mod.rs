@@ -427,7 +427,7 @@ impl ClientSession {
         self.ping_due = now.mono + self.config.ping_interval;
         self.pong_due = None;
         self.ponged = None;
-        self.silence = Silence::from(now.mono);
+        self.silence = Silence::default();
         self.ask_state(now, MsgId(i64::MIN));
         self.drop_answers_again();
         // The server sends what it owes on a link once it hears this session there.

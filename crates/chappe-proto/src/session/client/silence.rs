@@ -24,11 +24,6 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// On a link that was opened at that time.
-    pub(super) fn from(opened: Duration) -> Self {
-        Self { since: opened, ..Self::default() }
-    }
-
     /// Bytes came at that time.
     pub(super) fn end(&mut self, at: Duration) {
         if at > self.since {
