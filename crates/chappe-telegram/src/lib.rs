@@ -14,6 +14,7 @@ mod error;
 mod help;
 mod langpack;
 mod messages;
+mod password;
 mod phone;
 mod service;
 mod store;
@@ -73,6 +74,10 @@ pub async fn router(
         .function(messages::read_history)
         .function(messages::send_message)
         .function(messages::set_typing)
+        .function(password::check_password)
+        .function(password::get_password)
+        .function(password::get_password_settings)
+        .function(password::update_password_settings)
         .function(updates::get_difference)
         .function(updates::get_state)
         .function(users::get_full_user)

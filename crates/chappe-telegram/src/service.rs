@@ -10,7 +10,8 @@ use chappe_tl::FunctionInfo;
 
 use crate::config::Config;
 use crate::error::Failure;
-use crate::store::Store;
+use crate::password::Challenges;
+use crate::store::{Identity, Store};
 use crate::updates::Lines;
 
 /// Functions without a handler that are called before signing in, or to sign in. A 401 would be
@@ -31,6 +32,8 @@ pub struct Service {
     pub(crate) store: Store,
     /// From which access hashes follow.
     pub(crate) secret: Arc<[u8; 32]>,
+    /// Of those who tell a password.
+    pub(crate) challenges: Arc<Challenges>,
     /// Who hears of what happens.
     pub(crate) lines: Lines,
     rng: Arc<Mutex<Rng>>,
@@ -48,6 +51,7 @@ impl Service {
             config: Arc::new(config),
             store,
             secret: Arc::new(secret),
+            challenges: Arc::default(),
             lines: Lines::default(),
             rng: Arc::new(Mutex::new(rng)),
         })
@@ -55,8 +59,17 @@ impl Service {
 
     /// The account that calls.
     pub(crate) async fn me(&self, caller: &Caller) -> Result<i64, Failure> {
-        let account = self.store.account_of_key(caller.auth_key_id).await?;
-        account.ok_or_else(Self::signed_out)
+        match self.store.identity(caller.auth_key_id).await? {
+            Some(Identity { is_waiting: false, account }) => Ok(account),
+            Some(_) => Err(Failure::Rpc(RpcError::unauthorized("SESSION_PASSWORD_NEEDED"))),
+            None => Err(Self::signed_out()),
+        }
+    }
+
+    /// The account that calls, or is about to be once its password is told (API-05).
+    pub(crate) async fn whoever(&self, caller: &Caller) -> Result<i64, Failure> {
+        let identity = self.store.identity(caller.auth_key_id).await?;
+        identity.map(|identity| identity.account).ok_or_else(Self::signed_out)
     }
 
     /// What a function says that has no handler (API-04, API-06).

@@ -13,7 +13,7 @@ pub(crate) async fn log_out(
     caller: Caller,
     _call: LogOut,
 ) -> Result<types::auth::LoggedOut, Failure> {
-    let me = service.me(&caller).await?;
+    let me = service.whoever(&caller).await?;
     service.store.sign_out(caller.auth_key_id).await?;
     info!(account = me, auth_key_id = %caller.auth_key_id, "signed out");
     Ok(types::auth::LoggedOut { future_auth_token: None })

@@ -3,6 +3,7 @@
 use chappe_api::functions::auth::{SignIn, SignUp};
 use chappe_api::{ctors, types};
 use chappe_crypto::equal;
+use chappe_proto::rpc::RpcError;
 use chappe_server::{Caller, State};
 use chappe_tl::Str;
 use tracing::info;
@@ -41,8 +42,11 @@ pub(crate) async fn sign_in(
         CodeJudgement::Expired => return Err(bad("PHONE_CODE_EXPIRED")),
     }
     if let Some(account) = service.store.account_of_phone(phone.digits()).await? {
-        service.store.sign_in(account.id, service.session_of(&caller)).await?;
+        let waits = service.store.sign_in(account.id, service.session_of(&caller)).await?;
         service.store.use_code(name.0, name.1).await?;
+        if waits {
+            return Err(Failure::Rpc(RpcError::unauthorized("SESSION_PASSWORD_NEEDED")));
+        }
         info!(account = account.id, auth_key_id = %caller.auth_key_id, "signed in");
         return Ok(service.authorization(&caller, &account));
     }
@@ -119,7 +123,11 @@ impl Service {
         }
     }
 
-    fn authorization(&self, caller: &Caller, account: &Account) -> types::auth::Authorization {
+    pub(crate) fn authorization(
+        &self,
+        caller: &Caller,
+        account: &Account,
+    ) -> types::auth::Authorization {
         types::auth::Authorization::Authorization(ctors::auth::Authorization {
             otherwise_relogin_days: None,
             tmp_sessions: None,

@@ -9,6 +9,7 @@ mod content;
 mod dialogs;
 mod events;
 mod messages;
+mod passwords;
 mod sessions;
 
 use chappe_backend::sql::{Transaction, sql};
@@ -20,7 +21,8 @@ pub(crate) use content::{Content, Entity, EntityKind};
 pub(crate) use dialogs::Dialog;
 pub(crate) use events::{Change, Event, Happening, News};
 pub(crate) use messages::{Message, NewMessage, Window};
-pub(crate) use sessions::SignedIn;
+pub(crate) use passwords::Password;
+pub(crate) use sessions::{Identity, SignedIn};
 
 /// The tables of the service.
 #[derive(Clone, Debug)]
@@ -33,6 +35,7 @@ const MIGRATIONS: Migrations = Migrations {
     steps: &[
         include_str!("migrations/0001-accounts.sql"),
         include_str!("migrations/0002-messages.sql"),
+        include_str!("migrations/0003-passwords.sql"),
     ],
 };
 

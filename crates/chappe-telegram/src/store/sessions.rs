@@ -21,19 +21,41 @@ pub(crate) struct SignedIn {
     pub(crate) created: i64,
 }
 
+/// Who a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) account: i64,
+    /// The password is still to be told.
+    pub(crate) is_waiting: bool,
+}
+
 impl Store {
-    /// The account that a key is signed in as.
-    pub(crate) async fn account_of_key(&self, key: AuthKeyId) -> Result<Option<i64>, StoreError> {
-        let query = sql("SELECT account FROM session_of_account WHERE key_id = $1");
+    /// Who a key is.
+    pub(crate) async fn identity(&self, key: AuthKeyId) -> Result<Option<Identity>, StoreError> {
+        let query = sql("SELECT account, is_waiting FROM session_of_account WHERE key_id = $1");
         let row = self.database.row(query.bind(row_id(key))).await?;
-        row.map(|mut row| row.read()).transpose()
+        row.map(|mut row| {
+            let (account, is_waiting) = (row.read()?, row.read::<i64>()? != 0);
+            Ok(Identity { account, is_waiting })
+        })
+        .transpose()
     }
 
-    /// Signs a key in, over whoever was.
-    pub(crate) async fn sign_in(&self, account: i64, session: SignedIn) -> Result<(), StoreError> {
+    /// Signs a key in, over whoever was; it waits for the password where there is one. Whether it
+    /// does.
+    pub(crate) async fn sign_in(
+        &self,
+        account: i64,
+        session: SignedIn,
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin().await?;
+        let key = row_id(session.key);
         insert(&mut transaction, account, session).await?;
-        transaction.commit().await
+        let wait = sql("UPDATE session_of_account SET is_waiting = 1
+             WHERE key_id = $1 AND EXISTS (SELECT 1 FROM password WHERE account = $2)");
+        let waits = transaction.run(wait.bind(key).bind(account)).await? > 0;
+        transaction.commit().await?;
+        Ok(waits)
     }
 
     /// Makes an account and signs a key in as it; `None` where somebody has the number already.
@@ -64,14 +86,16 @@ impl Store {
 
     /// The keys that are signed in as an account.
     pub(crate) async fn keys_of(&self, account: i64) -> Result<Vec<AuthKeyId>, StoreError> {
-        let query = sql("SELECT key_id FROM session_of_account WHERE account = $1");
+        let query =
+            sql("SELECT key_id FROM session_of_account WHERE account = $1 AND is_waiting = 0");
         let rows = self.database.rows(query.bind(account)).await?;
         rows.into_iter().map(|mut row| Ok(AuthKeyId(row.read::<i64>()?.cast_unsigned()))).collect()
     }
 
     /// Whether an account is signed in anywhere.
     pub(crate) async fn has_session(&self, account: i64) -> Result<bool, StoreError> {
-        let query = sql("SELECT 1 FROM session_of_account WHERE account = $1 LIMIT 1");
+        let query =
+            sql("SELECT 1 FROM session_of_account WHERE account = $1 AND is_waiting = 0 LIMIT 1");
         Ok(self.database.row(query.bind(account)).await?.is_some())
     }
 }
@@ -95,6 +119,6 @@ async fn insert(
 }
 
 /// Columns have a sign and ids have none: the same bits.
-fn row_id(key: AuthKeyId) -> i64 {
+pub(super) fn row_id(key: AuthKeyId) -> i64 {
     key.0.cast_signed()
 }

@@ -5,6 +5,7 @@
 
 mod client;
 mod messages;
+mod password;
 mod sign_in;
 mod strangers;
 mod temporary;

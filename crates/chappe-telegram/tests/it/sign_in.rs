@@ -282,6 +282,12 @@ pub(crate) async fn enter(client: &mut Client, number: &str) -> ctors::User {
     user_of(client.ask(sign_in(number, &sent, "22222")).await.unwrap())
 }
 
+/// The right code of a test number, as it is told.
+pub(crate) async fn code_of(client: &mut Client, number: &str) -> SignIn {
+    let sent = send_code(client, number).await;
+    sign_in(number, &sent, "22222")
+}
+
 async fn send_code(client: &mut Client, number: &str) -> ctors::auth::SentCode {
     let sent = client.ask(code_for(number)).await.unwrap();
     let types::auth::SentCode::SentCode(sent) = sent else { panic!("no code") };
