@@ -49,8 +49,13 @@ pub async fn router(
     let service = Service::open(config, database, rng).await?;
     let known = service.clone();
     Ok(Router::new(service)
+        .function(account::get_authorizations)
+        .function(account::reset_authorization)
+        .function(account::reset_authorizations)
         .function(account::update_status)
+        .function(auth::accept_login_token)
         .function(auth::cancel_code)
+        .function(auth::export_login_token)
         .function(auth::log_out)
         .function(auth::resend_code)
         .function(auth::send_code)

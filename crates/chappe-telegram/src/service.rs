@@ -8,6 +8,7 @@ use chappe_proto::rpc::RpcError;
 use chappe_server::Caller;
 use chappe_tl::FunctionInfo;
 
+use crate::auth::LoginTokens;
 use crate::config::Config;
 use crate::error::Failure;
 use crate::password::Challenges;
@@ -17,7 +18,6 @@ use crate::updates::Lines;
 /// Functions without a handler that are called before signing in, or to sign in. A 401 would be
 /// no answer to them, and makes TDLib throw its key away (QRK-22).
 const FOR_STRANGERS: &[&str] = &[
-    "auth.exportLoginToken",
     "auth.importBotAuthorization",
     "auth.initPasskeyLogin",
     "help.getCountriesList",
@@ -32,6 +32,8 @@ pub struct Service {
     pub(crate) store: Store,
     /// From which access hashes follow.
     pub(crate) secret: Arc<[u8; 32]>,
+    /// Of those who sign in by another device.
+    pub(crate) tokens: Arc<LoginTokens>,
     /// Of those who tell a password.
     pub(crate) challenges: Arc<Challenges>,
     /// Who hears of what happens.
@@ -51,6 +53,7 @@ impl Service {
             config: Arc::new(config),
             store,
             secret: Arc::new(secret),
+            tokens: Arc::default(),
             challenges: Arc::default(),
             lines: Lines::default(),
             rng: Arc::new(Mutex::new(rng)),

@@ -1,7 +1,11 @@
-//! What people say of themselves.
+//! What people say of themselves, and where they are signed in.
+
+mod devices;
 
 use chappe_api::functions::account::UpdateStatus;
 use chappe_server::{Caller, State};
+
+pub(crate) use devices::{get_authorizations, reset_authorization, reset_authorizations};
 
 use crate::Service;
 use crate::error::Failure;

@@ -106,7 +106,7 @@ impl Service {
         Ok(self.authorization(caller, &account))
     }
 
-    fn session_of(&self, caller: &Caller) -> SignedIn {
+    pub(super) fn session_of(&self, caller: &Caller) -> SignedIn {
         let client = caller.client.as_deref();
         let text = |said: Option<&Str>| {
             said.map(|said| said.to_string_lossy().into_owned()).unwrap_or_default()

@@ -1,7 +1,7 @@
 //! Who is signed in with which key.
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Transaction, sql};
+use chappe_backend::sql::{Row, Transaction, sql};
 use chappe_crypto::AuthKeyId;
 
 use super::{Store, accounts};
@@ -82,6 +82,59 @@ impl Store {
         let delete = sql("DELETE FROM session_of_account WHERE key_id = $1");
         transaction.run(delete.bind(row_id(key))).await?;
         transaction.commit().await
+    }
+
+    /// Where an account is signed in, the newest first.
+    pub(crate) async fn sessions_of(&self, account: i64) -> Result<Vec<SignedIn>, StoreError> {
+        let query = sql(
+            "SELECT key_id, hash, api_id, device_model, system_version, app_version, ip, created
+             FROM session_of_account WHERE account = $1 AND is_waiting = 0
+             ORDER BY created DESC, key_id",
+        );
+        let rows = self.database.rows(query.bind(account)).await?;
+        let read = |mut row: Row| {
+            Ok(SignedIn {
+                key: AuthKeyId(row.read::<i64>()?.cast_unsigned()),
+                hash: row.read()?,
+                api_id: row.read()?,
+                device_model: row.read()?,
+                system_version: row.read()?,
+                app_version: row.read()?,
+                ip: row.read()?,
+                created: row.read()?,
+            })
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Signs the key of this hash out, unless it is `own`; which it was.
+    pub(crate) async fn end_session(
+        &self,
+        account: i64,
+        hash: i64,
+        own: AuthKeyId,
+    ) -> Result<Option<AuthKeyId>, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let delete = sql("DELETE FROM session_of_account
+             WHERE account = $1 AND hash = $2 AND key_id <> $3 RETURNING key_id");
+        let row = transaction.row(delete.bind(account).bind(hash).bind(row_id(own))).await?;
+        transaction.commit().await?;
+        row.map(|mut row| Ok(AuthKeyId(row.read::<i64>()?.cast_unsigned()))).transpose()
+    }
+
+    /// Signs every other key of an account out; which they were.
+    pub(crate) async fn end_other_sessions(
+        &self,
+        account: i64,
+        own: AuthKeyId,
+    ) -> Result<Vec<AuthKeyId>, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let delete = sql(
+            "DELETE FROM session_of_account WHERE account = $1 AND key_id <> $2 RETURNING key_id",
+        );
+        let rows = transaction.rows(delete.bind(account).bind(row_id(own))).await?;
+        transaction.commit().await?;
+        rows.into_iter().map(|mut row| Ok(AuthKeyId(row.read::<i64>()?.cast_unsigned()))).collect()
     }
 
     /// The keys that are signed in as an account.

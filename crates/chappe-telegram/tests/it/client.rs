@@ -166,11 +166,16 @@ impl Client {
         }
     }
 
-    /// The next update that comes unasked.
+    /// The next update that comes unasked, in the long form.
     pub(crate) async fn pushed(&mut self) -> ctors::Updates {
+        let types::Updates::Updates(updates) = self.told().await else { panic!("another form") };
+        updates
+    }
+
+    /// The next update that comes unasked.
+    pub(crate) async fn told(&mut self) -> types::Updates {
         loop {
             if let Some(updates) = self.pushed.pop_front() {
-                let types::Updates::Updates(updates) = updates else { panic!("not the long form") };
                 return updates;
             }
             for body in self.bodies().await {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod client;
+mod devices;
 mod messages;
 mod password;
 mod sign_in;

@@ -135,7 +135,11 @@ async fn new_password_has_salts_of_both() {
 }
 
 /// Sets a password, with the same one as proof where there is one already.
-async fn set(client: &mut Client, password: &str, hint: &str) -> Result<bool, (i32, String)> {
+pub(crate) async fn set(
+    client: &mut Client,
+    password: &str,
+    hint: &str,
+) -> Result<bool, (i32, String)> {
     let (salt1, salt2) = new_salts(client).await;
     let algorithm = Algorithm::new(Group::known(), salt1, salt2.clone());
     let own = algorithm.for_new_password(&mut Rng::from_seed([9; 32]));
