@@ -6,6 +6,7 @@
 //! Telegram would answer a stranger.
 
 mod account;
+mod admin;
 mod auth;
 mod codes;
 mod config;
@@ -22,10 +23,11 @@ mod updates;
 mod users;
 
 use chappe_api::functions::help::{GetConfig, GetNearestDc};
-use chappe_backend::{Backend, StoreError};
+use chappe_backend::{Backend, Database, StoreError};
 use chappe_crypto::Rng;
 use chappe_server::Router;
 
+pub use admin::{Admin, AdminError, User};
 pub use codes::{CodeError, CodeLog, CodeSender};
 pub use config::{Config, SignUp, TestNumbers};
 pub use service::Service;
@@ -41,27 +43,31 @@ pub async fn router(
     backend: &Backend,
     rng: Rng,
 ) -> Result<Router<Service>, StoreError> {
-    let database = backend.database().cloned().ok_or_else(|| StoreError::Unusable {
-        place: "the backend".to_owned(),
-        problem: "it has no database, and people and messages have to be kept".to_owned(),
-        mend: "use Backend::embedded",
-    })?;
-    let service = Service::open(config, database, rng).await?;
+    let service = Service::open(config, database(backend)?, rng).await?;
     let known = service.clone();
     Ok(Router::new(service)
+        .function(account::check_username)
         .function(account::get_authorizations)
         .function(account::reset_authorization)
         .function(account::reset_authorizations)
+        .function(account::update_profile)
         .function(account::update_status)
+        .function(account::update_username)
         .function(auth::accept_login_token)
         .function(auth::cancel_code)
         .function(auth::export_login_token)
+        .function(auth::import_bot_authorization)
         .function(auth::log_out)
         .function(auth::resend_code)
         .function(auth::send_code)
         .function(auth::sign_in)
         .function(auth::sign_up)
+        .function(contacts::add_contact)
+        .function(contacts::delete_contacts)
+        .function(contacts::get_contacts)
+        .function(contacts::import_contacts)
         .function(contacts::resolve_phone)
+        .function(contacts::resolve_username)
         .function(help::get_config)
         .function(help::get_nearest_dc)
         .function(help::get_app_config)
@@ -94,4 +100,12 @@ pub async fn router(
             let service = known.clone();
             async move { service.without_handler(&request.caller, function).await }
         }))
+}
+
+fn database(backend: &Backend) -> Result<Database, StoreError> {
+    backend.database().cloned().ok_or_else(|| StoreError::Unusable {
+        place: "the backend".to_owned(),
+        problem: "it has no database, and people and messages have to be kept".to_owned(),
+        mend: "use Backend::embedded",
+    })
 }

@@ -17,13 +17,8 @@ use crate::updates::Lines;
 
 /// Functions without a handler that are called before signing in, or to sign in. A 401 would be
 /// no answer to them, and makes TDLib throw its key away (QRK-22).
-const FOR_STRANGERS: &[&str] = &[
-    "auth.importBotAuthorization",
-    "auth.initPasskeyLogin",
-    "help.getCountriesList",
-    "help.getDeepLinkInfo",
-    "help.saveAppLog",
-];
+const FOR_STRANGERS: &[&str] =
+    &["auth.initPasskeyLogin", "help.getCountriesList", "help.getDeepLinkInfo", "help.saveAppLog"];
 
 /// What handlers share. Clones share it, too.
 #[derive(Clone)]

@@ -1,11 +1,13 @@
 //! What people say of themselves, and where they are signed in.
 
 mod devices;
+mod profile;
 
 use chappe_api::functions::account::UpdateStatus;
 use chappe_server::{Caller, State};
 
 pub(crate) use devices::{get_authorizations, reset_authorization, reset_authorizations};
+pub(crate) use profile::{check as check_name, check_username, update_profile, update_username};
 
 use crate::Service;
 use crate::error::Failure;

@@ -16,7 +16,7 @@ use crate::phone::Phone;
 use crate::store::{Account, CodeJudgement, SignedIn};
 
 /// Longest name, in characters.
-const NAME_MAX: usize = 64;
+pub(crate) const NAME_MAX: usize = 64;
 
 pub(crate) async fn sign_in(
     State(service): State<Service>,

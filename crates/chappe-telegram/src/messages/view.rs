@@ -76,7 +76,7 @@ impl Service {
         let mut users = Vec::with_capacity(named.0.len());
         for id in named.0 {
             if let Some(account) = self.store.account(id).await? {
-                users.push(self.user_at(now, viewer, &account));
+                users.push(self.seen(now, viewer, &account).await?);
             }
         }
         Ok(users)

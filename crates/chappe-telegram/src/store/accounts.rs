@@ -18,7 +18,23 @@ pub(crate) struct Account {
     pub(crate) online_until: i64,
     pub(crate) pts: i32,
     pub(crate) qts: i32,
+    pub(crate) is_bot: bool,
+    pub(crate) username: Option<String>,
 }
+
+const BY_ID: &str =
+    "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
+    (SELECT shown FROM username WHERE username.account = account.id)
+    FROM account WHERE id = $1";
+const BY_PHONE: &str =
+    "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
+    (SELECT shown FROM username WHERE username.account = account.id)
+    FROM account WHERE phone = $1";
+
+const FROM_ID: &str =
+    "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
+    (SELECT shown FROM username WHERE username.account = account.id)
+    FROM account WHERE id >= $1 ORDER BY id LIMIT $2";
 
 impl Account {
     fn read(mut row: Row) -> Result<Self, StoreError> {
@@ -31,24 +47,41 @@ impl Account {
             online_until: row.read()?,
             pts: row.read()?,
             qts: row.read()?,
+            is_bot: row.read::<i64>()? != 0,
+            username: row.read()?,
         })
     }
 }
 
 impl Store {
     pub(crate) async fn account(&self, id: i64) -> Result<Option<Account>, StoreError> {
-        let query = sql("SELECT id, phone, first_name, last_name, about, online_until, pts, qts
-             FROM account WHERE id = $1");
-        self.database.row(query.bind(id)).await?.map(Account::read).transpose()
+        self.database.row(sql(BY_ID).bind(id)).await?.map(Account::read).transpose()
     }
 
     pub(crate) async fn account_of_phone(
         &self,
         phone: &str,
     ) -> Result<Option<Account>, StoreError> {
-        let query = sql("SELECT id, phone, first_name, last_name, about, online_until, pts, qts
-             FROM account WHERE phone = $1");
-        self.database.row(query.bind(phone)).await?.map(Account::read).transpose()
+        self.database.row(sql(BY_PHONE).bind(phone)).await?.map(Account::read).transpose()
+    }
+
+    /// Accounts from a number on, in the order of their numbers.
+    pub(crate) async fn accounts(&self, from: i64, limit: i64) -> Result<Vec<Account>, StoreError> {
+        let query = sql(FROM_ID).bind(from).bind(limit);
+        self.database.rows(query).await?.into_iter().map(Account::read).collect()
+    }
+
+    /// Makes an account; `None` where somebody has the number already.
+    pub(crate) async fn insert_account(
+        &self,
+        phone: &str,
+        name: (&str, &str),
+        now: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let made = insert(&mut transaction, phone, name, now).await?;
+        transaction.commit().await?;
+        Ok(made)
     }
 
     /// Says until when an account is online, or since when it is not.

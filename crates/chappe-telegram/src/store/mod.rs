@@ -4,11 +4,13 @@
 //! commits a transaction; what a handler may combine takes the transaction as an argument.
 
 mod accounts;
+mod bots;
 mod codes;
 mod content;
 mod dialogs;
 mod events;
 mod messages;
+mod names;
 mod passwords;
 mod sessions;
 
@@ -21,6 +23,7 @@ pub(crate) use content::{Content, Entity, EntityKind};
 pub(crate) use dialogs::Dialog;
 pub(crate) use events::{Change, Event, Happening, News};
 pub(crate) use messages::{Message, NewMessage, Window};
+pub(crate) use names::Contact;
 pub(crate) use passwords::Password;
 pub(crate) use sessions::{Identity, SignedIn};
 
@@ -36,6 +39,7 @@ const MIGRATIONS: Migrations = Migrations {
         include_str!("migrations/0001-accounts.sql"),
         include_str!("migrations/0002-messages.sql"),
         include_str!("migrations/0003-passwords.sql"),
+        include_str!("migrations/0004-names.sql"),
     ],
 };
 

@@ -75,7 +75,7 @@ impl Service {
         })
     }
 
-    async fn updates(
+    pub(crate) async fn updates(
         &self,
         account: i64,
         updates: Vec<types::Update>,

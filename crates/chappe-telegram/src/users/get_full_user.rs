@@ -20,6 +20,6 @@ pub(crate) async fn get_full_user(
         about: Some(&*account.about).filter(|about| !about.is_empty()).map(Into::into),
         ..chappe_tl::blank()
     };
-    let users = vec![service.user(&caller, me, &account)];
+    let users = vec![service.seen(caller.now.unix_seconds(), me, &account).await?];
     Ok(types::users::UserFull { full_user, chats: Vec::new(), users })
 }

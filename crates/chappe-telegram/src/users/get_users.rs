@@ -23,7 +23,7 @@ pub(crate) async fn get_users(
     let mut users = Vec::with_capacity(call.id.len());
     for user in &call.id {
         users.push(match service.meant(me, user).await? {
-            Some(account) => service.user(&caller, me, &account),
+            Some(account) => service.seen(caller.now.unix_seconds(), me, &account).await?,
             None => types::User::UserEmpty(ctors::UserEmpty { id: id_of(user) }),
         });
     }

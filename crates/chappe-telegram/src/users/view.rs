@@ -3,19 +3,41 @@
 use chappe_api::{ctors, types};
 use chappe_crypto::{equal, sha256};
 use chappe_server::Caller;
+use chappe_tl::Str;
 
 use crate::Service;
 use crate::error::Failure;
 use crate::store::Account;
 
 impl Service {
-    /// An account as `viewer` sees it.
-    pub(crate) fn user(&self, caller: &Caller, viewer: i64, account: &Account) -> types::User {
-        self.user_at(caller.now.unix_seconds(), viewer, account)
+    /// An account as it sees itself.
+    pub(crate) fn user(&self, caller: &Caller, me: i64, account: &Account) -> types::User {
+        types::User::User(Box::new(self.shown(caller.now.unix_seconds(), me, account)))
     }
 
-    /// The same at a Unix second.
-    pub(crate) fn user_at(&self, now: i64, viewer: i64, account: &Account) -> types::User {
+    /// An account as `viewer` sees it at a Unix second: under the name that the viewer gave it.
+    pub(crate) async fn seen(
+        &self,
+        now: i64,
+        viewer: i64,
+        account: &Account,
+    ) -> Result<types::User, Failure> {
+        let mut user = self.shown(now, viewer, account);
+        if viewer != account.id
+            && let Some((first_name, last_name)) =
+                self.store.contact_name(viewer, account.id).await?
+        {
+            let mutual = self.store.contact_name(account.id, viewer).await?.is_some();
+            (user.contact, user.mutual_contact) = (true, mutual);
+            user.first_name = some(&first_name);
+            user.last_name = some(&last_name);
+            // Whoever knows each other may call each other.
+            user.phone = account.phone.as_deref().filter(|_| mutual).map(Into::into);
+        }
+        Ok(types::User::User(Box::new(user)))
+    }
+
+    fn shown(&self, now: i64, viewer: i64, account: &Account) -> ctors::User {
         let is_self = viewer == account.id;
         let status = if account.online_until > now {
             let expires = clamp(account.online_until);
@@ -25,16 +47,19 @@ impl Service {
             types::UserStatus::UserStatusOffline(ctors::UserStatusOffline { was_online })
         };
         let phone = account.phone.as_deref().filter(|_| is_self);
-        types::User::User(Box::new(ctors::User {
+        ctors::User {
             self_: is_self,
             id: account.id,
             access_hash: Some(self.access_hash(viewer, account.id)),
             first_name: Some(account.first_name.as_str().into()),
-            last_name: Some(&*account.last_name).filter(|name| !name.is_empty()).map(Into::into),
+            last_name: some(&account.last_name),
+            username: account.username.as_deref().map(Into::into),
             phone: phone.map(Into::into),
-            status: Some(status),
+            // Bots are always there.
+            status: (!account.is_bot).then_some(status),
+            bot_info_version: account.is_bot.then_some(1),
             ..chappe_tl::blank()
-        }))
+        }
     }
 
     /// What a viewer has to know of an account to name it (UPD-30): another for each viewer, so
@@ -69,6 +94,10 @@ impl Service {
         };
         Ok(self.store.account(id).await?)
     }
+}
+
+fn some(name: &str) -> Option<Str> {
+    Some(name).filter(|name| !name.is_empty()).map(Into::into)
 }
 
 /// A Unix second as the API has it.

@@ -19,7 +19,7 @@ use chappe_proto::session::{container, kind};
 use chappe_proto::transport::{ClientOptions, Framing, Transport};
 use chappe_proto::{Now, SessionId};
 use chappe_server::{RsaIdentity, Server};
-use chappe_telegram::Config;
+use chappe_telegram::{Admin, Config};
 use chappe_tl::{Encode, Function};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -45,6 +45,7 @@ pub(crate) struct Home {
     pub(crate) address: SocketAddr,
     server_keys: Arc<[PublicKey]>,
     clients: u8,
+    backend: Backend,
     _folder: TempDir,
 }
 
@@ -56,11 +57,16 @@ impl Home {
         let backend = Backend::embedded(folder.path().join("chappe.db")).await.unwrap();
         let rng = Rng::from_seed([2; 32]);
         let router = chappe_telegram::router(config, &backend, rng).await.unwrap();
-        let server = Server::builder().identity(identity).backend(backend).router(router);
+        let server = Server::builder().identity(identity).backend(backend.clone()).router(router);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(server.build().unwrap().serve(listener).into_future());
-        Self { address, server_keys, clients: 0, _folder: folder }
+        Self { address, server_keys, clients: 0, backend, _folder: folder }
+    }
+
+    /// What its operator does by hand.
+    pub(crate) async fn admin(&self) -> Admin {
+        Admin::open(&self.backend, Rng::from_seed([3; 32])).await.unwrap()
     }
 
     /// A client with a permanent key that nobody has signed in with.

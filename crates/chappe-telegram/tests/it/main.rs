@@ -7,6 +7,7 @@ mod client;
 mod devices;
 mod messages;
 mod password;
+mod people;
 mod sign_in;
 mod strangers;
 mod temporary;
