@@ -28,6 +28,12 @@ pub(crate) enum Command {
     /// Call one function of a server and print its answer as JSON.
     #[command(disable_help_flag = true)]
     Call(CallArgs),
+    /// Make accounts and look at them.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Make bots.
+    #[command(subcommand)]
+    Bot(BotCommand),
     /// Make RSA keys and look at them.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -141,6 +147,47 @@ pub(crate) struct CallArgs {
     /// What to log on standard error [default: warn]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Make an account, also while the server runs; prints it as a line of JSON.
+    Add {
+        /// Its phone number, with the country code.
+        phone: String,
+        /// First name.
+        #[arg(long, value_name = "NAME")]
+        first_name: String,
+        /// Last name.
+        #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+        last_name: String,
+        /// The name that leads to it, without @.
+        #[arg(long, value_name = "NAME")]
+        username: Option<String>,
+        /// Data directory of the server.
+        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
+        data: PathBuf,
+    },
+    /// Print every account as a line of JSON.
+    List {
+        /// Data directory of the server.
+        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
+        data: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BotCommand {
+    /// Make a bot, also while the server runs; prints its token, which nobody can see again.
+    Create {
+        /// What it is called.
+        name: String,
+        /// The name that leads to it, without @.
+        username: String,
+        /// Data directory of the server.
+        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
+        data: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

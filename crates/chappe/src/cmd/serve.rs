@@ -14,15 +14,12 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::files::{PRIVATE_KEY, PUBLIC_KEY, write_new};
+use super::files::{DATABASE, PRIVATE_KEY, PUBLIC_KEY, write_new};
 use super::keys::{fingerprint, write_pair};
 use crate::cli::ServeArgs;
 use crate::config::serve::ServeConfig;
 use crate::exit::Exit;
 use crate::metrics::Page;
-
-/// Name of the database in a data directory.
-const DATABASE: &str = "chappe.db";
 
 pub(crate) fn run(args: ServeArgs) -> Result<Exit> {
     let config = ServeConfig::load(args)?;
