@@ -1,14 +1,26 @@
 //! A database shared by this crate and by services with tables of their own.
 
-use crate::SqliteDatabase;
+use crate::{SqliteDatabase, StoreError};
 
-/// The database behind a store. A service with tables of its own matches the engine, brings its
-/// [`Migrations`] in that engine's SQL, and queries through the pools found there.
+/// The database behind a store. A service brings tables of its own ([`migrate`](Self::migrate)) and
+/// asks in SQL that every engine understands: see [`sql`](crate::sql::sql).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Database {
     /// One SQLite file.
     Sqlite(SqliteDatabase),
+}
+
+impl Database {
+    /// Brings the tables of one component to the newest version it knows.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`] where a newer release has been at work, else what befell the engine.
+    pub async fn migrate(&self, migrations: &Migrations) -> Result<(), StoreError> {
+        let Self::Sqlite(database) = self;
+        database.migrate(migrations).await
+    }
 }
 
 /// The tables of one component, as the steps that build them.

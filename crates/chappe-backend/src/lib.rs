@@ -16,6 +16,8 @@ mod database;
 mod key_table;
 mod memory;
 #[cfg(feature = "sqlite")]
+pub mod sql;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod store;
 mod temporary;

@@ -51,10 +51,21 @@ impl Pusher {
     /// those that want no updates (SVC-50).
     /// Gives how many that were.
     pub async fn to_key(&self, key: AuthKeyId, body: Bytes) -> usize {
+        self.to_key_but(key, None, body).await
+    }
+
+    /// The same, but for one session: what it made happen it has as the answer to its call.
+    pub async fn to_key_but(
+        &self,
+        key: AuthKeyId,
+        session: Option<SessionId>,
+        body: Bytes,
+    ) -> usize {
         let Some(shared) = self.0.upgrade() else { return 0 };
         let mut sent = 0;
         for handle in shared.directory.sessions(key) {
-            if !handle.is_muted() && handle.tell_in_turn(Input::Push(body.clone())).await.is_ok() {
+            let is_meant = !handle.is_muted() && Some(handle.id()) != session;
+            if is_meant && handle.tell_in_turn(Input::Push(body.clone())).await.is_ok() {
                 sent += 1;
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chappe_proto::rpc::RpcError;
 use chappe_tl::{Function, FunctionInfo};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt};
 use tower::{Layer, Service};
 
 use crate::handler::Handler;
@@ -33,7 +33,8 @@ type Fallback = Box<dyn Fn(Request) -> BoxFuture<'static, Result<Bytes, RpcError
 
 struct Known {
     functions: HashMap<u32, &'static FunctionInfo>,
-    answer: Box<dyn Fn(&FunctionInfo) -> RpcError + Send + Sync>,
+    answer:
+        Box<dyn Fn(Request, &'static FunctionInfo) -> BoxFuture<'static, RpcError> + Send + Sync>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Router<S> {
@@ -78,13 +79,14 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
 
     /// Answers those of `functions` that have no handler with an error of `answer`.
     #[must_use]
-    pub fn known(
-        mut self,
-        functions: &'static [FunctionInfo],
-        answer: impl Fn(&FunctionInfo) -> RpcError + Send + Sync + 'static,
-    ) -> Self {
+    pub fn known<F, Fut>(mut self, functions: &'static [FunctionInfo], answer: F) -> Self
+    where
+        F: Fn(Request, &'static FunctionInfo) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = RpcError> + Send + 'static,
+    {
         self.names.extend(functions.iter().map(|function| (function.id, function.name)));
         let functions = functions.iter().map(|function| (function.id, function)).collect();
+        let answer = move |request, function| answer(request, function).boxed();
         self.known.push(Known { functions, answer: Box::new(answer) });
         self
     }
@@ -143,7 +145,7 @@ impl<S: Clone + Send + Sync + 'static> Dispatch for Routes<S> {
         }
         for Known { functions, answer } in &self.known {
             if let Some(function) = functions.get(&id) {
-                return Box::pin(std::future::ready(Err(answer(function))));
+                return answer(request, function).map(Err).boxed();
             }
         }
         (self.fallback)(request)

@@ -1,31 +1,73 @@
 //! The Telegram API as handlers for `chappe-server`.
 //!
-//! One folder for each namespace of the schema. So far the service answers what clients ask
-//! before they sign in; to every other function of the schema it says, as Telegram does to whom
-//! it does not know, 401 `AUTH_KEY_UNREGISTERED`, unless Telegram would answer a stranger.
+//! One folder for each namespace of the schema, one file for each task; [`store`] keeps everything
+//! in SQL. People sign in by phone number, sign up and out; to every function that has no handler
+//! yet the service says 400 `METHOD_INVALID`, and 401 `AUTH_KEY_UNREGISTERED` to strangers, unless
+//! Telegram would answer a stranger.
 
+mod account;
+mod admin;
+mod auth;
+mod codes;
 mod config;
+mod contacts;
+mod error;
 mod help;
 mod langpack;
-
-use std::sync::Arc;
+mod messages;
+mod password;
+mod phone;
+mod service;
+mod store;
+mod updates;
+mod users;
 
 use chappe_api::functions::help::{GetConfig, GetNearestDc};
-use chappe_proto::rpc::RpcError;
+use chappe_backend::{Backend, Database, StoreError};
+use chappe_crypto::Rng;
 use chappe_server::Router;
 
-pub use config::Config;
+pub use admin::{Admin, AdminError, User};
+pub use codes::{CodeError, CodeLog, CodeSender};
+pub use config::{Config, SignUp, TestNumbers};
+pub use service::Service;
 
-/// What handlers share.
-#[derive(Clone, Debug)]
-pub struct Service {
-    config: Arc<Config>,
-}
-
-/// The whole API as one router.
-pub fn router(config: Config) -> Router<Service> {
-    let service = Service { config: Arc::new(config) };
-    Router::new(service)
+/// The whole API as one router, over tables in the database of `backend`, which are made where
+/// they are absent. `rng` is for codes and secrets.
+///
+/// # Errors
+///
+/// [`StoreError::Unusable`] where `backend` has no database, else what befell it.
+pub async fn router(
+    config: Config,
+    backend: &Backend,
+    rng: Rng,
+) -> Result<Router<Service>, StoreError> {
+    let service = Service::open(config, database(backend)?, rng).await?;
+    let known = service.clone();
+    Ok(Router::new(service)
+        .function(account::check_username)
+        .function(account::get_authorizations)
+        .function(account::reset_authorization)
+        .function(account::reset_authorizations)
+        .function(account::update_profile)
+        .function(account::update_status)
+        .function(account::update_username)
+        .function(auth::accept_login_token)
+        .function(auth::cancel_code)
+        .function(auth::export_login_token)
+        .function(auth::import_bot_authorization)
+        .function(auth::log_out)
+        .function(auth::resend_code)
+        .function(auth::send_code)
+        .function(auth::sign_in)
+        .function(auth::sign_up)
+        .function(contacts::add_contact)
+        .function(contacts::delete_contacts)
+        .function(contacts::get_contacts)
+        .function(contacts::import_contacts)
+        .function(contacts::resolve_phone)
+        .function(contacts::resolve_username)
         .function(help::get_config)
         .function(help::get_nearest_dc)
         .function(help::get_app_config)
@@ -34,29 +76,36 @@ pub fn router(config: Config) -> Router<Service> {
         .function(langpack::get_strings)
         .function(langpack::get_languages)
         .function(langpack::get_language)
+        .function(messages::delete_messages)
+        .function(messages::edit_message)
+        .function(messages::get_dialogs)
+        .function(messages::get_history)
+        .function(messages::get_messages)
+        .function(messages::get_peer_dialogs)
+        .function(messages::read_history)
+        .function(messages::send_message)
+        .function(messages::set_typing)
+        .function(password::check_password)
+        .function(password::get_password)
+        .function(password::get_password_settings)
+        .function(password::update_password_settings)
+        .function(updates::get_difference)
+        .function(updates::get_state)
+        .function(users::get_full_user)
+        .function(users::get_users)
         // PFS-04: what clients ask before they know whom they talk to.
         .allow_unbound::<GetConfig>()
         .allow_unbound::<GetNearestDc>()
-        .known(chappe_api::FUNCTIONS, |function| {
-            if FOR_STRANGERS.contains(&function.name) {
-                RpcError::bad_request("METHOD_INVALID")
-            } else {
-                // API-04: clients decide by this text that they have to sign in.
-                RpcError::unauthorized("AUTH_KEY_UNREGISTERED")
-            }
-        })
+        .known(chappe_api::FUNCTIONS, move |request, function| {
+            let service = known.clone();
+            async move { service.without_handler(&request.caller, function).await }
+        }))
 }
 
-/// Functions without a handler that are called before signing in, or to sign in. A 401 would be
-/// no answer to them, and makes TDLib throw its key away (QRK-22).
-const FOR_STRANGERS: &[&str] = &[
-    "auth.exportLoginToken",
-    "auth.importBotAuthorization",
-    "auth.initPasskeyLogin",
-    "auth.sendCode",
-    "auth.signIn",
-    "auth.signUp",
-    "help.getCountriesList",
-    "help.getDeepLinkInfo",
-    "help.saveAppLog",
-];
+fn database(backend: &Backend) -> Result<Database, StoreError> {
+    backend.database().cloned().ok_or_else(|| StoreError::Unusable {
+        place: "the backend".to_owned(),
+        problem: "it has no database, and people and messages have to be kept".to_owned(),
+        mend: "use Backend::embedded",
+    })
+}

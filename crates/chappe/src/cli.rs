@@ -8,6 +8,7 @@ use chappe_proto::transport::{EndpointSecret, Transport};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
+use crate::config::accounts::{SignUp, TestNumbers};
 use crate::config::listen::ListenAddress;
 
 /// MTProto in one binary: a server that unmodified Telegram clients talk to, a client for any
@@ -30,6 +31,12 @@ pub(crate) enum Command {
     /// Call one function of a server and print its answer as JSON.
     #[command(disable_help_flag = true)]
     Call(CallArgs),
+    /// Make accounts and look at them.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Make bots.
+    #[command(subcommand)]
+    Bot(BotCommand),
     /// Make RSA keys and look at them.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -103,6 +110,13 @@ pub(crate) struct ServeArgs {
     /// a form that is this project's own and no transport of Telegram's
     #[arg(long)]
     pub(crate) experimental_udp: bool,
+    /// Test accounts: numbers 99966XYYYY whose code is X five times; `own` are those whose X is the
+    /// number of this data centre [default: own where only this machine itself can connect, else off]
+    #[arg(long, value_name = "WHICH")]
+    pub(crate) test_numbers: Option<TestNumbers>,
+    /// What becomes of a number that has no account, once its code is right [default: automatic]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) sign_up: Option<SignUp>,
     /// Address at which Prometheus finds what is counted, as http://ADDR/metrics; nothing guards it
     /// [default: none]
     #[arg(long, value_name = "ADDR")]
@@ -183,6 +197,47 @@ pub(crate) struct CallArgs {
     /// What to log on standard error [default: warn]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserCommand {
+    /// Make an account, also while the server runs; prints it as a line of JSON.
+    Add {
+        /// Its phone number, with the country code.
+        phone: String,
+        /// First name.
+        #[arg(long, value_name = "NAME")]
+        first_name: String,
+        /// Last name.
+        #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+        last_name: String,
+        /// The name that leads to it, without @.
+        #[arg(long, value_name = "NAME")]
+        username: Option<String>,
+        /// Data directory of the server.
+        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
+        data: PathBuf,
+    },
+    /// Print every account as a line of JSON.
+    List {
+        /// Data directory of the server.
+        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
+        data: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BotCommand {
+    /// Make a bot, also while the server runs; prints its token, which nobody can see again.
+    Create {
+        /// What it is called.
+        name: String,
+        /// The name that leads to it, without @.
+        username: String,
+        /// Data directory of the server.
+        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
+        data: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -17,9 +17,11 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Serve(args) => cmd::serve::run(args),
+        Command::Bot(command) => cmd::accounts::bot(command),
         Command::Call(args) => cmd::call::run(args),
         Command::Keys(command) => cmd::keys::run(command),
         Command::Tl(command) => cmd::tl::run(command),
+        Command::User(command) => cmd::accounts::user(command),
     };
     outcome
         .unwrap_or_else(|error| {

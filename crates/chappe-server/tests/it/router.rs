@@ -85,7 +85,7 @@ async fn known_functions_and_the_rest_have_their_own_answers() {
     ];
     let app = App::default();
     let router = functions::router(app.clone())
-        .known(&KNOWN, |function| RpcError::unauthorized(function.name))
+        .known(&KNOWN, async |_, function| RpcError::unauthorized(function.name))
         .fallback(|request: Request| async move { Ok(request.call) });
     let world = World::routed(Backend::memory(), |_| {}, app, router).await;
     let mut client = Client::new(&world).await;

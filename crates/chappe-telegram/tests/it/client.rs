@@ -1,11 +1,14 @@
 //! A client made of the core's parts, with a key of its own and a server of its own.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
+use chappe_api::{ctors, types};
 use chappe_backend::Backend;
+use chappe_crypto::rsa::PublicKey;
 use chappe_crypto::{AuthKey, Rng};
 use chappe_proto::envelope::encrypted::{Header, Message};
 use chappe_proto::handshake::client::{DhGen, KeyRequest, start};
@@ -16,15 +19,14 @@ use chappe_proto::session::{container, kind};
 use chappe_proto::transport::{ClientOptions, Framing, Transport};
 use chappe_proto::{Now, SessionId};
 use chappe_server::{RsaIdentity, Server};
-use chappe_telegram::Config;
-use chappe_tl::Encode;
+use chappe_telegram::{Admin, Config};
+use chappe_tl::{Encode, Function};
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 pub(crate) struct Client {
-    /// Where its server is.
-    pub(crate) address: SocketAddr,
     stream: TcpStream,
     link: Link,
     inbound: BytesMut,
@@ -34,30 +36,77 @@ pub(crate) struct Client {
     calls: i32,
     key: Arc<AuthKey>,
     salt: i64,
+    /// Came unasked and was not looked at.
+    pushed: VecDeque<types::Updates>,
 }
 
-impl Client {
-    /// A client with a temporary key that it binds to nothing.
-    pub(crate) async fn temporary() -> Self {
-        Self::new(Config::default(), Some(1000)).await
+/// A service with a database of its own.
+pub(crate) struct Home {
+    pub(crate) address: SocketAddr,
+    server_keys: Arc<[PublicKey]>,
+    clients: u8,
+    backend: Backend,
+    _folder: TempDir,
+}
+
+impl Home {
+    pub(crate) async fn open(config: Config) -> Self {
+        let identity = RsaIdentity::generate(&mut Rng::from_seed([1; 32]));
+        let server_keys = Arc::new([identity.public().clone()]);
+        let folder = tempfile::tempdir().unwrap();
+        let backend = Backend::embedded(folder.path().join("chappe.db")).await.unwrap();
+        let rng = Rng::from_seed([2; 32]);
+        let router = chappe_telegram::router(config, &backend, rng).await.unwrap();
+        let server = Server::builder().identity(identity).backend(backend.clone()).router(router);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(server.build().unwrap().serve(listener).into_future());
+        Self { address, server_keys, clients: 0, backend, _folder: folder }
+    }
+
+    /// What its operator does by hand.
+    pub(crate) async fn admin(&self) -> Admin {
+        Admin::open(&self.backend, Rng::from_seed([3; 32])).await.unwrap()
     }
 
     /// A client with a permanent key that nobody has signed in with.
-    pub(crate) async fn stranger(config: Config) -> Self {
-        Self::new(config, None).await
+    pub(crate) async fn client(&mut self) -> Client {
+        self.connect(None).await
     }
 
-    async fn new(config: Config, expires_in: Option<i32>) -> Self {
-        let mut rng = Rng::from_seed([1; 32]);
-        let identity = RsaIdentity::generate(&mut rng);
-        let server_keys = Arc::new([identity.public().clone()]);
-        let address = serve(identity, config).await;
+    async fn connect(&mut self, expires_in: Option<i32>) -> Client {
+        self.clients += 1;
+        let rng = Rng::from_seed([100 + self.clients; 32]);
+        Client::connect(self.address, Arc::clone(&self.server_keys), expires_in, rng).await
+    }
+}
+
+impl Client {
+    /// A client with a temporary key that it binds to nothing, and its server.
+    pub(crate) async fn temporary() -> (Home, Self) {
+        let mut home = Home::open(Config::default()).await;
+        let client = home.connect(Some(1000)).await;
+        (home, client)
+    }
+
+    /// A client with a permanent key that nobody has signed in with, and its server.
+    pub(crate) async fn stranger(config: Config) -> (Home, Self) {
+        let mut home = Home::open(config).await;
+        let client = home.client().await;
+        (home, client)
+    }
+
+    async fn connect(
+        address: SocketAddr,
+        server_keys: Arc<[PublicKey]>,
+        expires_in: Option<i32>,
+        mut rng: Rng,
+    ) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         let transport = Transport::plain(Framing::Intermediate);
         let options = ClientOptions::default();
         let link = Link::client(LinkConfig::client(), transport, &options, rng.fork());
         let mut client = Self {
-            address,
             stream,
             link,
             inbound: BytesMut::new(),
@@ -67,6 +116,7 @@ impl Client {
             calls: 0,
             key: Arc::new(AuthKey::new([0; 256])),
             salt: 0,
+            pushed: VecDeque::new(),
         };
         let request = KeyRequest { dc: 2, expires_in, server_keys };
         let (state, body) = start(request, &mut rng);
@@ -79,6 +129,18 @@ impl Client {
         };
         (client.key, client.salt) = (Arc::new(new.key), new.first_salt);
         client
+    }
+
+    /// The answer to a call.
+    pub(crate) async fn ask<C: Function>(&mut self, call: C) -> Result<C::Return, RpcError> {
+        let body = self.call(&call).await?;
+        Ok(chappe_tl::from_bytes(body).unwrap())
+    }
+
+    /// The error that a call ends with.
+    pub(crate) async fn fail<C: Function>(&mut self, call: C) -> (i32, String) {
+        let Err(error) = self.call(&call).await else { panic!("{} is answered", C::NAME) };
+        (error.code, error.message)
     }
 
     /// The outcome of a call, in whatever wrappers it is.
@@ -97,21 +159,58 @@ impl Client {
         self.link.send(Arc::clone(&self.key), Message { header, body });
         self.flush().await;
         loop {
-            let LinkEvent::Message(_, opened) = self.hear().await else { panic!("no message") };
-            let Message { header, body } = opened.message;
-            let bodies = match kind::id_of(&body) {
-                container::ID => {
-                    let inners = container::unpack(header.msg_id, &body).unwrap();
-                    inners.into_iter().map(|inner| inner.body).collect()
+            for body in self.bodies().await {
+                if kind::id_of(&body) != RESULT {
+                    self.keep(body);
+                    continue;
                 }
-                _ => vec![body],
-            };
-            for body in bodies.iter().filter(|body| kind::id_of(body) == RESULT) {
-                let result = CallResult::read(body, 1 << 20).unwrap();
+                let result = CallResult::read(&body, 1 << 20).unwrap();
                 if result.call == msg_id {
                     return result.result.map(|raw| raw.0);
                 }
             }
+        }
+    }
+
+    /// The next update that comes unasked, in the long form.
+    pub(crate) async fn pushed(&mut self) -> ctors::Updates {
+        let types::Updates::Updates(updates) = self.told().await else { panic!("another form") };
+        updates
+    }
+
+    /// The next update that comes unasked.
+    pub(crate) async fn told(&mut self) -> types::Updates {
+        loop {
+            if let Some(updates) = self.pushed.pop_front() {
+                return updates;
+            }
+            for body in self.bodies().await {
+                self.keep(body);
+            }
+        }
+    }
+
+    /// What came unasked, if anything did.
+    pub(crate) fn take_pushed(&mut self) -> Vec<types::Updates> {
+        self.pushed.drain(..).collect()
+    }
+
+    fn keep(&mut self, body: Bytes) {
+        if let Ok(updates) = chappe_tl::from_bytes(body) {
+            self.pushed.push_back(updates);
+        }
+    }
+
+    /// What the next message holds.
+    async fn bodies(&mut self) -> Vec<Bytes> {
+        let LinkEvent::Message(_, opened) = self.hear().await else { panic!("no message") };
+        let Message { header, body } = opened.message;
+        match kind::id_of(&body) {
+            container::ID => {
+                let inners = container::unpack(header.msg_id, &body).unwrap();
+                inners.into_iter().map(|inner| inner.body).collect()
+            }
+            _ => vec![body],
         }
     }
 
@@ -145,17 +244,4 @@ impl Client {
             self.link.handle_bytes(now, &mut self.inbound);
         }
     }
-}
-
-async fn serve(identity: RsaIdentity, config: Config) -> SocketAddr {
-    let server = Server::builder()
-        .identity(identity)
-        .backend(Backend::memory())
-        .router(chappe_telegram::router(config))
-        .build()
-        .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(server.serve(listener).into_future());
-    address
 }

@@ -4,5 +4,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod client;
+mod devices;
+mod messages;
+mod password;
+mod people;
+mod sign_in;
 mod strangers;
 mod temporary;

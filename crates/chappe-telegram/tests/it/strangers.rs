@@ -16,9 +16,9 @@ use crate::client::Client;
 /// Source: 20-telegram-api-service §7.1.
 #[tokio::test]
 async fn configuration_points_back_at_the_server() {
-    let mut client = Client::stranger(Config::default()).await;
+    let (home, mut client) = Client::stranger(Config::default()).await;
     let config: types::Config = answer(&mut client, &GetConfig).await;
-    check_address(&config, 2, client.address);
+    check_address(&config, 2, home.address);
     assert_eq!(config.expires - config.date, 3600);
     assert!(!config.test_mode && config.revoke_pm_inbox && !config.blocked_mode);
 }
@@ -32,7 +32,7 @@ async fn configuration_follows_the_settings() {
     let address = "[2001:db8::7]:443".parse().unwrap();
     (settings.dc, settings.advertise, settings.test_mode) = (4, Some(address), true);
     settings.country = "NZ".into();
-    let mut client = Client::stranger(settings).await;
+    let (_home, mut client) = Client::stranger(settings).await;
     let config: types::Config = answer(&mut client, &GetConfig).await;
     check_address(&config, 4, address);
     assert!(config.test_mode);
@@ -45,7 +45,7 @@ async fn configuration_follows_the_settings() {
 /// Source: 20-telegram-api-service §7.4.
 #[tokio::test]
 async fn language_packs_are_empty() {
-    let mut client = Client::stranger(Config::default()).await;
+    let (_home, mut client) = Client::stranger(Config::default()).await;
     let pack = |code: &str| GetLangPack { lang_pack: "weba".into(), lang_code: code.into() };
     for code in ["en", "pt-br", "zh_Hans"] {
         let whole: LangPackDifference = answer(&mut client, &pack(code)).await;
@@ -65,7 +65,7 @@ async fn language_packs_are_empty() {
 /// Source: 20-telegram-api-service §2.1.
 #[tokio::test]
 async fn wrong_packs_and_languages_are_refused() {
-    let mut client = Client::stranger(Config::default()).await;
+    let (_home, mut client) = Client::stranger(Config::default()).await;
     let call = |pack: &str, code: &str| GetStrings {
         lang_pack: pack.into(),
         lang_code: code.into(),

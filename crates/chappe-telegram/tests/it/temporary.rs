@@ -12,7 +12,7 @@ use crate::client::Client;
 /// Source: 07-pfs §1.
 #[tokio::test]
 async fn unbound_key_may_ask_for_the_configuration() {
-    let mut client = Client::temporary().await;
+    let (_home, mut client) = Client::temporary().await;
     let open = [raw(&GetConfig {}), raw(&GetNearestDc {})];
     let closed = [
         raw(&GetAppConfig { hash: 0 }),

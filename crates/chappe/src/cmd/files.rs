@@ -13,6 +13,9 @@ pub(crate) const PRIVATE_KEY: &str = "server.pem";
 /// Name of its public half.
 pub(crate) const PUBLIC_KEY: &str = "server.pub.pem";
 
+/// Name of the database in a data directory.
+pub(crate) const DATABASE: &str = "chappe.db";
+
 /// Reads a text file.
 pub(crate) fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use tracing_subscriber::EnvFilter;
 
+pub(crate) mod accounts;
 pub(crate) mod call;
 pub(crate) mod files;
 pub(crate) mod keys;

@@ -14,16 +14,13 @@ use chappe_server::{RsaIdentity, Server, ServerConfig};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::files::{PRIVATE_KEY, PUBLIC_KEY, read, write_new};
+use super::files::{DATABASE, PRIVATE_KEY, PUBLIC_KEY, read, write_new};
 use super::keys::{fingerprint, write_pair};
 use crate::cli::ServeArgs;
 use crate::config::listen::{self, ListenAddress};
 use crate::config::serve::ServeConfig;
 use crate::exit::Exit;
 use crate::metrics::Page;
-
-/// Name of the database in a data directory.
-const DATABASE: &str = "chappe.db";
 
 pub(crate) fn run(args: ServeArgs) -> Result<Exit> {
     let config = ServeConfig::load(args)?;
@@ -59,6 +56,10 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let mut telegram = chappe_telegram::Config::default();
     telegram.dc = config.dc;
     telegram.advertise = config.advertise;
+    telegram.test_numbers = config.test_numbers.into();
+    telegram.sign_up = config.sign_up.into();
+    let rng = chappe_net::entropy::rng()?;
+    let router = chappe_telegram::router(telegram, &backend, rng).await?;
     let mut settings = ServerConfig::default();
     settings.handshake.old_clients = config.old_clients;
     settings.link.mtproto1 = config.mtproto1;
@@ -77,11 +78,8 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
         settings.handshake.dc = DcPolicy::Only { dc: config.dc, test: false, media: true };
     }
     config.limits.apply(&mut settings)?;
-    let mut builder = Server::builder()
-        .identity(identity)
-        .backend(backend)
-        .router(chappe_telegram::router(telegram))
-        .config(settings);
+    let mut builder =
+        Server::builder().identity(identity).backend(backend).router(router).config(settings);
     if let Some(certificates) = &certificate {
         builder = builder.certificate(certificates.current.clone());
     }

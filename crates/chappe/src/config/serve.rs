@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::cli::ServeArgs;
 use crate::cmd::files;
+use crate::config::accounts::{SignUp, TestNumbers};
 use crate::config::limits::Limits;
 use crate::config::listen::{ListenAddress, Text};
 
@@ -36,6 +37,8 @@ pub(crate) struct ServeConfig {
     pub(crate) mtproto1: bool,
     pub(crate) pfs_only: bool,
     pub(crate) experimental_udp: bool,
+    pub(crate) test_numbers: TestNumbers,
+    pub(crate) sign_up: SignUp,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log: String,
     pub(crate) limits: Limits,
@@ -64,6 +67,8 @@ struct File {
     no_mtproto1: Option<bool>,
     pfs_only: Option<bool>,
     experimental_udp: Option<bool>,
+    test_numbers: Option<TestNumbers>,
+    sign_up: Option<SignUp>,
     metrics: Option<SocketAddr>,
     log: Option<String>,
     #[serde(default)]
@@ -85,6 +90,14 @@ impl ServeConfig {
             (Some(chain), Some(key)) => Some((chain, key)),
             _ => bail!("tls-cert, tls-key: name both, the certificate and its key"),
         };
+        let proxy_protocol = either(args.proxy_protocol, file.proxy_protocol);
+        let forwarded_from = either(args.forwarded_from, file.forwarded_from);
+        // Whoever knows the pattern is whoever they like among these: not where strangers come,
+        // themselves or by a proxy.
+        let is_local = |address: &ListenAddress| matches!(address, ListenAddress::Tcp(address) if address.ip().is_loopback());
+        let is_private = listen.iter().all(is_local);
+        let is_private = is_private && proxy_protocol.is_empty() && forwarded_from.is_empty();
+        let test_numbers = if is_private { TestNumbers::Own } else { TestNumbers::Off };
         let config = Self {
             data: args.data.or(file.data).unwrap_or_else(|| "chappe-data".into()),
             listen,
@@ -95,8 +108,8 @@ impl ServeConfig {
             secrets: either(args.secret, file.secret),
             websocket_origins: file.websocket_origins.unwrap_or_default(),
             websocket_without_subprotocol: file.websocket_without_subprotocol.unwrap_or(false),
-            proxy_protocol: either(args.proxy_protocol, file.proxy_protocol),
-            forwarded_from: either(args.forwarded_from, file.forwarded_from),
+            proxy_protocol,
+            forwarded_from,
             dc: args.dc.or(file.dc).unwrap_or(2),
             advertise: args.advertise.or(file.advertise),
             strict_dc: args.strict_dc || file.strict_dc.unwrap_or(false),
@@ -104,6 +117,8 @@ impl ServeConfig {
             mtproto1: !(args.no_mtproto1 || file.no_mtproto1.unwrap_or(false)),
             pfs_only: args.pfs_only || file.pfs_only.unwrap_or(false),
             experimental_udp: args.experimental_udp || file.experimental_udp.unwrap_or(false),
+            test_numbers: args.test_numbers.or(file.test_numbers).unwrap_or(test_numbers),
+            sign_up: args.sign_up.or(file.sign_up).unwrap_or(SignUp::Automatic),
             metrics: args.metrics.or(file.metrics),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
             limits: file.limits,
@@ -166,6 +181,8 @@ mod tests {
             no_mtproto1: false,
             pfs_only: false,
             experimental_udp: false,
+            test_numbers: None,
+            sign_up: None,
             metrics: None,
             log: None,
         })
@@ -182,6 +199,22 @@ mod tests {
         assert!(config.http && !config.websocket && config.transports.is_empty());
         assert!(config.strict_dc && config.old_clients && !config.mtproto1 && config.pfs_only);
         assert_eq!(config.data, PathBuf::from("chappe-data"));
+    }
+
+    /// Rule:   numbers with a known code are for this machine alone, unless somebody asks for them.
+    /// Source: ACC-02.
+    #[test]
+    fn test_numbers_are_off_where_strangers_come() {
+        for (listen, expected) in [
+            ("[\"127.0.0.1:0\", \"[::1]:0\"]", TestNumbers::Own),
+            ("[\"127.0.0.1:0\", \"0.0.0.0:0\"]", TestNumbers::Off),
+            ("[\"127.0.0.1:0\"]\nforwarded-from = [\"127.0.0.0/8\"]", TestNumbers::Off),
+            ("[\"unix:/run/chappe.sock\"]", TestNumbers::Off),
+            ("[\"0.0.0.0:0\"]\ntest-numbers = \"any\"", TestNumbers::Any),
+        ] {
+            let config = load(&format!("listen = {listen}")).unwrap();
+            assert_eq!(config.test_numbers, expected, "{listen}");
+        }
     }
 
     #[test]

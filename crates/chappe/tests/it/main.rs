@@ -3,6 +3,7 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod accounts;
 mod call;
 mod keys;
 mod logs;

@@ -1,0 +1,13 @@
+//! Signing in and out (20-telegram-api-service §2.1, §6).
+
+mod bot;
+mod code;
+mod log_out;
+mod sign_in;
+mod token;
+
+pub(crate) use bot::import_bot_authorization;
+pub(crate) use code::{cancel_code, resend_code, send_code};
+pub(crate) use log_out::log_out;
+pub(crate) use sign_in::{NAME_MAX, sign_in, sign_up};
+pub(crate) use token::{LoginTokens, accept_login_token, export_login_token};

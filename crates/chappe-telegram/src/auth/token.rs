@@ -1,0 +1,155 @@
+//! Signing in by a token that another device of the account accepts, shown as a QR code:
+//! `auth.exportLoginToken`, `auth.acceptLoginToken` (API-14).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chappe_api::functions::auth::{AcceptLoginToken, ExportLoginToken};
+use chappe_api::{ctors, types};
+use chappe_crypto::AuthKeyId;
+use chappe_proto::SessionId;
+use chappe_proto::rpc::RpcError;
+use chappe_server::{Caller, Pusher, State};
+use tracing::info;
+
+use crate::Service;
+use crate::error::{Failure, bad};
+use crate::store::Account;
+
+/// Tokens that were given out. In memory: whoever asked before a restart asks again.
+#[derive(Debug, Default)]
+pub(crate) struct LoginTokens(Mutex<HashMap<AuthKeyId, Offer>>);
+
+/// What a key was offered; it has one at a time.
+#[derive(Clone, Debug)]
+struct Offer {
+    token: [u8; TOKEN_LEN],
+    session: SessionId,
+    /// On the monotonic clock.
+    until: Duration,
+    accepted: Option<i64>,
+}
+
+const TOKEN_LEN: usize = 32;
+/// How long a token may be accepted, and how long what it led to may be fetched after that.
+const LIFE: Duration = Duration::from_secs(30);
+const FETCH: Duration = Duration::from_secs(60);
+/// Keys with a token; more are refused. Strangers can make us hold this much, each for a minute.
+const OFFERS_MAX: usize = 100_000;
+
+pub(crate) async fn export_login_token(
+    State(service): State<Service>,
+    caller: Caller,
+    _call: ExportLoginToken,
+) -> Result<types::auth::LoginToken, Failure> {
+    if let Some(identity) = service.store.identity(caller.auth_key_id).await? {
+        let account = service.store.account(identity.account).await?;
+        let account = account.ok_or_else(Service::signed_out)?;
+        if identity.is_waiting {
+            return Err(password_needed());
+        }
+        return Ok(service.success(&caller, &account));
+    }
+    if let Some(account) = service.tokens.take_accepted(caller.auth_key_id, caller.now.mono) {
+        let account = service.store.account(account).await?.ok_or_else(Service::signed_out)?;
+        if service.store.sign_in(account.id, service.session_of(&caller)).await? {
+            return Err(password_needed());
+        }
+        info!(account = account.id, auth_key_id = %caller.auth_key_id, "signed in by a token");
+        return Ok(service.success(&caller, &account));
+    }
+    let token = service.rng().bytes();
+    let until = caller.now.mono + LIFE;
+    let offer = Offer { token, session: caller.session_id, until, accepted: None };
+    if !service.tokens.offer(caller.auth_key_id, offer, caller.now.mono) {
+        return Err(Failure::Rpc(RpcError::new(420, "FLOOD_WAIT_60")));
+    }
+    let expires = caller.now.unix_seconds() + LIFE.as_secs().cast_signed();
+    Ok(types::auth::LoginToken::LoginToken(ctors::auth::LoginToken {
+        expires: i32::try_from(expires).unwrap_or(i32::MAX),
+        token: token.to_vec().into(),
+    }))
+}
+
+/// The device that shows the token is told, and fetches what it led to by itself.
+pub(crate) async fn accept_login_token(
+    State(service): State<Service>,
+    caller: Caller,
+    pusher: Pusher,
+    call: AcceptLoginToken,
+) -> Result<types::Authorization, Failure> {
+    let me = service.me(&caller).await?;
+    let (key, session) = service.tokens.accept(&call.token, me, caller.now.mono)?;
+    let short = ctors::UpdateShort {
+        update: types::Update::UpdateLoginToken,
+        date: i32::try_from(caller.now.unix_seconds()).unwrap_or(i32::MAX),
+    };
+    let updates = types::Updates::UpdateShort(Box::new(short));
+    if let Ok(body) = chappe_tl::to_bytes(&updates) {
+        // A device that left in the meantime asks when it is back.
+        let _ = pusher.to_session(key, session, body).await;
+    }
+    Ok(types::Authorization { unconfirmed: true, ..chappe_tl::blank() })
+}
+
+impl LoginTokens {
+    /// Whether there was room.
+    fn offer(&self, key: AuthKeyId, offer: Offer, now: Duration) -> bool {
+        let mut offers = self.lock();
+        if offers.len() >= OFFERS_MAX {
+            offers.retain(|_, offer| offer.until + FETCH > now);
+        }
+        if offers.len() >= OFFERS_MAX && !offers.contains_key(&key) {
+            return false;
+        }
+        offers.insert(key, offer);
+        true
+    }
+
+    /// Who has accepted the token of a key, once.
+    fn take_accepted(&self, key: AuthKeyId, now: Duration) -> Option<i64> {
+        let mut offers = self.lock();
+        let account = offers.get(&key).filter(|offer| offer.until + FETCH > now)?.accepted?;
+        offers.remove(&key);
+        Some(account)
+    }
+
+    /// Whose token it is.
+    fn accept(
+        &self,
+        token: &[u8],
+        account: i64,
+        now: Duration,
+    ) -> Result<(AuthKeyId, SessionId), Failure> {
+        let mut offers = self.lock();
+        // Nobody learns from the time it takes which token comes near: they are of chance, and
+        // each counts for half a minute.
+        let found = offers.iter_mut().find(|(_, offer)| offer.token[..] == *token);
+        let Some((key, offer)) = found else { return Err(bad("AUTH_TOKEN_INVALID")) };
+        if offer.accepted.is_some() {
+            return Err(bad("AUTH_TOKEN_ALREADY_ACCEPTED"));
+        }
+        if offer.until <= now {
+            return Err(bad("AUTH_TOKEN_EXPIRED"));
+        }
+        offer.accepted = Some(account);
+        Ok((*key, offer.session))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<AuthKeyId, Offer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Service {
+    fn success(&self, caller: &Caller, account: &Account) -> types::auth::LoginToken {
+        let authorization = self.authorization(caller, account);
+        let success = ctors::auth::LoginTokenSuccess { authorization };
+        types::auth::LoginToken::LoginTokenSuccess(success)
+    }
+}
+
+fn password_needed() -> Failure {
+    Failure::Rpc(RpcError::unauthorized("SESSION_PASSWORD_NEEDED"))
+}

@@ -1,0 +1,26 @@
+//! `messages.readHistory`.
+
+use chappe_api::functions::messages::ReadHistory;
+use chappe_api::types;
+use chappe_server::{Caller, Pusher, State};
+
+use crate::Service;
+use crate::error::Failure;
+
+pub(crate) async fn read_history(
+    State(service): State<Service>,
+    caller: Caller,
+    pusher: Pusher,
+    call: ReadHistory,
+) -> Result<types::messages::AffectedMessages, Failure> {
+    let me = service.me(&caller).await?;
+    let peer = service.peer(me, &call.peer).await?;
+    let turn = service.lines.turn().await;
+    let mut change = service.store.change().await?;
+    let now = caller.now.unix_seconds();
+    let marks = (me, peer.id);
+    let read = service.store.read_history(&mut change, marks, call.max_id, now).await?;
+    service.announce(turn, change, &pusher, (me, &caller)).await?;
+    let (pts, pts_count) = read;
+    Ok(types::messages::AffectedMessages { pts, pts_count })
+}

@@ -1,0 +1,48 @@
+//! `messages.sendMessage`.
+
+use chappe_api::functions::messages::SendMessage;
+use chappe_api::types;
+use chappe_server::{Caller, Pusher, State};
+
+use crate::Service;
+use crate::error::{Failure, bad};
+use crate::store::NewMessage;
+
+pub(crate) async fn send_message(
+    State(service): State<Service>,
+    caller: Caller,
+    pusher: Pusher,
+    call: SendMessage,
+) -> Result<types::Updates, Failure> {
+    let me = service.me(&caller).await?;
+    let peer = service.peer(me, &call.peer).await?;
+    if call.schedule_date.is_some() {
+        return Err(bad("SCHEDULE_DATE_INVALID"));
+    }
+    let entities = call.entities.unwrap_or_default();
+    let mut content = service.content(me, &call.message, &entities).await?;
+    (content.silent, content.noforwards) = (call.silent, call.noforwards);
+    let new = NewMessage {
+        sender: me,
+        peer: peer.id,
+        random_id: call.random_id,
+        reply_to: call.reply_to.as_ref().and_then(replied),
+        date: caller.now.unix_seconds(),
+        content,
+    };
+    let turn = service.lines.turn().await;
+    let mut change = service.store.change().await?;
+    let sent = service.store.send(&mut change, &new).await?;
+    service.announce(turn, change, &pusher, (me, &caller)).await?;
+    service.own_message(&caller, me, (sent.message, call.random_id), sent.pts).await
+}
+
+/// The message of one's own box that is replied to; a story or a draft is none.
+fn replied(reply_to: &types::InputReplyTo) -> Option<i32> {
+    match reply_to {
+        types::InputReplyTo::InputReplyToMessage(message) if message.reply_to_msg_id > 0 => {
+            Some(message.reply_to_msg_id)
+        }
+        _ => None,
+    }
+}

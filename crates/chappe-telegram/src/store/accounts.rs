@@ -1,0 +1,114 @@
+//! People and bots.
+
+use chappe_backend::StoreError;
+use chappe_backend::sql::{Row, Transaction, sql};
+
+use super::{Store, next};
+
+/// Someone who can sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) id: i64,
+    /// Digits; bots have none.
+    pub(crate) phone: Option<String>,
+    pub(crate) first_name: String,
+    pub(crate) last_name: String,
+    pub(crate) about: String,
+    /// Unix second; offline since then if it is past.
+    pub(crate) online_until: i64,
+    pub(crate) pts: i32,
+    pub(crate) qts: i32,
+    pub(crate) is_bot: bool,
+    pub(crate) username: Option<String>,
+}
+
+const BY_ID: &str =
+    "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
+    (SELECT shown FROM username WHERE username.account = account.id)
+    FROM account WHERE id = $1";
+const BY_PHONE: &str =
+    "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
+    (SELECT shown FROM username WHERE username.account = account.id)
+    FROM account WHERE phone = $1";
+
+const FROM_ID: &str =
+    "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
+    (SELECT shown FROM username WHERE username.account = account.id)
+    FROM account WHERE id >= $1 ORDER BY id LIMIT $2";
+
+impl Account {
+    fn read(mut row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.read()?,
+            phone: row.read()?,
+            first_name: row.read()?,
+            last_name: row.read()?,
+            about: row.read()?,
+            online_until: row.read()?,
+            pts: row.read()?,
+            qts: row.read()?,
+            is_bot: row.read::<i64>()? != 0,
+            username: row.read()?,
+        })
+    }
+}
+
+impl Store {
+    pub(crate) async fn account(&self, id: i64) -> Result<Option<Account>, StoreError> {
+        self.database.row(sql(BY_ID).bind(id)).await?.map(Account::read).transpose()
+    }
+
+    pub(crate) async fn account_of_phone(
+        &self,
+        phone: &str,
+    ) -> Result<Option<Account>, StoreError> {
+        self.database.row(sql(BY_PHONE).bind(phone)).await?.map(Account::read).transpose()
+    }
+
+    /// Accounts from a number on, in the order of their numbers.
+    pub(crate) async fn accounts(&self, from: i64, limit: i64) -> Result<Vec<Account>, StoreError> {
+        let query = sql(FROM_ID).bind(from).bind(limit);
+        self.database.rows(query).await?.into_iter().map(Account::read).collect()
+    }
+
+    /// Makes an account; `None` where somebody has the number already.
+    pub(crate) async fn insert_account(
+        &self,
+        phone: &str,
+        name: (&str, &str),
+        now: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let made = insert(&mut transaction, phone, name, now).await?;
+        transaction.commit().await?;
+        Ok(made)
+    }
+
+    /// Says until when an account is online, or since when it is not.
+    pub(crate) async fn set_online(&self, id: i64, until: i64) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let change = sql("UPDATE account SET online_until = $1 WHERE id = $2");
+        transaction.run(change.bind(until).bind(id)).await?;
+        transaction.commit().await
+    }
+}
+
+/// Makes an account; `None` where somebody has the number already.
+pub(super) async fn insert(
+    transaction: &mut Transaction<'_>,
+    phone: &str,
+    (first_name, last_name): (&str, &str),
+    now: i64,
+) -> Result<Option<i64>, StoreError> {
+    let taken = sql("SELECT 1 FROM account WHERE phone = $1").bind(phone);
+    if transaction.row(taken).await?.is_some() {
+        return Ok(None);
+    }
+    let id = next(transaction, "account").await?;
+    let insert =
+        sql("INSERT INTO account (id, phone, first_name, last_name, created, online_until)
+         VALUES ($1, $2, $3, $4, $5, $5)");
+    let insert = insert.bind(id).bind(phone).bind(first_name).bind(last_name).bind(now);
+    transaction.run(insert).await?;
+    Ok(Some(id))
+}

@@ -1,0 +1,143 @@
+//! What happens to accounts: each event moves the account's pts and is kept in its log, in the
+//! transaction that makes the change (UPD-01).
+
+use chappe_backend::StoreError;
+use chappe_backend::sql::{Row, Transaction, sql};
+
+use super::{Store, damaged};
+
+/// A change under way, and whom it will be news to.
+pub(crate) struct Change<'s> {
+    transaction: Transaction<'s>,
+    news: Vec<News>,
+}
+
+/// An event that others may hear of once the change is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct News {
+    pub(crate) account: i64,
+    /// After the event.
+    pub(crate) pts: i32,
+    pub(crate) count: i32,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Happening {
+    NewMessage(i32),
+    Edited(i32),
+    Deleted(Vec<i32>),
+    /// Up to this message of the peer.
+    ReadInbox {
+        peer: i64,
+        max_id: i32,
+    },
+    /// The peer read up to this one of ours.
+    ReadOutbox {
+        peer: i64,
+        max_id: i32,
+    },
+}
+
+/// An event of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    pub(crate) pts: i32,
+    pub(crate) count: i32,
+    pub(crate) happening: Happening,
+}
+
+const NEW_MESSAGE: i64 = 1;
+const EDITED: i64 = 2;
+const DELETED: i64 = 3;
+const READ_INBOX: i64 = 4;
+const READ_OUTBOX: i64 = 5;
+
+impl Event {
+    fn read(mut row: Row) -> Result<Self, StoreError> {
+        let (pts, count, kind) = (row.read()?, row.read()?, row.read::<i64>()?);
+        let message: Option<i32> = row.read()?;
+        let peer: Option<i64> = row.read()?;
+        let ids: Option<String> = row.read()?;
+        let happening = match (kind, message, peer, ids) {
+            (NEW_MESSAGE, Some(id), ..) => Happening::NewMessage(id),
+            (EDITED, Some(id), ..) => Happening::Edited(id),
+            (READ_INBOX, Some(max_id), Some(peer), _) => Happening::ReadInbox { peer, max_id },
+            (READ_OUTBOX, Some(max_id), Some(peer), _) => Happening::ReadOutbox { peer, max_id },
+            (DELETED, _, _, Some(ids)) => {
+                let ids = serde_json::from_str(&ids);
+                Happening::Deleted(ids.map_err(|error| damaged(&format!("an event: {error}")))?)
+            }
+            _ => return Err(damaged("an event is of no kind that is known")),
+        };
+        Ok(Self { pts, count, happening })
+    }
+}
+
+impl Store {
+    /// Begins a change that may be news to people.
+    pub(crate) async fn change(&self) -> Result<Change<'_>, StoreError> {
+        Ok(Change { transaction: self.database.begin().await?, news: Vec::new() })
+    }
+
+    /// Events of an account after a pts, in their order, `limit` at most.
+    pub(crate) async fn events(
+        &self,
+        owner: i64,
+        after: i32,
+        limit: i64,
+    ) -> Result<Vec<Event>, StoreError> {
+        let query = sql("SELECT pts, count, kind, message, peer, ids FROM event
+             WHERE owner = $1 AND pts > $2 ORDER BY pts LIMIT $3");
+        let rows = self.database.rows(query.bind(owner).bind(after).bind(limit)).await?;
+        rows.into_iter().map(Event::read).collect()
+    }
+}
+
+impl<'s> Change<'s> {
+    pub(super) fn transaction(&mut self) -> &mut Transaction<'s> {
+        &mut self.transaction
+    }
+
+    /// Notes an event of an account; its pts after it. The account's row is held until the end.
+    pub(super) async fn happen(
+        &mut self,
+        owner: i64,
+        happening: Happening,
+        count: i32,
+        date: i64,
+    ) -> Result<i32, StoreError> {
+        let step = sql("UPDATE account SET pts = pts + $2 WHERE id = $1 RETURNING pts");
+        let row = self.transaction.row(step.bind(owner).bind(count)).await?;
+        let pts = row.ok_or_else(|| damaged("an account is missing"))?.read()?;
+        let (kind, message, peer, ids) = match happening {
+            Happening::NewMessage(id) => (NEW_MESSAGE, Some(id), None, None),
+            Happening::Edited(id) => (EDITED, Some(id), None, None),
+            Happening::Deleted(ids) => {
+                let ids = serde_json::to_string(&ids).expect("numbers are JSON");
+                (DELETED, None, None, Some(ids))
+            }
+            Happening::ReadInbox { peer, max_id } => (READ_INBOX, Some(max_id), Some(peer), None),
+            Happening::ReadOutbox { peer, max_id } => (READ_OUTBOX, Some(max_id), Some(peer), None),
+        };
+        let insert = sql("INSERT INTO event (owner, pts, count, date, kind, message, peer, ids)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+        let insert = insert.bind(owner).bind(pts).bind(count).bind(date).bind(kind);
+        self.transaction.run(insert.bind(message).bind(peer).bind(ids)).await?;
+        self.news.push(News { account: owner, pts, count });
+        Ok(pts)
+    }
+
+    /// The pts of an account as of this change.
+    pub(super) async fn pts(&mut self, owner: i64) -> Result<i32, StoreError> {
+        let query = sql("SELECT pts FROM account WHERE id = $1").bind(owner);
+        let row = self.transaction.row(query).await?;
+        row.ok_or_else(|| damaged("an account is missing"))?.read()
+    }
+
+    /// Makes the change; whoever it is news to is in the answer.
+    pub(crate) async fn commit(self) -> Result<Vec<News>, StoreError> {
+        self.transaction.commit().await?;
+        Ok(self.news)
+    }
+}

@@ -1,0 +1,114 @@
+//! Usernames, names and contacts.
+
+use chappe_backend::StoreError;
+use chappe_backend::sql::{Row, sql};
+
+use super::{Account, Store};
+
+/// Somebody whom an account knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Contact {
+    pub(crate) account: i64,
+    pub(crate) is_mutual: bool,
+}
+
+impl Store {
+    /// The account that a username leads to, in whatever case.
+    pub(crate) async fn account_of_username(
+        &self,
+        username: &str,
+    ) -> Result<Option<Account>, StoreError> {
+        let query = sql("SELECT account FROM username WHERE folded = $1");
+        let row = self.database.row(query.bind(username.to_lowercase())).await?;
+        match row.map(|mut row| row.read()).transpose()? {
+            Some(id) => self.account(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Gives an account a username in the place of the one it had; empty takes it away. Whether
+    /// nobody else has it.
+    pub(crate) async fn set_username(
+        &self,
+        account: i64,
+        username: &str,
+    ) -> Result<bool, StoreError> {
+        let folded = username.to_lowercase();
+        let mut transaction = self.database.begin().await?;
+        let taken = sql("SELECT account FROM username WHERE folded = $1").bind(&*folded);
+        if let Some(mut row) = transaction.row(taken).await?
+            && row.read::<i64>()? != account
+        {
+            return Ok(false);
+        }
+        let delete = sql("DELETE FROM username WHERE account = $1").bind(account);
+        transaction.run(delete).await?;
+        if !username.is_empty() {
+            let insert = sql("INSERT INTO username (folded, account, shown) VALUES ($1, $2, $3)");
+            transaction.run(insert.bind(folded).bind(account).bind(username)).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Gives an account other names; what is `None` stays.
+    pub(crate) async fn set_profile(
+        &self,
+        account: i64,
+        (first_name, last_name, about): (Option<&str>, Option<&str>, Option<&str>),
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let change = sql("UPDATE account SET first_name = COALESCE($2, first_name),
+             last_name = COALESCE($3, last_name), about = COALESCE($4, about) WHERE id = $1");
+        let change = change.bind(account).bind(first_name).bind(last_name).bind(about);
+        transaction.run(change).await?;
+        transaction.commit().await
+    }
+
+    /// Whom an account knows, in the order of their numbers.
+    pub(crate) async fn contacts(&self, owner: i64) -> Result<Vec<Contact>, StoreError> {
+        let query = sql("SELECT account, (SELECT count(*) FROM contact AS back
+                WHERE back.owner = contact.account AND back.account = contact.owner)
+             FROM contact WHERE owner = $1 ORDER BY account");
+        let rows = self.database.rows(query.bind(owner)).await?;
+        let read =
+            |mut row: Row| Ok(Contact { account: row.read()?, is_mutual: row.read::<i64>()? > 0 });
+        rows.into_iter().map(read).collect()
+    }
+
+    /// The name that `owner` gave to somebody.
+    pub(crate) async fn contact_name(
+        &self,
+        owner: i64,
+        account: i64,
+    ) -> Result<Option<(String, String)>, StoreError> {
+        let query =
+            sql("SELECT first_name, last_name FROM contact WHERE owner = $1 AND account = $2");
+        let row = self.database.row(query.bind(owner).bind(account)).await?;
+        row.map(|mut row| Ok((row.read()?, row.read()?))).transpose()
+    }
+
+    /// Makes somebody known to an account by a name, or by another.
+    pub(crate) async fn keep_contact(
+        &self,
+        (owner, account): (i64, i64),
+        (first_name, last_name): (&str, &str),
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let insert = sql(
+            "INSERT INTO contact (owner, account, first_name, last_name) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (owner, account) DO UPDATE
+             SET first_name = excluded.first_name, last_name = excluded.last_name",
+        );
+        let insert = insert.bind(owner).bind(account).bind(first_name).bind(last_name);
+        transaction.run(insert).await?;
+        transaction.commit().await
+    }
+
+    pub(crate) async fn forget_contact(&self, owner: i64, account: i64) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let delete = sql("DELETE FROM contact WHERE owner = $1 AND account = $2");
+        transaction.run(delete.bind(owner).bind(account)).await?;
+        transaction.commit().await
+    }
+}

@@ -1,0 +1,137 @@
+//! `updates.getDifference`: what a client missed (20-telegram-api-service §3.4).
+
+use std::collections::BTreeMap;
+
+use chappe_api::functions::updates::GetDifference;
+use chappe_api::{ctors, types};
+use chappe_server::{Caller, State};
+
+use crate::Service;
+use crate::error::{Failure, bad};
+use crate::messages::{Named, peer_of, shown_message};
+use crate::store::{Event, Happening};
+
+/// Events of one answer.
+const EVENTS_MAX: i32 = 500;
+
+pub(crate) async fn get_difference(
+    State(service): State<Service>,
+    caller: Caller,
+    call: GetDifference,
+) -> Result<types::updates::Difference, Failure> {
+    let me = service.me(&caller).await?;
+    if call.pts <= 0 {
+        return Err(bad("PERSISTENT_TIMESTAMP_EMPTY"));
+    }
+    let state = service.state(&caller, me).await?;
+    if call.pts == state.pts && call.qts <= state.qts {
+        let types::updates::State { date, seq, .. } = state;
+        let empty = ctors::updates::DifferenceEmpty { date, seq };
+        return Ok(types::updates::Difference::DifferenceEmpty(empty));
+    }
+    if call.pts_total_limit.is_some_and(|limit| call.pts.saturating_add(limit) < state.pts) {
+        let pts = state.pts;
+        let too_long = ctors::updates::DifferenceTooLong { pts };
+        return Ok(types::updates::Difference::DifferenceTooLong(too_long));
+    }
+    let limit = call.pts_limit.unwrap_or(EVENTS_MAX).clamp(1, EVENTS_MAX);
+    // Whoever comes from the future, as after a backup was restored, is told where we are.
+    let events = service.store.events(me, call.pts, limit.into()).await?;
+    let reached = events.last().map_or(state.pts, |event| event.pts);
+    let Missed { messages, updates, users } = service.missed(&caller, me, &events).await?;
+    if reached < state.pts {
+        let slice = ctors::updates::DifferenceSlice {
+            new_messages: messages,
+            new_encrypted_messages: Vec::new(),
+            other_updates: updates,
+            chats: Vec::new(),
+            users,
+            intermediate_state: types::updates::State { pts: reached, ..state },
+        };
+        return Ok(types::updates::Difference::DifferenceSlice(Box::new(slice)));
+    }
+    // What was committed since the state was read comes with the next question.
+    let difference = ctors::updates::Difference {
+        new_messages: messages,
+        new_encrypted_messages: Vec::new(),
+        other_updates: updates,
+        chats: Vec::new(),
+        users,
+        state: types::updates::State { pts: reached, ..state },
+    };
+    Ok(types::updates::Difference::Difference(Box::new(difference)))
+}
+
+/// What events come to.
+struct Missed {
+    messages: Vec<types::Message>,
+    updates: Vec<types::Update>,
+    users: Vec<types::User>,
+}
+
+impl Service {
+    /// Messages that still are, as they are now and each once; edits of older ones; what was
+    /// deleted; of marks the last.
+    async fn missed(&self, caller: &Caller, me: i64, events: &[Event]) -> Result<Missed, Failure> {
+        let mut named = Named::default();
+        let (mut messages, mut updates) = (Vec::new(), Vec::new());
+        let (mut new, mut edited) = (BTreeMap::new(), BTreeMap::new());
+        let (mut inboxes, mut outboxes) = (BTreeMap::new(), BTreeMap::new());
+        for Event { pts, count, happening } in events {
+            let at = (*pts, *count);
+            match happening {
+                Happening::NewMessage(id) => {
+                    new.insert(*id, at);
+                }
+                Happening::Edited(id) => {
+                    edited.insert(*id, at);
+                }
+                Happening::Deleted(ids) => {
+                    let (pts, pts_count) = at;
+                    let messages = ids.clone();
+                    let deleted = ctors::UpdateDeleteMessages { messages, pts, pts_count };
+                    updates.push(types::Update::UpdateDeleteMessages(deleted));
+                }
+                Happening::ReadInbox { peer, max_id } => {
+                    inboxes.insert(*peer, (*max_id, at));
+                }
+                Happening::ReadOutbox { peer, max_id } => {
+                    outboxes.insert(*peer, (*max_id, at));
+                }
+            }
+        }
+        for id in new.keys() {
+            if let Some(found) = self.store.message(me, *id).await? {
+                messages.push(shown_message(&found, &mut named));
+            }
+        }
+        for (id, (pts, pts_count)) in edited.into_iter().filter(|(id, _)| !new.contains_key(id)) {
+            if let Some(found) = self.store.message(me, id).await? {
+                let message = shown_message(&found, &mut named);
+                let edit = ctors::UpdateEditMessage { message, pts, pts_count };
+                updates.push(types::Update::UpdateEditMessage(edit));
+            }
+        }
+        for (peer, (max_id, (pts, pts_count))) in inboxes {
+            named.account(peer);
+            let dialog = self.store.dialog(me, peer).await?;
+            let read = ctors::UpdateReadHistoryInbox {
+                peer: peer_of(peer),
+                max_id,
+                still_unread_count: dialog.map_or(0, |dialog| dialog.unread),
+                pts,
+                pts_count,
+                ..chappe_tl::blank()
+            };
+            updates.push(types::Update::UpdateReadHistoryInbox(read));
+        }
+        for (peer, (max_id, (pts, pts_count))) in outboxes {
+            named.account(peer);
+            let peer = peer_of(peer);
+            let read = ctors::UpdateReadHistoryOutbox { peer, max_id, pts, pts_count };
+            updates.push(types::Update::UpdateReadHistoryOutbox(read));
+        }
+        let users = self.users(caller, me, named).await?;
+        Ok(Missed { messages, updates, users })
+    }
+}

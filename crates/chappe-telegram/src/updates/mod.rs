@@ -1,0 +1,42 @@
+//! What happens to an account, and how its clients learn of it (20-telegram-api-service §3).
+
+mod difference;
+mod lines;
+mod view;
+
+use chappe_api::functions::updates::GetState;
+use chappe_api::types;
+use chappe_server::{Caller, State};
+
+pub(crate) use difference::get_difference;
+pub(crate) use lines::Lines;
+
+use crate::Service;
+use crate::error::Failure;
+
+pub(crate) async fn get_state(
+    State(service): State<Service>,
+    caller: Caller,
+    _call: GetState,
+) -> Result<types::updates::State, Failure> {
+    let me = service.me(&caller).await?;
+    service.state(&caller, me).await
+}
+
+impl Service {
+    pub(crate) async fn state(
+        &self,
+        caller: &Caller,
+        me: i64,
+    ) -> Result<types::updates::State, Failure> {
+        let account = self.store.account(me).await?.ok_or_else(Self::signed_out)?;
+        Ok(types::updates::State {
+            pts: account.pts,
+            qts: account.qts,
+            date: i32::try_from(caller.now.unix_seconds()).unwrap_or(i32::MAX),
+            // Legal, and skips a check that would gain nothing (UPD-07, UPD-08).
+            seq: 0,
+            unread_count: self.store.unread(me).await?,
+        })
+    }
+}

@@ -1,0 +1,25 @@
+//! `users.getFullUser`.
+
+use chappe_api::functions::users::GetFullUser;
+use chappe_api::types;
+use chappe_server::{Caller, State};
+
+use crate::Service;
+use crate::error::{Failure, bad};
+
+pub(crate) async fn get_full_user(
+    State(service): State<Service>,
+    caller: Caller,
+    call: GetFullUser,
+) -> Result<types::users::UserFull, Failure> {
+    let me = service.me(&caller).await?;
+    let account = service.meant(me, &call.id).await?.ok_or_else(|| bad("USER_ID_INVALID"))?;
+    let full_user = types::UserFull {
+        can_pin_message: true,
+        id: account.id,
+        about: Some(&*account.about).filter(|about| !about.is_empty()).map(Into::into),
+        ..chappe_tl::blank()
+    };
+    let users = vec![service.seen(caller.now.unix_seconds(), me, &account).await?];
+    Ok(types::users::UserFull { full_user, chats: Vec::new(), users })
+}

@@ -1,0 +1,106 @@
+//! An account as a `user`, and whom an `inputUser` means.
+
+use chappe_api::{ctors, types};
+use chappe_crypto::{equal, sha256};
+use chappe_server::Caller;
+use chappe_tl::Str;
+
+use crate::Service;
+use crate::error::Failure;
+use crate::store::Account;
+
+impl Service {
+    /// An account as it sees itself.
+    pub(crate) fn user(&self, caller: &Caller, me: i64, account: &Account) -> types::User {
+        types::User::User(Box::new(self.shown(caller.now.unix_seconds(), me, account)))
+    }
+
+    /// An account as `viewer` sees it at a Unix second: under the name that the viewer gave it.
+    pub(crate) async fn seen(
+        &self,
+        now: i64,
+        viewer: i64,
+        account: &Account,
+    ) -> Result<types::User, Failure> {
+        let mut user = self.shown(now, viewer, account);
+        if viewer != account.id
+            && let Some((first_name, last_name)) =
+                self.store.contact_name(viewer, account.id).await?
+        {
+            let mutual = self.store.contact_name(account.id, viewer).await?.is_some();
+            (user.contact, user.mutual_contact) = (true, mutual);
+            user.first_name = some(&first_name);
+            user.last_name = some(&last_name);
+            // Whoever knows each other may call each other.
+            user.phone = account.phone.as_deref().filter(|_| mutual).map(Into::into);
+        }
+        Ok(types::User::User(Box::new(user)))
+    }
+
+    fn shown(&self, now: i64, viewer: i64, account: &Account) -> ctors::User {
+        let is_self = viewer == account.id;
+        let status = if account.online_until > now {
+            let expires = clamp(account.online_until);
+            types::UserStatus::UserStatusOnline(ctors::UserStatusOnline { expires })
+        } else {
+            let was_online = clamp(account.online_until);
+            types::UserStatus::UserStatusOffline(ctors::UserStatusOffline { was_online })
+        };
+        let phone = account.phone.as_deref().filter(|_| is_self);
+        ctors::User {
+            self_: is_self,
+            id: account.id,
+            access_hash: Some(self.access_hash(viewer, account.id)),
+            first_name: Some(account.first_name.as_str().into()),
+            last_name: some(&account.last_name),
+            username: account.username.as_deref().map(Into::into),
+            phone: phone.map(Into::into),
+            // Bots are always there.
+            status: (!account.is_bot).then_some(status),
+            bot_info_version: account.is_bot.then_some(1),
+            ..chappe_tl::blank()
+        }
+    }
+
+    /// What a viewer has to know of an account to name it (UPD-30): another for each viewer, so
+    /// that nobody finds people by trying ids.
+    pub(crate) fn access_hash(&self, viewer: i64, account: i64) -> i64 {
+        let (viewer, account) = (viewer.to_le_bytes(), account.to_le_bytes());
+        let hash = sha256(&[&self.secret[..], b"user", &viewer, &account]);
+        let hash = hash.first_chunk().map_or(1, |bytes| i64::from_le_bytes(*bytes));
+        if hash == 0 { 1 } else { hash }
+    }
+
+    /// The account that `viewer` means; `None` where there is none that it may name.
+    pub(crate) async fn meant(
+        &self,
+        viewer: i64,
+        user: &types::InputUser,
+    ) -> Result<Option<Account>, Failure> {
+        let id = match user {
+            types::InputUser::InputUserSelf => viewer,
+            types::InputUser::InputUser(user) => {
+                let hash = self.access_hash(viewer, user.user_id);
+                let is_known = equal(&hash.to_le_bytes(), &user.access_hash.to_le_bytes());
+                if !is_known && user.user_id != viewer {
+                    return Ok(None);
+                }
+                user.user_id
+            }
+            // Whom a message shows: there are no messages to look at.
+            types::InputUser::InputUserEmpty | types::InputUser::InputUserFromMessage(_) => {
+                return Ok(None);
+            }
+        };
+        Ok(self.store.account(id).await?)
+    }
+}
+
+fn some(name: &str) -> Option<Str> {
+    Some(name).filter(|name| !name.is_empty()).map(Into::into)
+}
+
+/// A Unix second as the API has it.
+fn clamp(seconds: i64) -> i32 {
+    i32::try_from(seconds).unwrap_or(i32::MAX)
+}

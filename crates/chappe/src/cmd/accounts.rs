@@ -1,0 +1,81 @@
+//! `chappe user` and `chappe bot`: the accounts of a data directory, also while a server runs there.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use chappe_backend::Backend;
+use chappe_telegram::{Admin, User};
+use serde_json::json;
+
+use super::files::DATABASE;
+use crate::cli::{BotCommand, UserCommand};
+use crate::exit::Exit;
+
+/// Accounts read at once.
+const PAGE: u32 = 500;
+
+pub(crate) fn user(command: UserCommand) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            UserCommand::Add { phone, first_name, last_name, username, data } => {
+                let admin = open(&data).await?;
+                let name = (first_name.as_str(), last_name.as_str());
+                let id = admin.add_user(&phone, name, username.as_deref(), now()).await?;
+                print(&json!({ "id": id, "phone": phone, "username": username }))?;
+            }
+            UserCommand::List { data } => {
+                let admin = open(&data).await?;
+                let mut from = 0;
+                loop {
+                    let users = admin.users(from, PAGE).await?;
+                    let Some(last) = users.last() else { break };
+                    from = last.id + 1;
+                    for User { id, phone, first_name, last_name, username, is_bot, .. } in users {
+                        print(&json!({
+                            "id": id,
+                            "phone": phone,
+                            "first_name": first_name,
+                            "last_name": last_name,
+                            "username": username,
+                            "bot": is_bot,
+                        }))?;
+                    }
+                }
+            }
+        }
+        Ok(Exit::Done)
+    })
+}
+
+pub(crate) fn bot(command: BotCommand) -> Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let BotCommand::Create { name, username, data } = command;
+        let token = open(&data).await?.create_bot(&name, &username, now()).await?;
+        print(&json!({ "username": username, "token": token }))?;
+        Ok(Exit::Done)
+    })
+}
+
+async fn open(data: &Path) -> Result<Admin> {
+    let database = data.join(DATABASE);
+    if !database.exists() {
+        bail!(
+            "there is no {}; `chappe serve --data` makes it at its first start",
+            database.display()
+        );
+    }
+    let backend = Backend::embedded(database).await?;
+    Ok(Admin::open(&backend, chappe_net::entropy::rng()?).await?)
+}
+
+fn print(line: &serde_json::Value) -> Result<()> {
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(())
+}
+
+fn now() -> i64 {
+    chappe_net::Clock::system().now().unix_seconds()
+}

@@ -1,0 +1,43 @@
+//! `chappe user` and `chappe bot`.
+
+use serde_json::Value;
+
+use crate::{Server, run, stderr, stdout};
+
+/// Rule:   an operator makes accounts and bots beside a running server, whose clients meet them.
+/// Source: ACC-04, ACC-10.
+#[test]
+fn accounts_are_made_beside_a_running_server() {
+    let server = Server::start(&["--sign-up", "closed"]);
+    let data = ["--data", server.data.to_str().unwrap()];
+    let with = |args: &[&str]| run(&[args, &data].concat());
+    let add = ["user", "add", "9996620001", "--first-name", "Ada", "--username", "ada_l"];
+    let added: Value = serde_json::from_str(&stdout(&with(&add))).unwrap();
+    assert_eq!(added["id"], 1_000_000);
+    let again = with(&add);
+    assert!(!again.status.success() && stderr(&again).contains("ada_l"), "{}", stderr(&again));
+
+    let made: Value =
+        serde_json::from_str(&stdout(&with(&["bot", "create", "Echo", "echo_bot"]))).unwrap();
+    let token = made["token"].as_str().unwrap();
+    let arguments = format!(
+        "{{\"flags\": 0, \"api_id\": 1, \"api_hash\": \"x\", \"bot_auth_token\": \"{token}\"}}"
+    );
+    let entered = server.call(&["auth.importBotAuthorization", &arguments]);
+    assert!(stdout(&entered).contains("echo_bot"), "{}", stderr(&entered));
+
+    let listed = stdout(&with(&["user", "list"]));
+    let listed: Vec<Value> =
+        listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let shown = |at: usize, key: &str| listed[at][key].clone();
+    assert_eq!(listed.len(), 2);
+    assert_eq!((shown(0, "username"), shown(0, "bot")), ("ada_l".into(), false.into()));
+    assert_eq!((shown(1, "username"), shown(1, "bot")), ("echo_bot".into(), true.into()));
+}
+
+#[test]
+fn accounts_need_a_server_that_was_started_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&["user", "list", "--data", dir.path().to_str().unwrap()]);
+    assert!(!output.status.success() && stderr(&output).contains("chappe serve"));
+}
