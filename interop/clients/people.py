@@ -1,0 +1,144 @@
+"""Two people who write to each other, each with a library of their own.
+
+Prints one line of JSON: `steps` says of each step "ok", or "-" where the library cannot do it; `step` is the one that
+was under way, `ok` whether all of them were done.
+"""
+
+import argparse
+import asyncio
+import importlib.util
+import json
+import os
+import pathlib
+import sys
+import traceback
+
+from contract import Failed, read_target
+
+LIBRARIES = ["telethon", "kurigram"]
+PATIENCE_S = 15
+AWAY_MESSAGES = 300
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--address", metavar="HOST:PORT", required=True, help="loopback address of the server")
+    parser.add_argument("--dc", type=int, default=2, help="data centre the server is (default: 2)")
+    parser.add_argument("--key", metavar="FILE", required=True, help="public key of the server, PKCS#1 PEM")
+    parser.add_argument("--number", type=int, default=1, help="of the first of their two test accounts (default: 1)")
+    parser.add_argument("--timeout", type=float, default=90, metavar="SECONDS", help="for all steps (default: 90)")
+    parser.add_argument("libraries", nargs=2, choices=LIBRARIES)
+    args = parser.parse_args()
+    target = read_target(args)
+    numbers = [f"99966{target.dc}{args.number + place:04}" for place in range(2)]
+    report = {"ok": False, "step": "-", "steps": {}}
+
+    async def run():
+        people = [person_of(library)(target, number) for library, number in zip(args.libraries, numbers)]
+        await asyncio.wait_for(talk(*people, str(target.dc) * 5, report), args.timeout)
+        report["ok"] = True
+
+    try:
+        asyncio.run(run())
+    except BaseException:
+        traceback.print_exc()
+    print(json.dumps(report), flush=True)
+    sys.stderr.flush()
+    # The libraries leave threads and tasks behind that would delay an ordinary exit.
+    os._exit(0 if report["ok"] else 1)
+
+
+def person_of(library):
+    path = pathlib.Path(__file__).parent / library / "person.py"
+    spec = importlib.util.spec_from_file_location(f"{library}_person", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Person
+
+
+async def talk(ada, bob, code, report):
+    def begin(step):
+        if report["step"] != "-":
+            report["steps"].setdefault(report["step"], "ok")
+        report["step"] = step
+
+    def cannot():
+        report["steps"][report["step"]] = "-"
+
+    async def hears(person, expected):
+        """Waits for one thing; marks and typing may come in between."""
+        while (heard := await asyncio.wait_for(person.heard.get(), PATIENCE_S)) != expected:
+            if heard[0] not in ("read", "typing"):
+                raise Failed(f"{person.name} heard {heard}, not {expected}")
+
+    def expect(found, expected):
+        if found != expected:
+            raise Failed(f"found {found}, not {expected}")
+
+    begin("sign in")
+    await ada.enter(code)
+    await bob.enter(code)
+
+    begin("text")
+    to_bob, to_ada = await ada.find(bob.number), await bob.find(ada.number)
+    first = await ada.say(to_bob, "good morning")
+    await hears(bob, ("message", "good morning", False))
+    await bob.say(to_ada, "and to you")
+    await hears(ada, ("message", "and to you", False))
+
+    begin("reply")
+    await ada.say(to_bob, "indeed", reply_to=first)
+    await hears(bob, ("message", "indeed", True))
+
+    begin("edit")
+    await ada.edit(to_bob, first, "good evening")
+    await hears(bob, ("edit", "good evening"))
+
+    begin("read")
+    await bob.read(to_ada)
+    await hears(ada, ("read",))
+
+    begin("typing")
+    await ada.type(to_bob)
+    await hears(bob, ("typing",))
+
+    begin("history")
+    expect(await bob.history(to_ada), ["indeed", "and to you", "good evening"])
+    expect(await bob.dialogs(), [0])
+
+    begin("delete")
+    await ada.delete(to_bob, first)
+    await hears(bob, ("deletion", 1))
+    expect(await bob.history(to_ada), ["indeed", "and to you"])
+
+    begin("away")
+    if bob.go_away:
+        await bob.go_away()
+        for number in range(AWAY_MESSAGES):
+            await ada.say(to_bob, str(number))
+        await bob.come_back()
+        missed = set()
+        while len(missed) < AWAY_MESSAGES:
+            kind, text, _ = await asyncio.wait_for(bob.heard.get(), PATIENCE_S)
+            expect(kind, "message")
+            if text in missed:
+                raise Failed(f"heard {text} twice")
+            missed.add(text)
+    else:
+        cannot()
+
+    begin("password")
+    await ada.set_password("sesame")
+    again = type(ada)(ada.target, ada.number)
+    await again.enter(code, "sesame")
+    expect((await again.history(await again.find(bob.number)))[-1], "and to you")
+    await again.close()
+
+    begin("log out")
+    expect(bool(await ada.leave()), True)
+    await bob.close()
+    begin("-")
+
+
+if __name__ == "__main__":
+    main()

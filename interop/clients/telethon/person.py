@@ -1,0 +1,93 @@
+"""A person who uses Telethon."""
+
+import asyncio
+
+from telethon import TelegramClient, errors, events, functions
+from telethon.crypto import rsa
+from telethon.sessions import MemorySession
+
+
+class Person:
+    name = "telethon"
+
+    def __init__(self, target, number):
+        rsa.add_key(target.key_pem, old=False)
+        self.target, self.number = target, number
+        self.heard = asyncio.Queue()
+        self.session = MemorySession()
+        self.session.set_dc(target.dc, target.host, target.port)
+        self.client = TelegramClient(self.session, 1, "0" * 32, receive_updates=True)
+        self.client.add_event_handler(self.hear_message, events.NewMessage(incoming=True))
+        self.client.add_event_handler(self.hear_edit, events.MessageEdited(incoming=True))
+        self.client.add_event_handler(self.hear_deletion, events.MessageDeleted())
+        self.client.add_event_handler(self.hear_mark, events.MessageRead())
+        self.client.add_event_handler(self.hear_typing, events.UserUpdate())
+
+    async def hear_message(self, event):
+        await self.heard.put(("message", event.raw_text, event.message.reply_to_msg_id is not None))
+
+    async def hear_edit(self, event):
+        await self.heard.put(("edit", event.raw_text))
+
+    async def hear_deletion(self, event):
+        await self.heard.put(("deletion", len(event.deleted_ids)))
+
+    async def hear_mark(self, event):
+        await self.heard.put(("read",))
+
+    async def hear_typing(self, event):
+        if event.typing:
+            await self.heard.put(("typing",))
+
+    async def enter(self, code, password=None):
+        await self.client.connect()
+        await self.client.send_code_request(self.number)
+        try:
+            await self.client.sign_in(self.number, code)
+        except errors.SessionPasswordNeededError:
+            await self.client.sign_in(password=password)
+        await self.client.get_me()
+        # Subscribes this session to updates.
+        await self.client(functions.updates.GetStateRequest())
+
+    async def find(self, number):
+        found = await self.client(functions.contacts.ResolvePhoneRequest(number))
+        return found.users[0]
+
+    async def say(self, peer, text, reply_to=None):
+        return (await self.client.send_message(peer, text, reply_to=reply_to)).id
+
+    async def edit(self, peer, message, text):
+        await self.client.edit_message(peer, message, text)
+
+    async def delete(self, peer, message):
+        await self.client.delete_messages(peer, [message], revoke=True)
+
+    async def read(self, peer):
+        await self.client.send_read_acknowledge(peer)
+
+    async def type(self, peer):
+        async with self.client.action(peer, "typing"):
+            await asyncio.sleep(0.1)
+
+    async def history(self, peer):
+        return [message.raw_text async for message in self.client.iter_messages(peer)]
+
+    async def dialogs(self):
+        return [dialog.unread_count async for dialog in self.client.iter_dialogs()]
+
+    async def go_away(self):
+        await self.client.disconnect()
+
+    async def come_back(self):
+        await self.client.connect()
+        await self.client.catch_up()
+
+    async def set_password(self, password):
+        return await self.client.edit_2fa(new_password=password)
+
+    async def leave(self):
+        return await self.client.log_out()
+
+    async def close(self):
+        await self.client.disconnect()
