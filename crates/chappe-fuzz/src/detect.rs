@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use chappe_crypto::AuthKey;
 use chappe_proto::envelope::encrypted::{self, Header, Message};
 use chappe_proto::envelope::plain;
-use chappe_proto::link::{Link, LinkConfig, LinkEvent};
+use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
 use chappe_proto::transport::{
     CLIENT_LIMIT, ClientOptions, Codec, Detect, DetectConfig, HANDSHAKE_LIMIT, Secret, Transport,
 };
@@ -32,7 +32,7 @@ pub(crate) fn run(data: &[u8]) {
         Side::Client => {
             let mut config = DetectConfig::default();
             config.secrets = secret.iter().cloned().collect();
-            config.tls = knows_key;
+            (config.http, config.websocket, config.tls) = (knows_key, knows_key, knows_key);
             Link::server(START, LinkConfig::server(), Arc::new(Detect::new(config)), rng(1))
         }
         Side::Server => Link::client(LinkConfig::client(), transport, &options, rng(1)),
@@ -90,14 +90,21 @@ fn hear(mut link: Link, wire: &[u8], piece: usize, knows_key: bool, from: Side) 
     let mut seen = Vec::new();
     let mut is_closed = false;
     let mut is_known = false;
+    let mut heard = 0;
     for piece in wire.chunks(piece) {
         input.extend_from_slice(piece);
+        heard += piece.len();
         loop {
             link.handle_bytes(START, &mut input);
             let mut wanted = None;
             while let Some(event) = link.poll_event() {
                 assert!(!is_closed, "{event:?} after the end");
                 is_closed = matches!(event, LinkEvent::Closed(_));
+                if let LinkEvent::Closed(CloseReason::HandOver(_)) = event {
+                    // Whoever goes on with the connection misses nothing of it.
+                    assert_eq!(input, wire[..heard]);
+                    return vec![format!("{event:?}")];
+                }
                 if let LinkEvent::KeyWanted(id) = event {
                     assert!(wanted.replace(id).is_none() && !link.wants_bytes());
                 }

@@ -4,20 +4,23 @@
 //! decides nothing but how much may wait: a slow peer slows its owner, never the memory.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use chappe_proto::Now;
 use chappe_proto::link::{CloseReason, Link, LinkEvent};
-use chappe_proto::transport::PacketSize;
+use chappe_proto::transport::{Carrier, PacketSize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Sleep, timeout};
+use tokio::time::{Instant, Sleep, timeout, timeout_at};
 use tracing::trace;
 
 use crate::clock::Clock;
+use crate::wire::Wire;
+use crate::ws::WebSocketError;
 
 /// Who a link belongs to: takes what comes over it and says what to send.
 pub trait Owner: Send {
@@ -92,9 +95,16 @@ pub enum End {
     /// By the rules of the protocol, or the wish of its owner.
     #[error(transparent)]
     Closed(CloseReason),
+    /// The peer speaks a protocol that carries ours. The connection is as it was, but for these
+    /// bytes that were read: [`Prefixed`](crate::Prefixed) puts them back.
+    #[error("the peer speaks {0}")]
+    HandOver(Carrier, BytesMut),
     /// The peer closed the connection.
     #[error("the peer closed the connection")]
     Eof,
+    /// The peer broke the rules of WebSocket.
+    #[error(transparent)]
+    WebSocket(WebSocketError),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
@@ -111,8 +121,9 @@ pub enum End {
 
 impl End {
     /// Every [`cause`](Self::cause).
-    pub const CAUSES: [&str; 14] = [
+    pub const CAUSES: [&str; 15] = [
         "eof",
+        "websocket",
         "io",
         "stalled",
         "oversize",
@@ -135,6 +146,8 @@ impl End {
             Self::Io(_) => "io",
             Self::Stalled { .. } => "stalled",
             Self::Oversize(_) => "oversize",
+            Self::WebSocket(_) => "websocket",
+            Self::HandOver(..) => "other",
             Self::Closed(reason) => match reason {
                 CloseReason::Frame(_) => "frame",
                 CloseReason::Packet(_) => "packet",
@@ -151,24 +164,27 @@ impl End {
     }
 }
 
-/// Drives `link` over `stream` until either ends; what is left to say is said before the
-/// connection is closed.
+/// Drives `link` over `wire` until either ends; what is left to say is said before the connection is
+/// closed.
 ///
-/// An idle link holds no buffer.
-pub async fn drive<S, O>(
-    mut stream: S,
+/// Whoever serves what a peer speaks instead drives over `&mut` the connection, to go on with it
+/// after [`End::HandOver`]. An idle link holds no buffer.
+pub async fn drive<W, O>(
+    mut wire: W,
     mut link: Link,
     owner: &mut O,
     clock: Clock,
     config: &DriveConfig,
 ) -> End
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    W: Wire,
     O: Owner,
 {
     let mut outbound = BytesMut::new();
-    let end = run(&mut stream, &mut link, owner, clock, config, &mut outbound).await;
-    if let End::Closed(reason) = &end {
+    let end = run(&mut wire, &mut link, owner, clock, config, &mut outbound).await;
+    let has_last_words = wire.close(&end, &mut outbound);
+    if has_last_words || matches!(end, End::Closed(_)) {
+        let stream = wire.stream();
         let len = outbound.len();
         let is_flushed = timeout(config.flush_max, async {
             stream.write_all_buf(&mut outbound).await?;
@@ -176,15 +192,16 @@ where
         });
         let is_flushed = is_flushed.await;
         owner.handle_traffic(0, len - outbound.len());
-        if matches!(is_flushed, Ok(Ok(()))) && matches!(reason, CloseReason::Error(_)) {
-            let _ = timeout(config.linger_max, discard(&mut stream)).await;
+        let lingers = has_last_words || matches!(end, End::Closed(CloseReason::Error(_)));
+        if matches!(is_flushed, Ok(Ok(()))) && lingers {
+            let _ = timeout(config.linger_max, discard(stream)).await;
         }
     }
     end
 }
 
-async fn run<S, O>(
-    stream: &mut S,
+async fn run<W, O>(
+    wire: &mut W,
     link: &mut Link,
     owner: &mut O,
     clock: Clock,
@@ -192,51 +209,60 @@ async fn run<S, O>(
     outbound: &mut BytesMut,
 ) -> End
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    W: Wire,
     O: Owner,
 {
     let mut inbound = BytesMut::new();
+    let mut is_flushed = true;
     let mut stalled_at = None;
+    let mut broken = None;
     let mut timer = pin!(tokio::time::sleep_until(clock.instant(Duration::ZERO)));
-    let (mut reader, mut writer) = tokio::io::split(stream);
     loop {
         let end = settle(link, owner, clock, &mut inbound).await;
-        if let Err(size) = link.poll_transmit(outbound) {
+        if let Err(size) = link.poll_transmit_each(outbound, |out, start| wire.wrap(out, start)) {
             return End::Oversize(size);
         }
-        if let Some(reason) = end {
-            return End::Closed(reason);
+        match end {
+            Some(CloseReason::HandOver(carrier)) => return End::HandOver(carrier, inbound),
+            Some(reason) => return End::Closed(reason),
+            None => {}
         }
+        // What came whole before the end has been heard.
+        if let Some(end) = broken.take() {
+            return end;
+        }
+        wire.poll_transmit(clock.now().mono, outbound);
         if outbound.is_empty() {
-            stalled_at = None;
             *outbound = BytesMut::new();
         } else if outbound.len() > config.outbound_max_bytes {
             return End::Stalled { waiting: outbound.len() };
+        }
+        if outbound.is_empty() && is_flushed {
+            stalled_at = None;
         } else if stalled_at.is_none() {
             stalled_at = Some(clock.now().mono + config.stalled_max);
         }
-        let deadline = [link.poll_timeout(), owner.poll_timeout(), stalled_at];
+        let deadline = [link.poll_timeout(), owner.poll_timeout(), wire.poll_timeout(), stalled_at];
         let deadline = deadline.into_iter().flatten().min();
         set(timer.as_mut(), clock, deadline);
         let reads = link.wants_bytes() && outbound.len() <= config.outbound_soft_max_bytes;
         tokio::select! {
-            written = writer.write_buf(outbound), if !outbound.is_empty() => match written {
-                Ok(len) => {
+            moved = transfer(wire, reads.then_some(&mut inbound), outbound, &mut is_flushed) => {
+                let Moved { written, read, end } = match moved {
+                    Ok(moved) => moved,
+                    Err(error) => return End::Io(error),
+                };
+                owner.handle_traffic(read, written);
+                if written > 0 {
                     stalled_at = None;
-                    trace!(len, "written");
-                    owner.handle_traffic(0, len);
+                    trace!(len = written, "written");
                 }
-                Err(error) => return End::Io(error),
-            },
-            read = read(&mut reader, &mut inbound), if reads => match read {
-                Ok(0) => return End::Eof,
-                Ok(len) => {
-                    trace!(len, "read");
-                    owner.handle_traffic(len, 0);
+                if read > 0 {
+                    trace!(len = read, "read");
                     link.handle_bytes(clock.now(), &mut inbound);
                 }
-                Err(error) => return End::Io(error),
-            },
+                broken = end;
+            }
             command = owner.next_command() => match command {
                 Some(command) => owner.handle_command(clock.now(), link, command),
                 None => link.close(CloseReason::Owner),
@@ -301,27 +327,84 @@ fn set(mut timer: Pin<&mut Sleep>, clock: Clock, deadline: Option<Duration>) {
     }
 }
 
-/// Appends to `inbound` what has come, and says how much.
-///
-/// A connection that waits has no buffer: all of a thread share one, and what came is copied.
-async fn read<R: AsyncRead + Unpin>(reader: &mut R, inbound: &mut BytesMut) -> io::Result<usize> {
-    std::future::poll_fn(|context| poll_read(Pin::new(reader), context, inbound)).await
+/// What a connection took and gave.
+#[derive(Default)]
+struct Moved {
+    written: usize,
+    read: usize,
+    /// It has come to its end.
+    end: Option<End>,
 }
 
-fn poll_read<R: AsyncRead>(
-    reader: Pin<&mut R>,
+/// Writes what can be written and reads what has come, if that is wanted, as soon as either goes.
+async fn transfer<W: Wire>(
+    wire: &mut W,
+    mut inbound: Option<&mut BytesMut>,
+    outbound: &mut BytesMut,
+    is_flushed: &mut bool,
+) -> io::Result<Moved> {
+    poll_fn(|context| {
+        let mut moved = None;
+        if let Poll::Ready(written) = poll_write(wire.stream(), context, outbound, is_flushed)? {
+            moved.get_or_insert_with(Moved::default).written = written;
+        }
+        if let Some(inbound) = &mut inbound
+            && let Poll::Ready((read, end)) = poll_read(wire, context, inbound)?
+        {
+            let moved = moved.get_or_insert_with(Moved::default);
+            (moved.read, moved.end) = (read, end);
+        }
+        moved.map_or(Poll::Pending, |moved| Poll::Ready(Ok(moved)))
+    })
+    .await
+}
+
+/// Writes, and flushes what a connection has kept back: some encrypt first and write later.
+fn poll_write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    context: &mut Context<'_>,
+    outbound: &mut BytesMut,
+    is_flushed: &mut bool,
+) -> Result<Poll<usize>, io::Error> {
+    let mut written = 0;
+    while !outbound.is_empty() {
+        match Pin::new(&mut *stream).poll_write(context, outbound)? {
+            Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(len) => {
+                outbound.advance(len);
+                written += len;
+                *is_flushed = false;
+            }
+            Poll::Pending => break,
+        }
+    }
+    let was_flushed = *is_flushed;
+    if !was_flushed {
+        *is_flushed = Pin::new(stream).poll_flush(context)?.is_ready();
+    }
+    let is_progress = written > 0 || *is_flushed != was_flushed;
+    Ok(if is_progress { Poll::Ready(written) } else { Poll::Pending })
+}
+
+/// Appends to `inbound` what has come; how much was read, and whether that was the end.
+///
+/// A connection that waits has no buffer: all of a thread share one, and what came is copied.
+fn poll_read<W: Wire>(
+    wire: &mut W,
     context: &mut Context<'_>,
     inbound: &mut BytesMut,
-) -> Poll<io::Result<usize>> {
+) -> io::Result<Poll<(usize, Option<End>)>> {
     let mut scratch = SCRATCH.take();
     scratch.resize(READ_MAX, 0);
     let mut buffer = ReadBuf::new(&mut scratch);
-    let polled = reader.poll_read(context, &mut buffer);
-    let filled = buffer.filled().len();
-    inbound.extend_from_slice(&scratch[..filled]);
+    let polled = Pin::new(wire.stream()).poll_read(context, &mut buffer);
+    let len = buffer.filled().len();
+    let end = match len {
+        0 => Some(End::Eof),
+        _ => wire.receive(&mut scratch[..len], inbound).err(),
+    };
     SCRATCH.set(scratch);
-    ready!(polled)?;
-    Poll::Ready(Ok(filled))
+    Ok(polled?.map(|()| (len, end)))
 }
 
 /// Bytes read at once; all that a stranger can make us hold (TRN-38).
@@ -329,6 +412,15 @@ const READ_MAX: usize = 16 << 10;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Hears a stranger out until the deadline without a word: an answer or an early close would tell
+/// what is served here (TRN-21).
+pub async fn ignore<S: AsyncRead + Unpin>(mut stream: S, deadline: Instant) -> End {
+    match timeout_at(deadline, discard(&mut stream)).await {
+        Ok(()) => End::Eof,
+        Err(_) => End::Closed(CloseReason::Silent),
+    }
 }
 
 /// Reads until the peer closes.

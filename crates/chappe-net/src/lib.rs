@@ -10,7 +10,13 @@ pub mod driver;
 pub mod entropy;
 pub mod limits;
 pub mod listen;
+mod prefixed;
 pub mod shutdown;
+mod wire;
+pub mod ws;
 
 pub use clock::Clock;
-pub use driver::{DriveConfig, End, Owner, drive};
+pub use driver::{DriveConfig, End, Owner, drive, ignore};
+pub use prefixed::{BoxedIo, Io, Prefixed};
+pub use wire::Wire;
+pub use ws::WebSocket;

@@ -68,6 +68,8 @@ enum Hearing {
     Frames,
     /// A stranger: heard, not answered, closed at the deadline (TRN-21).
     Nothing,
+    /// Not our protocol: they stay where they are, for whoever speaks it.
+    HandedOver,
 }
 
 #[derive(Debug)]
@@ -87,7 +89,7 @@ enum Outgoing {
 
 /// Keys remembered per link.
 const KEYS_MAX: usize = 2;
-/// Transport errors after which a link may go on (TRN-32).
+/// The transport error after which a link may go on (TRN-32).
 const NOT_FOUND: i32 = 404;
 
 impl Link {
@@ -140,19 +142,24 @@ impl Link {
     }
 
     /// Takes every complete packet off `input`, the inbound buffer of the connection: between
-    /// calls it only grows at its end.
+    /// calls it only grows at its end. A link that closes with [`CloseReason::HandOver`] leaves
+    /// there all that has come.
     pub fn handle_bytes(&mut self, now: Now, input: &mut BytesMut) {
         let mut batch = Vec::new();
         while self.held.is_none() && !self.closed {
             match &self.hearing {
-                Hearing::Nothing => break,
+                Hearing::Nothing | Hearing::HandedOver => break,
                 Hearing::Detecting(detect) => match detect.handle(input) {
                     Detected::NeedMore => break,
                     Detected::Codec(codec, _) => {
                         self.codec = Some(codec);
                         self.hearing = Hearing::Frames;
                     }
-                    _ => self.hearing = Hearing::Nothing,
+                    Detected::Carrier(carrier) => {
+                        self.hearing = Hearing::HandedOver;
+                        self.close(CloseReason::HandOver(carrier));
+                    }
+                    Detected::Unknown => self.hearing = Hearing::Nothing,
                 },
                 Hearing::Frames => {
                     let Some(codec) = &mut self.codec else { break };
@@ -172,7 +179,12 @@ impl Link {
             }
         }
         self.open_batch(&mut batch);
-        if self.closed || matches!(self.hearing, Hearing::Nothing) {
+        let is_of_use = match self.hearing {
+            Hearing::HandedOver => true,
+            Hearing::Nothing => false,
+            _ => !self.closed,
+        };
+        if !is_of_use {
             input.clear();
         }
     }
@@ -241,7 +253,7 @@ impl Link {
         self.outgoing.push_back(Outgoing::Plain(packet.freeze()));
     }
 
-    /// Sends a transport error; all but 404 end the link (TRN-32). A positive and a negative `code`
+    /// Sends a transport error; all but 404 end the link (TRN-32), or all, as the settings say. A positive and a negative `code`
     /// mean the same.
     pub fn fail(&mut self, now: Now, code: i32) {
         if self.closed {
@@ -250,7 +262,7 @@ impl Link {
         let code = code.saturating_abs();
         if self.errors.admit(now, self.config.errors_per_second_max) {
             self.outgoing.push_back(Outgoing::Error(code));
-            if code == NOT_FOUND {
+            if code == NOT_FOUND && !self.config.errors_end {
                 return;
             }
         }
@@ -297,6 +309,16 @@ impl Link {
 
     /// Appends everything that waits to be sent to `out`; whether that was anything.
     pub fn poll_transmit(&mut self, out: &mut BytesMut) -> Result<bool, PacketSize> {
+        self.poll_transmit_each(out, |_, _| {})
+    }
+
+    /// The same for a connection that wraps each frame: `wrap` is told where the frame begins that
+    /// `out` ends with.
+    pub fn poll_transmit_each(
+        &mut self,
+        out: &mut BytesMut,
+        mut wrap: impl FnMut(&mut BytesMut, usize),
+    ) -> Result<bool, PacketSize> {
         let Some(codec) = &mut self.codec else {
             self.outgoing.clear();
             return Ok(false);
@@ -316,6 +338,7 @@ impl Link {
         let version = self.version.unwrap_or(Version::V2);
         let mut packets = version.seal(&messages, self.side, &mut self.rng).into_iter();
         for outgoing in &outgoing {
+            let start = out.len();
             match outgoing {
                 Outgoing::Message(..) => {
                     if let Some(packet) = packets.next() {
@@ -325,6 +348,7 @@ impl Link {
                 Outgoing::Plain(packet) => codec.put(&[packet], out, &mut self.rng)?,
                 Outgoing::Error(code) => codec.put_error(*code, out),
             }
+            wrap(out, start);
         }
         Ok(true)
     }

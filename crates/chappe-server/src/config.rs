@@ -10,6 +10,8 @@ use chappe_proto::link::LinkConfig;
 use chappe_proto::session::server::SessionConfig;
 use chappe_proto::transport::DetectConfig;
 
+use ipnet::IpNet;
+
 use crate::error::BuildError;
 
 /// Everything that can be set; the defaults are those of the specification.
@@ -18,6 +20,11 @@ use crate::error::BuildError;
 pub struct ServerConfig {
     /// What may be spoken on the listeners.
     pub detect: DetectConfig,
+    /// Who has to say, by the PROXY protocol, on whose behalf it connects. Default: nobody. From
+    /// everybody else that protocol is not understood.
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// Whose `X-Real-IP` and `X-Forwarded-For` are believed (HTP-32). Default: nobody's.
+    pub forwarded_from: Vec<IpNet>,
     /// Packets and timers of a connection.
     pub link: LinkConfig,
     /// How much may wait for a slow connection.
@@ -52,6 +59,8 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             detect: DetectConfig::default(),
+            proxy_protocol_from: Vec::new(),
+            forwarded_from: Vec::new(),
             link: LinkConfig::server(),
             drive: DriveConfig::default(),
             connections: ConnectionLimits::default(),

@@ -1,77 +1,66 @@
 //! The owner of a link: keys in, messages to their session, answers back.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use chappe_crypto::AuthKeyId;
-use chappe_net::limits::{Permit, block};
-use chappe_net::shutdown::{Stage, Watcher};
-use chappe_net::{Owner, drive};
+use chappe_net::limits::block;
+use chappe_net::shutdown::Stage;
+use chappe_net::{End, Owner, drive};
 use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::handshake::server::Origin;
 use chappe_proto::link::{CloseReason, Link, LinkEvent};
 use chappe_proto::transport::Transport;
 use chappe_proto::{LinkId, Now, SessionId};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument, debug, info_span, warn};
 
+use crate::connection::Connection;
 use crate::directory::Refusal;
 use crate::exchange;
 use crate::keys::KeyRecord;
 use crate::lookup::find_key;
 use crate::metrics::{self, Gauged, code_name};
 use crate::registry::{LinkCommand, LinkQueue, LinkSender, link_queue};
-use crate::session::{self, AttachedLink, Ends, Input, SessionHandle};
-use crate::shared::Shared;
+use crate::session::{self, AttachedLink, Input, SessionHandle};
 
-/// Serves one connection to its end.
-pub(crate) async fn serve(
-    shared: Arc<Shared>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    permit: Permit,
-    watcher: Watcher,
-) {
-    let Ok(local) = stream.local_addr() else { return };
+/// Drives what comes over a stream as a link, to its end; gives the reason for the counter, too.
+pub(crate) async fn serve<S>(connection: &Connection, stream: S) -> (End, &'static str)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let shared = &connection.shared;
     let (sender, queue) = link_queue(&shared.config.drive);
     let id = shared.registry.insert(sender.clone());
-    let config = shared.config.link.clone();
+    let now = shared.clock.now();
+    let mut config = shared.config.link.clone();
+    config.first_packet_wait_max = connection.deadline.saturating_sub(now.mono);
     let detect = Arc::clone(&shared.detect);
-    let link = Link::server(shared.clock.now(), config, detect, shared.rng());
+    let link = Link::server(now, config, detect, shared.rng());
     let mut owner = ServerLink {
-        shared: Arc::clone(&shared),
+        connection,
         id,
-        ends: Ends { peer, local },
         sender,
         queue,
         records: Vec::new(),
         bound: None,
         is_draining: false,
-        watcher,
         transport: None,
         counted: shared.metrics.open_link(None),
-        _permit: permit,
     };
-    if owner.watcher.stage() > Stage::Running {
-        return;
-    }
-    let metrics = &shared.metrics;
     let serving = async {
-        metrics.links_opened.increment(1);
         debug!("link opened");
         let end = drive(stream, link, &mut owner, shared.clock, &shared.config.drive).await;
         let reason = if owner.queue.has_overrun() { metrics::OVERRUN } else { end.cause() };
-        metrics.links_closed.add(reason, 1);
         debug!(reason, %end, "link closed");
+        (end, reason)
     };
-    serving.instrument(info_span!("link", link = id.0, %peer)).await;
+    serving.instrument(info_span!("link", link = id.0, peer = %connection.ends.peer)).await
 }
 
-struct ServerLink {
-    shared: Arc<Shared>,
+struct ServerLink<'a> {
+    connection: &'a Connection,
     id: LinkId,
-    ends: Ends,
     sender: LinkSender,
     queue: LinkQueue,
     /// The keys that the link holds, newest first.
@@ -79,11 +68,9 @@ struct ServerLink {
     /// The session whose messages may be sent here (TRN-41).
     bound: Option<Bound>,
     is_draining: bool,
-    watcher: Watcher,
     /// What the peer speaks, once that is known and counted.
     transport: Option<Transport>,
     counted: Gauged,
-    _permit: Permit,
 }
 
 struct Bound {
@@ -97,20 +84,21 @@ const RECORDS_MAX: usize = 2;
 const NOT_FOUND: i32 = 404;
 const FLOOD: i32 = 429;
 
-impl Owner for ServerLink {
+impl Owner for ServerLink<'_> {
     type Command = LinkCommand;
 
     async fn handle_event(&mut self, now: Now, link: &mut Link, event: LinkEvent) {
         match event {
             _ if self.is_draining => {}
             LinkEvent::Plain(message) => {
-                self.shared.metrics.packets_received.add(metrics::PLAIN, 1);
-                let origin = Origin { link: self.id, address: block(self.ends.peer.ip()) };
-                exchange::handle_plain(&self.shared, origin, &message.body);
+                self.connection.shared.metrics.packets_received.add(metrics::PLAIN, 1);
+                let origin =
+                    Origin { link: self.id, address: block(self.connection.ends.peer.ip()) };
+                exchange::handle_plain(&self.connection.shared, origin, &message.body);
             }
             LinkEvent::KeyWanted(id) => self.provide_key(now, link, id).await,
             LinkEvent::Message(key, opened) => {
-                self.shared.metrics.packets_received.add(metrics::MESSAGE, 1);
+                self.connection.shared.metrics.packets_received.add(metrics::MESSAGE, 1);
                 self.handle_message(now, link, key, opened.message).await;
             }
             // The rest comes to clients, or is the end and for the driver.
@@ -128,7 +116,7 @@ impl Owner for ServerLink {
                 // What a session sent before the link was bound elsewhere must not leave here,
                 // nor anything under a key whose time is over.
                 if self.is_bound_to(sealing.session()) && self.has_time(now) {
-                    self.shared.metrics.packets_sent.add(metrics::MESSAGE, 1);
+                    self.connection.shared.metrics.packets_sent.add(metrics::MESSAGE, 1);
                     link.send(sealing.key, sealing.message);
                 }
             }
@@ -151,8 +139,8 @@ impl Owner for ServerLink {
     }
 
     fn handle_traffic(&mut self, read: usize, written: usize) {
-        self.shared.metrics.received_bytes.increment(read as u64);
-        self.shared.metrics.sent_bytes.increment(written as u64);
+        self.connection.shared.metrics.received_bytes.increment(read as u64);
+        self.connection.shared.metrics.sent_bytes.increment(written as u64);
     }
 
     fn poll_transmit(&mut self, _: Now, link: &mut Link) {
@@ -161,25 +149,25 @@ impl Owner for ServerLink {
         {
             debug!(%transport, "transport recognised");
             self.transport = Some(transport);
-            self.counted = self.shared.metrics.open_link(Some(transport));
+            self.counted = self.connection.shared.metrics.open_link(Some(transport));
         }
     }
 }
 
-impl ServerLink {
+impl ServerLink<'_> {
     fn reply(&self, now: Now, link: &mut Link, body: &Bytes) {
-        self.shared.metrics.packets_sent.add(metrics::PLAIN, 1);
+        self.connection.shared.metrics.packets_sent.add(metrics::PLAIN, 1);
         link.send_plain(now.unix, body);
     }
 
     fn fail(&self, now: Now, link: &mut Link, code: i32) {
-        self.shared.metrics.transport_errors.add(code_name(code), 1);
+        self.connection.shared.metrics.transport_errors.add(code_name(code), 1);
         debug!(code, "transport error sent");
         link.fail(now, code);
     }
 
     async fn provide_key(&mut self, now: Now, link: &mut Link, id: AuthKeyId) {
-        match find_key(&self.shared, id, now).await {
+        match find_key(&self.connection.shared, id, now).await {
             Ok(Some(record)) => {
                 let key = Arc::clone(&record.key);
                 self.records.retain(|known| known.id() != id);
@@ -189,7 +177,7 @@ impl ServerLink {
             }
             Ok(None) => {
                 debug!(auth_key_id = %id, "no such key");
-                self.shared.metrics.transport_errors.add(code_name(NOT_FOUND), 1);
+                self.connection.shared.metrics.transport_errors.add(code_name(NOT_FOUND), 1);
                 link.provide_key(now, id, None);
             }
             // To say -404 would make the client throw its key away.
@@ -220,7 +208,7 @@ impl ServerLink {
         let mut input = Input::Message(self.id, Box::new(message));
         loop {
             // Sessions end as soon as they are done then.
-            if self.watcher.stage() > Stage::Running {
+            if self.connection.watcher.stage() > Stage::Running {
                 return link.close(CloseReason::Owner);
             }
             let handle = match self.bind(now, &record, session) {
@@ -228,7 +216,7 @@ impl ServerLink {
                 Err(Refusal::NoKey) => return self.refuse(now, link, key),
                 Err(Refusal::TooMany) => {
                     debug!(auth_key_id = %key, session_id = %session, "too many links or sessions");
-                    self.shared.metrics.sessions_refused.increment(1);
+                    self.connection.shared.metrics.sessions_refused.increment(1);
                     return self.fail(now, link, FLOOD);
                 }
             };
@@ -255,13 +243,16 @@ impl ServerLink {
             let stays = bound.record.id() == record.id();
             self.unbind(now, stays);
         }
-        let open = || session::open(&self.shared, record, session, self.watcher.clone());
+        let open = || {
+            session::open(&self.connection.shared, record, session, self.connection.watcher.clone())
+        };
         let link = (self.id, &self.sender);
-        let handle = self.shared.directory.attach(record, session, link, now.mono, open)?;
+        let handle =
+            self.connection.shared.directory.attach(record, session, link, now.mono, open)?;
         handle.tell(Input::Attach(Box::new(AttachedLink {
             id: self.id,
             sender: self.sender.clone(),
-            ends: self.ends,
+            ends: self.connection.ends,
         })));
         debug!(auth_key_id = %record.id(), session_id = %handle.id(), "link bound");
         self.bound = Some(Bound { record: Arc::clone(record), handle: Arc::clone(&handle) });
@@ -271,7 +262,7 @@ impl ServerLink {
     fn unbind(&mut self, now: Now, stays: bool) {
         let Some(Bound { record, handle }) = self.bound.take() else { return };
         handle.tell(Input::Detach(self.id));
-        self.shared.directory.detach(record.id(), &handle, self.id, stays, now.mono);
+        self.connection.shared.directory.detach(record.id(), &handle, self.id, stays, now.mono);
     }
 
     fn is_bound_to(&self, session: (AuthKeyId, SessionId)) -> bool {
@@ -293,14 +284,14 @@ impl ServerLink {
         link.forget_key(key);
         self.records.retain(|record| record.id() != key);
         if self.bound.as_ref().is_some_and(|bound| bound.record.id() == key) {
-            self.unbind(self.shared.clock.now(), false);
+            self.unbind(self.connection.shared.clock.now(), false);
         }
     }
 }
 
-impl Drop for ServerLink {
+impl Drop for ServerLink<'_> {
     fn drop(&mut self) {
-        self.unbind(self.shared.clock.now(), false);
-        self.shared.registry.remove(self.id);
+        self.unbind(self.connection.shared.clock.now(), false);
+        self.connection.shared.registry.remove(self.id);
     }
 }

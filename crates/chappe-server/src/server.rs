@@ -12,12 +12,12 @@ use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
 use crate::builder::Builder;
+use crate::connection::Connection;
 use crate::error::ServeError;
-use crate::link;
 use crate::push::Pusher;
 use crate::registry::LinkCommand;
 use crate::revoke::Revoker;
-use crate::session::Input;
+use crate::session::{Ends, Input};
 use crate::shared::Shared;
 
 /// An MTProto server, ready to serve.
@@ -135,7 +135,13 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener, watcher: Watcher) {
             debug!(%peer, "too many connections");
             continue;
         };
-        tokio::spawn(link::serve(Arc::clone(&shared), stream, peer, permit, watcher.clone()));
+        let Ok(local) = stream.local_addr() else { continue };
+        let ends = Ends { peer, local };
+        if let Some(connection) =
+            Connection::new(Arc::clone(&shared), ends, permit, watcher.clone())
+        {
+            tokio::spawn(connection.serve(stream));
+        }
     }
 }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chappe_crypto::Rng;
-use chappe_net::{Clock, DriveConfig, End, Owner, drive};
+use chappe_net::{Clock, DriveConfig, End, Owner, Prefixed, drive};
 use chappe_proto::Now;
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
-use chappe_proto::transport::{ClientOptions, Detect, DetectConfig, Framing, Transport};
+use chappe_proto::transport::{Carrier, ClientOptions, Detect, DetectConfig, Framing, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -80,6 +80,54 @@ async fn silent_link_ends_at_its_deadline() {
     }
     assert!(matches!(server.task.await.unwrap(), End::Closed(CloseReason::Silent)));
     assert_eq!(begun.elapsed().as_secs(), 10);
+}
+
+/// Rule:   a connection that begins with a carrier of ours goes on from its first byte.
+/// Source: TRN-17.
+#[tokio::test]
+async fn connection_is_handed_over_from_its_first_byte() {
+    let (mut client_end, mut server_end) = tokio::io::duplex(1024);
+    let mut config = DetectConfig::default();
+    config.http = true;
+    let now = Clock::system().now();
+    let detect = Arc::new(Detect::new(config));
+    let link = Link::server(now, LinkConfig::server(), detect, Rng::from_seed([2; 32]));
+    let (_commands, receiver) = mpsc::unbounded_channel();
+    let mut owner = Plain { commands: receiver, heard: mpsc::unbounded_channel().0 };
+    client_end.write_all(b"POST /api HT").await.unwrap();
+    let config = DriveConfig::default();
+    let end = drive(&mut server_end, link, &mut owner, Clock::system(), &config).await;
+    let End::HandOver(Carrier::Http, read) = end else { panic!("{end}") };
+    let mut stream = Prefixed::new(read, server_end);
+    client_end.write_all(b"TP/1.1").await.unwrap();
+    // In pieces smaller than what was read before.
+    let mut heard = [0; 18];
+    for piece in heard.chunks_mut(5) {
+        stream.read_exact(piece).await.unwrap();
+    }
+    assert_eq!(&heard, b"POST /api HTTP/1.1");
+    stream.write_all(b"200").await.unwrap();
+    client_end.read_exact(&mut heard[..3]).await.unwrap();
+    assert_eq!(&heard[..3], b"200");
+}
+
+/// Rules:  a stranger is heard until the deadline and not answered; it may leave before.
+/// Source: TRN-21, TRN-22.
+#[tokio::test(start_paused = true)]
+async fn stranger_is_heard_and_not_answered() {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let (mut client_end, server_end) = tokio::io::duplex(64);
+    let ignored = tokio::spawn(chappe_net::ignore(server_end, deadline));
+    client_end.write_all(&[0x55; 5000]).await.unwrap();
+    let mut answer = Vec::new();
+    client_end.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.is_empty() && tokio::time::Instant::now() == deadline);
+    assert!(matches!(ignored.await.unwrap(), End::Closed(CloseReason::Silent)));
+
+    let (client_end, server_end) = tokio::io::duplex(64);
+    drop(client_end);
+    let end = chappe_net::ignore(server_end, deadline + Duration::from_secs(1)).await;
+    assert!(matches!(end, End::Eof));
 }
 
 /// What was to be sent still is when the owner ends the link.

@@ -6,3 +6,4 @@ mod driver;
 mod limits;
 mod shutdown;
 mod sockets;
+mod ws;

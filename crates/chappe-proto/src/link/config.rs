@@ -18,6 +18,9 @@ pub struct LinkConfig {
     pub idle_max: Duration,
     /// Transport errors sent in any one second before the link is closed. Default: 10 (TRN-33).
     pub errors_per_second_max: usize,
+    /// Whether 404 ends the link like every other transport error. Default: no; a connection over
+    /// WebSocket ends with the first one (WSK-16).
+    pub errors_end: bool,
     /// Whether to speak MTProto 1.0. A server does with those who begin so (MSG-33), and costs
     /// each link a copy of its first packet; a client speaks nothing else then. Default: on for
     /// a server, off for a client, since 1.0 is the weaker one.
@@ -32,6 +35,7 @@ impl LinkConfig {
             first_packet_wait_max: Duration::from_secs(10),
             idle_max: Duration::from_secs(600),
             errors_per_second_max: 10,
+            errors_end: false,
             mtproto1: true,
         }
     }

@@ -4,7 +4,7 @@ use chappe_crypto::AuthKeyId;
 
 use crate::envelope::encrypted::{Opened, PacketError};
 use crate::envelope::plain::{PlainError, PlainMessage};
-use crate::transport::FrameError;
+use crate::transport::{Carrier, FrameError};
 
 /// What came over a link, or became of it.
 #[derive(Debug)]
@@ -42,6 +42,10 @@ pub enum CloseReason {
     /// To a client that has a key: an unencrypted message, which nobody has to say any more.
     #[error("unencrypted message while a key is in use")]
     Unencrypted,
+    /// The peer speaks a protocol that carries ours: whoever serves that goes on with the
+    /// connection, from the bytes that were heard.
+    #[error("the peer speaks {0}")]
+    HandOver(Carrier),
     /// Nothing, or nothing known, was said in time.
     #[error("no complete packet came in time")]
     Silent,

@@ -1,6 +1,7 @@
 //! Messages owed to the peer: written, perhaps sent, not yet acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -28,6 +29,10 @@ pub enum Place {
     Ready(LinkId),
     /// It, or word of it, left on this link.
     Sent(LinkId),
+    /// It waits for a request of HTTP, to leave in the response.
+    Waiting,
+    /// It, or word of it, left in a response, at this moment of the monotonic clock.
+    Posted(Duration),
 }
 
 /// Messages given up for a newer one.

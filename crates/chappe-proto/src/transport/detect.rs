@@ -1,5 +1,7 @@
 //! Recognising what a peer speaks from its first bytes.
 
+use std::fmt;
+
 use bytes::{Buf, BytesMut};
 
 use super::obfuscated::{HEADER, Streams};
@@ -14,11 +16,11 @@ pub struct DetectConfig {
     /// Secrets of which an obfuscated peer has to know one. Default: none, and none is asked for.
     /// Each costs every obfuscated connection a hash and an AES key.
     pub secrets: Vec<Secret>,
-    /// Report plain HTTP. Default: no.
+    /// Report requests of HTTP. Default: no.
     pub http: bool,
-    /// Report what may become a WebSocket. Default: no.
+    /// Report such as may ask for a WebSocket. Default: no.
     pub websocket: bool,
-    /// Report TLS, real or imitated. Default: no; one obfuscated peer in 2²⁴ that ignores our
+    /// Report TLS. Default: no; one obfuscated peer in 2²⁴ that ignores our
     /// advice looks like it.
     pub tls: bool,
 }
@@ -42,6 +44,8 @@ impl Default for DetectConfig {
 #[derive(Clone, Debug, Default)]
 pub struct Detect {
     config: DetectConfig,
+    /// The last row of the table alone: whatever comes is an obfuscation header.
+    is_obfuscated: bool,
 }
 
 /// What the first bytes say.
@@ -55,21 +59,48 @@ pub enum Detected {
     /// With it the dc field of the header, if the peer knew a secret; without one many clients
     /// fill the field with chance.
     Codec(Codec, Option<i16>),
-    /// `POST`, `HEAD` or `OPTI`: a request of HTTP; nothing was consumed.
-    Http,
-    /// `GET `: a request that may ask for a WebSocket; nothing was consumed.
-    WebSocketOrHttpGet,
-    /// A TLS record with a ClientHello; nothing was consumed.
-    Tls,
+    /// Another protocol, inside which one of the transports may travel. Nothing was consumed.
+    Carrier(Carrier),
     /// None of what is served. Nothing was consumed. To be read and discarded without an answer
     /// until the deadline, for both an answer and a close would help who looks for us.
     Unknown,
 }
 
+/// A protocol of others that carries ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Carrier {
+    /// Requests of HTTP, one of which may ask for a WebSocket.
+    Http,
+    /// TLS, with anything inside.
+    Tls,
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "HTTP",
+            Self::Tls => "TLS",
+        })
+    }
+}
+
 impl Detect {
     /// For a listener that serves what `config` names.
     pub fn new(config: DetectConfig) -> Self {
-        Self { config }
+        Self { config, is_obfuscated: false }
+    }
+
+    /// For what is inside the TLS of this listener: everything but TLS.
+    pub fn inside_tls(&self) -> Self {
+        let mut inside = self.clone();
+        inside.config.tls = false;
+        inside
+    }
+
+    /// For what is inside a WebSocket: obfuscated streams, of any framing and without a secret,
+    /// whatever bytes they begin with, for some browser clients avoid none (WSK-09, WSK-20).
+    pub fn inside_websocket() -> Self {
+        Self { config: DetectConfig::default(), is_obfuscated: true }
     }
 
     /// Decides what the peer speaks. The order of the tests is part of the protocol: a client
@@ -77,17 +108,18 @@ impl Detect {
     /// reaches the last test, which needs more than any other.
     pub fn handle(&self, input: &mut BytesMut) -> Detected {
         match input[..] {
+            _ if self.is_obfuscated => self.obfuscated(input),
             [0xef, ..] => self.plain(Framing::Abridged, 1, input),
             [0xee, 0xee, 0xee, 0xee, ..] => self.plain(Framing::Intermediate, 4, input),
             [0xdd, 0xdd, 0xdd, 0xdd, ..] => self.plain(Framing::Padded, 4, input),
             [b'P', b'O', b'S', b'T', ..]
             | [b'H', b'E', b'A', b'D', ..]
-            | [b'O', b'P', b'T', b'I', ..] => served(self.config.http, Detected::Http),
+            | [b'O', b'P', b'T', b'I', ..] => served(self.config.http, Carrier::Http),
             [b'G', b'E', b'T', b' ', ..] => {
-                served(self.config.http || self.config.websocket, Detected::WebSocketOrHttpGet)
+                served(self.config.http || self.config.websocket, Carrier::Http)
             }
             // Three bytes: the fourth is the high half of a length that may be anything.
-            [0x16, 0x03, 0x01, ..] if self.config.tls => Detected::Tls,
+            [0x16, 0x03, 0x01, ..] if self.config.tls => Detected::Carrier(Carrier::Tls),
             [_, _, _, _, 0, 0, 0, 0, ..] => self.plain(Framing::Full, 0, input),
             _ => self.obfuscated(input),
         }
@@ -115,6 +147,6 @@ impl Detect {
     }
 }
 
-fn served(enabled: bool, detected: Detected) -> Detected {
-    if enabled { detected } else { Detected::Unknown }
+fn served(enabled: bool, carrier: Carrier) -> Detected {
+    if enabled { Detected::Carrier(carrier) } else { Detected::Unknown }
 }

@@ -24,7 +24,7 @@ pub use self::codec::{
     SERVER_LIMIT,
 };
 pub use self::dc_field::DcField;
-pub use self::detect::{Detect, DetectConfig, Detected};
+pub use self::detect::{Carrier, Detect, DetectConfig, Detected};
 pub use self::error::FrameError;
 pub use self::payload::{PayloadError, payload_len};
 pub use self::secret::{EndpointSecret, EndpointSecretError, Secret};

@@ -14,7 +14,8 @@ use chappe_proto::handshake::client::{self, DhGen, KeyRequest};
 use chappe_proto::handshake::server::Origin;
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
 use chappe_proto::transport::{
-    CLIENT_LIMIT, ClientOptions, Codec, Detect, Frame, FrameError, Framing, SERVER_LIMIT, Transport,
+    CLIENT_LIMIT, Carrier, ClientOptions, Codec, Detect, DetectConfig, Frame, FrameError, Framing,
+    SERVER_LIMIT, Transport,
 };
 use chappe_proto::{LinkId, MsgId, Now, SessionId, Side};
 use proptest::prelude::*;
@@ -37,6 +38,34 @@ fn first_packet_must_come_in_time() {
     assert_eq!(end.timeout(at(10)), [Seen::Closed(CloseReason::Silent)]);
     assert_eq!(end.link.poll_timeout(), None);
     assert!(end.said().is_empty());
+}
+
+/// Rules: TRN-17, TRN-22: what carries our transports is handed over at the byte that tells, with all
+///        that was heard; nothing is said, and nothing is waited for any more.
+#[test]
+fn carriers_are_handed_over_with_what_was_heard() {
+    for (opening, told, carrier) in [
+        (&b"POST /api HTTP/1.1"[..], 4, Carrier::Http),
+        (b"OPTIONS /apiw1", 4, Carrier::Http),
+        (b"HEAD / HTTP/1.1", 4, Carrier::Http),
+        (b"GET /apiws HTTP/1.1", 4, Carrier::Http),
+        (&[0x16, 3, 1, 7, 0, 1, 0], 3, Carrier::Tls),
+    ] {
+        for cut in 0..=opening.len() {
+            let mut end = ServerEnd::new(ABRIDGED);
+            let mut config = DetectConfig::default();
+            (config.http, config.websocket, config.tls) = (true, true, true);
+            let detect = Arc::new(Detect::new(config));
+            end.link = Link::server(at(0), LinkConfig::server(), detect, rng(1));
+            let begun = end.hear(&opening[..cut]);
+            assert_eq!(begun.is_empty(), cut < told, "{carrier} after {cut}");
+            let seen = if begun.is_empty() { end.hear(&opening[cut..]) } else { begun };
+            assert_eq!(seen, [Seen::Closed(CloseReason::HandOver(carrier))]);
+            assert_eq!(end.input, opening[..if cut < told { opening.len() } else { cut }]);
+            assert!(!end.link.wants_bytes() && end.link.poll_timeout().is_none());
+            assert!(end.said().is_empty());
+        }
+    }
 }
 
 /// Rule: TRN-42: after each packet a client may be silent for ten minutes.

@@ -24,6 +24,7 @@ mod service;
 mod session_calls;
 mod session_client;
 mod session_forgotten;
+mod session_http;
 mod session_limits;
 mod session_pair;
 mod session_recovery;

@@ -155,6 +155,14 @@ impl RawServer {
         self.session.handle_message(self.now, self.link, Message { header, body });
     }
 
+    /// Sends messages as a request of HTTP, on a link of their own.
+    pub(crate) fn request(&mut self, link: u64, inners: &[Inner]) -> MsgId {
+        let Inner { msg_id, seq_no, body } = self.inner(false, container::pack(inners));
+        let header = Header { salt: self.salt, session_id: SESSION, msg_id, seq_no };
+        self.session.handle_request(self.now, LinkId(link), Message { header, body });
+        msg_id
+    }
+
     pub(crate) fn call(&mut self, body: Bytes) -> MsgId {
         let Inner { msg_id, seq_no, body } = self.inner(true, body);
         self.send(msg_id, seq_no, body);

@@ -18,12 +18,16 @@ use crate::session::seq_no::SeqNo;
 
 mod calls;
 mod held;
+mod poll;
 mod receive;
+mod respond;
 mod send;
 mod service;
 mod tally;
 
 use held::Held;
+pub use poll::PollConfig;
+use poll::Polls;
 use send::Ready;
 pub use tally::{Refused, Tally};
 
@@ -57,6 +61,8 @@ pub struct SessionConfig {
     pub gzip_min_bytes: usize,
     /// Most that a compressed call may unpack to. Default: 1 MiB (TL-30).
     pub inflated_max_bytes: usize,
+    /// Requests and responses of HTTP.
+    pub poll: PollConfig,
 }
 
 impl Default for SessionConfig {
@@ -73,6 +79,7 @@ impl Default for SessionConfig {
             resend_max_bytes: 1024,
             gzip_min_bytes: 4096,
             inflated_max_bytes: 1 << 20,
+            poll: PollConfig::default(),
         }
     }
 }
@@ -150,8 +157,8 @@ pub struct Load {
 ///
 /// Holds no socket, clock or task. The caller
 ///
-/// 1. feeds what happened: [`handle_message`](Self::handle_message),
-///    [`handle_link_closed`](Self::handle_link_closed),
+/// 1. feeds what happened: [`handle_message`](Self::handle_message), for a request of HTTP
+///    [`handle_request`](Self::handle_request), [`handle_link_closed`](Self::handle_link_closed),
 ///    [`handle_timeout`](Self::handle_timeout), or a command such as [`answer`](Self::answer);
 /// 2. drains [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event)
 ///    until both give `None`;
@@ -170,8 +177,12 @@ pub struct ServerSession {
     acks: Acks,
     ids: MsgIds,
     seq_no: SeqNo,
-    /// Open links of this session, the one heard from last at the end.
+    /// Open streams of this session, the one heard from last at the end.
     links: Vec<LinkId>,
+    /// Requests of HTTP without a response.
+    polls: Polls,
+    /// What left in responses, and when; of some of it the client has acknowledged the receipt.
+    posted: VecDeque<(Duration, MsgId)>,
     /// Ids heard before the session was forgotten: they must not run again (MSG-39).
     retired: BTreeSet<MsgId>,
     /// Ids up to this one may have been heard, too; nobody can say any more.
@@ -223,6 +234,8 @@ impl ServerSession {
             ids: MsgIds::default(),
             seq_no: SeqNo::default(),
             links: Vec::new(),
+            polls: Polls::default(),
+            posted: VecDeque::new(),
             retired: BTreeSet::new(),
             retired_below: None,
             began: None,
@@ -261,6 +274,7 @@ impl ServerSession {
         self.disowned.extend(handed_out.map(|(call, running)| (call, running.bytes)));
         self.running_bytes = self.disowned.values().sum();
         self.tally = old.tally;
+        self.polls = old.polls.forget();
         // Time and numbers go on, so that no id of ours means two messages.
         self.ids = old.ids;
     }
@@ -271,8 +285,9 @@ impl ServerSession {
     }
 
     /// The link is gone. Its calls run on; what it owed the client goes out on another link, on
-    /// the next one if none is open (SES-09, SES-16).
+    /// the next one if none is open (SES-09, SES-16, HTP-21).
     pub fn handle_link_closed(&mut self, link: LinkId) {
+        self.close_poll(link);
         self.links.retain(|open| *open != link);
         self.ready.remove(&link);
         self.has_orphans = true;
@@ -280,10 +295,10 @@ impl ServerSession {
 
     /// Does what is due: acknowledgements of slow calls, calls that waited too long.
     pub fn handle_timeout(&mut self, now: Now) {
-        if let Some(link) = self.links.last().copied() {
+        if let Some(outlet) = self.open_outlet() {
             let due = self.acks.take_due(now.mono);
             if !due.is_empty() {
-                self.send_acks(now, link, &due);
+                self.send_acks(now, outlet, &due);
             }
         }
         self.release_late(now);
@@ -292,8 +307,8 @@ impl ServerSession {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<Duration> {
         // Without a link acknowledgements wait for one.
-        let acks = self.acks.due().filter(|_| !self.links.is_empty());
-        [acks, self.held.due()].into_iter().flatten().min()
+        let acks = self.acks.due().filter(|_| self.open_outlet().is_some());
+        [acks, self.held.due(), self.response_due()].into_iter().flatten().min()
     }
 
     /// The next thing the owner has to do.
@@ -304,8 +319,7 @@ impl ServerSession {
     /// Sends something unasked, such as an update, on the link heard from last; it is kept until
     /// the client acknowledges it.
     pub fn push(&mut self, now: Now, body: Bytes) {
-        let link = self.links.last().copied();
-        self.send_content(now, link, Origin::Push, body, None);
+        self.send_content(now, self.outlet(), Origin::Push, body, None);
     }
 
     /// Messages that had to be given up because the client acknowledges nothing (SES-07).
@@ -324,7 +338,10 @@ impl ServerSession {
 
     /// Whether no link is open and no call is running.
     pub fn is_idle(&self) -> bool {
-        self.links.is_empty() && self.running.is_empty() && self.held.is_empty()
+        self.links.is_empty()
+            && self.polls.is_empty()
+            && self.running.is_empty()
+            && self.held.is_empty()
     }
 
     /// What the session holds at present.
@@ -346,9 +363,10 @@ impl ServerSession {
             + self.outbox.bytes()
             + running * RUNNING_BYTES
             + self.running_bytes
+            + self.polls.bytes()
     }
 
-    /// Open links of this session.
+    /// Open streams of this session.
     pub fn links(&self) -> &[LinkId] {
         &self.links
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chappe_tl::Constructor;
 
+use super::send::Outlet;
 use super::{Created, ServerEvent, ServerSession};
 use crate::envelope::encrypted::{Header, Message};
 use crate::ids::{LinkId, MsgId, Side};
@@ -14,7 +15,6 @@ use crate::schema::{ctors, types};
 use crate::session::container::{self, ContainerError, Inner};
 use crate::session::inbox::{Admission, SeqNoDisorder};
 use crate::session::kind::{self, Parity};
-use crate::session::msg_id::Origin;
 use crate::session::seq_no::is_content_related;
 use crate::session::time::{AGE_MAX, AHEAD_MAX};
 
@@ -63,7 +63,7 @@ impl ServerSession {
         let inners = match container::unpack(msg_id, &body) {
             Ok(inners) => inners,
             Err(ContainerError::TooMany(_)) => {
-                return self.events.push_back(ServerEvent::CloseLink(link, -429));
+                return self.close_link(link, -429);
             }
             Err(ContainerError::Malformed(_)) => {
                 return self.refuse(now, link, msg_id, seq_no, 64);
@@ -155,7 +155,7 @@ impl ServerSession {
         };
         if self.judge(inner.msg_id, inner.seq_no) == Admission::Duplicate {
             self.tally().repeated += 1;
-            return self.send_acks(now, link, &[outer, inner.msg_id]);
+            return self.send_acks(now, Outlet::Link(link), &[outer, inner.msg_id]);
         }
         let first = inner.msg_id;
         self.admit(now, link, inner, first);
@@ -166,6 +166,12 @@ impl ServerSession {
     fn hear(&mut self, now: Now, link: LinkId, msg_id: MsgId, seq_no: i32) {
         self.began.get_or_insert(now.unix);
         self.inbox.remember(msg_id, seq_no, now.unix);
+        if self.polls.hear(link) {
+            let changes_over = !std::mem::replace(&mut self.polls.in_use, true);
+            self.has_orphans |= changes_over && self.links.is_empty();
+            return;
+        }
+        self.polls.in_use = false;
         if self.links.last() != Some(&link) {
             self.has_orphans |= self.links.is_empty();
             self.links.retain(|open| *open != link);
@@ -181,8 +187,8 @@ impl ServerSession {
         self.tally().repeated += 1;
         let answer = self.inbox.get(msg_id).and_then(|heard| heard.answer);
         match answer.filter(|answer| self.outbox.get(*answer).is_some()) {
-            Some(answer) => self.send_again(now, link, answer),
-            None => self.send_acks(now, link, &[msg_id]),
+            Some(answer) => self.send_again(now, Outlet::Link(link), answer),
+            None => self.send_acks(now, Outlet::Link(link), &[msg_id]),
         }
     }
 
@@ -197,14 +203,20 @@ impl ServerSession {
         self.created = Some(Created { unique_id, first_msg_id: msg_id });
         let server_salt = self.salts.current(now.unix_seconds()).value;
         let new = types::NewSession { first_msg_id: msg_id.0, unique_id, server_salt };
-        self.send_content(now, Some(link), Origin::Answer, rpc::boxed(&new), None);
+        self.send_new_session(now, link, rpc::boxed(&new));
+    }
+
+    /// Ends a link by a transport error (MSG-22).
+    pub(super) fn close_link(&mut self, link: LinkId, code: i32) {
+        self.polls.fail(link);
+        self.events.push_back(ServerEvent::CloseLink(link, code));
     }
 
     fn refuse(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32, code: i32) {
         self.tally().refused(code, id);
         let notice =
             ctors::BadMsgNotification { bad_msg_id: id.0, bad_msg_seqno: seq_no, error_code: code };
-        self.send_service(now, link, rpc::boxed(&notice));
+        self.send_service(now, Outlet::Link(link), rpc::boxed(&notice));
     }
 
     fn correct_salt(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32) {
@@ -215,7 +227,7 @@ impl ServerSession {
             error_code: 48,
             new_server_salt: self.salts.current(now.unix_seconds()).value,
         };
-        self.send_service(now, link, rpc::boxed(&notice));
+        self.send_service(now, Outlet::Link(link), rpc::boxed(&notice));
     }
 }
 

@@ -25,6 +25,15 @@ pub(super) enum Ready {
     Service(Inner),
 }
 
+/// Which way a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlet {
+    /// This link: a stream, or the response to the request that it has open.
+    Link(LinkId),
+    /// The next response of HTTP.
+    Response,
+}
+
 /// Soft bound of a container: what is ready beyond it travels in the next packet.
 const CONTAINER_SOFT_MAX: usize = 32 << 10;
 
@@ -34,17 +43,7 @@ impl ServerSession {
     /// Whatever is ready for one link leaves in one container (MSG-28).
     pub fn poll_transmit(&mut self, now: Now) -> Option<(LinkId, Message)> {
         self.adopt_orphans(now);
-        let (link, mut inners, may_go_alone) = loop {
-            let link = *self.ready.keys().next()?;
-            let (inners, may_go_alone) = self.gather(link);
-            if !inners.is_empty() {
-                break (link, inners, may_go_alone);
-            }
-        };
-        let message = match inners.len() {
-            1 if may_go_alone => inners.pop()?,
-            _ => self.pack(now, inners),
-        };
+        let (link, message) = self.poll_stream(now).or_else(|| self.poll_response(now))?;
         let header = Header {
             salt: self.salts.current(now.unix_seconds()).value,
             session_id: self.id,
@@ -52,6 +51,19 @@ impl ServerSession {
             seq_no: message.seq_no,
         };
         Some((link, Message { header, body: message.body }))
+    }
+
+    /// What is ready for a stream, as one message.
+    fn poll_stream(&mut self, now: Now) -> Option<(LinkId, Inner)> {
+        loop {
+            let link = *self.ready.keys().next()?;
+            let (mut inners, may_go_alone) = self.gather(link);
+            match inners.len() {
+                0 => {}
+                1 if may_go_alone => return Some((link, inners.pop()?)),
+                _ => return Some((link, self.pack(now, inners))),
+            }
+        }
     }
 
     /// Takes what is ready for a link, as much as one packet holds, and says whether a single
@@ -92,7 +104,7 @@ impl ServerSession {
         (inners, may_go_alone)
     }
 
-    fn pack(&mut self, now: Now, mut inners: Vec<Inner>) -> Inner {
+    pub(super) fn pack(&mut self, now: Now, mut inners: Vec<Inner>) -> Inner {
         // Messages sent again stand before newer ones, as ids within a container should.
         inners.sort_by_key(|inner| inner.msg_id);
         let msg_id = self.ids.next(now.unix, Origin::Answer, &mut self.rng);
@@ -106,11 +118,52 @@ impl ServerSession {
     }
 
     /// Sends a message that needs no acknowledgement.
-    pub(super) fn send_service(&mut self, now: Now, link: LinkId, body: Bytes) {
+    pub(super) fn send_service(&mut self, now: Now, outlet: Outlet, body: Bytes) {
         let msg_id = self.ids.next(now.unix, Origin::Answer, &mut self.rng);
         let seq_no = self.seq_no.next(false);
-        let ready = Ready::Service(Inner { msg_id, seq_no, body });
-        self.ready.entry(link).or_default().push_back(ready);
+        self.enqueue(now, outlet, Ready::Service(Inner { msg_id, seq_no, body }));
+    }
+
+    /// Puts a message on its way.
+    fn enqueue(&mut self, now: Now, outlet: Outlet, ready: Ready) {
+        if let Ready::Owed(id) | Ready::OwedAgain(id) = &ready {
+            let place = match outlet {
+                Outlet::Link(link) => Place::Ready(link),
+                Outlet::Response => Place::Waiting,
+            };
+            self.outbox.put(*id, place);
+        }
+        match outlet {
+            Outlet::Link(link) => match self.polls.own(link) {
+                Some(queue) => queue.push(now.mono, ready),
+                None => self.ready.entry(link).or_default().push_back(ready),
+            },
+            Outlet::Response => self.queue_response(now.mono, ready),
+        }
+    }
+
+    /// The way of what nobody asked for: the stream heard from last, else a response, if it was
+    /// by requests that the client was heard.
+    pub(super) fn outlet(&self) -> Option<Outlet> {
+        let response = || self.polls.in_use.then_some(Outlet::Response);
+        self.links.last().map(|link| Outlet::Link(*link)).or_else(response)
+    }
+
+    /// The same, if it is open at present.
+    pub(super) fn open_outlet(&self) -> Option<Outlet> {
+        self.outlet().filter(|outlet| *outlet != Outlet::Response || self.polls.has_takers())
+    }
+
+    /// The way of what answers a message of this link. A request that is held shares what there
+    /// is with others; a plain one waits for just that (HTP-20).
+    fn outlet_of(&self, link: LinkId) -> Option<Outlet> {
+        if self.links.contains(&link) || self.polls.is_plain(link) {
+            Some(Outlet::Link(link))
+        } else if self.polls.is_open(link) {
+            Some(Outlet::Response)
+        } else {
+            self.outlet()
+        }
     }
 
     /// Sends a content-related message and keeps it until it is acknowledged. Without a link it
@@ -118,7 +171,7 @@ impl ServerSession {
     pub(super) fn send_content(
         &mut self,
         now: Now,
-        link: Option<LinkId>,
+        outlet: Option<Outlet>,
         origin: Origin,
         body: Bytes,
         answers: Option<MsgId>,
@@ -126,21 +179,30 @@ impl ServerSession {
         let msg_id = self.ids.next(now.unix, origin, &mut self.rng);
         let seq_no = self.seq_no.next(true);
         let owed = Owed { seq_no, body, answers, place: Place::Nowhere };
-        let Dropped { pushes, answers } = self.outbox.keep(msg_id, owed);
+        let dropped = self.outbox.keep(msg_id, owed);
+        self.note_dropped(dropped);
+        if let Some(outlet) = outlet {
+            self.enqueue(now, outlet, Ready::Owed(msg_id));
+        }
+        msg_id
+    }
+
+    pub(super) fn note_dropped(&mut self, dropped: Dropped) {
+        let Dropped { pushes, answers } = dropped;
         if pushes + answers > 0 {
             self.dropped += pushes + answers;
             let tally = self.tally();
             tally.dropped_pushes += pushes;
             tally.dropped_answers += answers;
         }
-        if let Some(link) = link {
-            self.outbox.put(msg_id, Place::Ready(link));
-            self.ready.entry(link).or_default().push_back(Ready::Owed(msg_id));
-        }
-        msg_id
     }
 
-    /// Sends `rpc_result` on the link of the call while that is open, else on another (SVC-24).
+    /// Announces the session with its first message (SVC-39), where its answers go.
+    pub(super) fn send_new_session(&mut self, now: Now, link: LinkId, body: Bytes) {
+        self.send_content(now, self.outlet_of(link), Origin::Answer, body, None);
+    }
+
+    /// Sends `rpc_result` the way of the call while that is open, else another (SVC-24).
     pub(super) fn send_result(
         &mut self,
         now: Now,
@@ -150,8 +212,8 @@ impl ServerSession {
         failed: bool,
     ) {
         let body = rpc::result_body(call, &self.compressed(result));
-        let link = self.links.iter().find(|open| **open == link).or(self.links.last()).copied();
-        let answer = self.send_content(now, link, Origin::Answer, body, Some(call));
+        let outlet = self.outlet_of(link);
+        let answer = self.send_content(now, outlet, Origin::Answer, body, Some(call));
         self.acknowledged(call);
         if let Some(heard) = self.inbox.get_mut(call) {
             heard.answer = Some(answer);
@@ -167,12 +229,12 @@ impl ServerSession {
         gzip::deflate(&result).map_or(result, |packed| rpc::gzip_packed(&packed))
     }
 
-    pub(super) fn send_acks(&mut self, now: Now, link: LinkId, ids: &[MsgId]) {
+    pub(super) fn send_acks(&mut self, now: Now, outlet: Outlet, ids: &[MsgId]) {
         for id in ids {
             self.acknowledged(*id);
         }
         let msg_ids = ids.iter().map(|id| id.0).collect();
-        self.send_service(now, link, rpc::boxed(&types::MsgsAck { msg_ids }));
+        self.send_service(now, outlet, rpc::boxed(&types::MsgsAck { msg_ids }));
     }
 
     /// Notes that the client learns of the receipt of its message.
@@ -184,22 +246,20 @@ impl ServerSession {
     }
 
     /// Sends an unacknowledged message whole, under its old numbers (MSG-19).
-    pub(super) fn resend(&mut self, link: LinkId, id: MsgId) {
-        let is_due = |owed: &Owed| owed.place != Place::Ready(link);
-        if self.outbox.get(id).is_some_and(is_due) {
-            self.outbox.put(id, Place::Ready(link));
-            self.ready.entry(link).or_default().push_back(Ready::OwedAgain(id));
+    pub(super) fn resend(&mut self, now: Now, outlet: Outlet, id: MsgId) {
+        if self.outbox.get(id).is_some_and(|owed| !is_on_its_way(owed, outlet)) {
+            self.enqueue(now, outlet, Ready::OwedAgain(id));
         }
     }
 
     /// Sends an unacknowledged message once more; a large one is announced, and the client asks
     /// for it if it has it not (SVC-19, SVC-20).
-    pub(super) fn send_again(&mut self, now: Now, link: LinkId, id: MsgId) {
-        let Some(owed) = self.outbox.get(id).filter(|owed| owed.place != Place::Ready(link)) else {
+    pub(super) fn send_again(&mut self, now: Now, outlet: Outlet, id: MsgId) {
+        let Some(owed) = self.outbox.get(id).filter(|owed| !is_on_its_way(owed, outlet)) else {
             return;
         };
         if owed.body.len() <= self.config.resend_max_bytes {
-            return self.resend(link, id);
+            return self.resend(now, outlet, id);
         }
         let bytes = owed.body.len() as i32;
         let answer_msg_id = id.0;
@@ -209,23 +269,48 @@ impl ServerSession {
             }
             None => rpc::boxed(&ctors::MsgNewDetailedInfo { answer_msg_id, bytes, status: 0 }),
         };
-        self.send_service(now, link, info);
-        self.outbox.put(id, Place::Sent(link));
+        self.send_service(now, outlet, info);
+        match outlet {
+            Outlet::Link(link) if !self.polls.is_open(link) => {
+                self.outbox.put(id, Place::Sent(link));
+            }
+            _ => self.post(now.mono, id),
+        }
     }
 
     /// Sends again what no open link carries: it was written without one, or left on one that
-    /// closed before the client acknowledged it (SES-09).
+    /// closed before the client acknowledged it (SES-09). A stream also takes what waits for a
+    /// response, or left in one, when no request is there any more: its client has changed over.
     fn adopt_orphans(&mut self, now: Now) {
-        let Some(link) = self.links.last().copied().filter(|_| self.has_orphans) else { return };
+        let Some(outlet) = self.open_outlet().filter(|_| self.has_orphans) else { return };
         self.has_orphans = false;
+        let takes_over = outlet != Outlet::Response && !self.polls.has_takers();
+        let is_open = |link| self.links.contains(&link) || self.polls.is_open(link);
         let is_orphan = |owed: &Owed| match owed.place {
             Place::Nowhere => true,
-            Place::Ready(link) | Place::Sent(link) => !self.links.contains(&link),
+            Place::Ready(link) | Place::Sent(link) => !is_open(link),
+            Place::Waiting | Place::Posted(_) => takes_over,
         };
         let orphans: Vec<MsgId> =
             self.outbox.iter().filter(|(_, owed)| is_orphan(owed)).map(|(id, _)| id).collect();
         for id in orphans {
-            self.send_again(now, link, id);
+            self.send_again(now, outlet, id);
         }
+        if takes_over {
+            let mut left = std::mem::take(&mut self.polls.common);
+            while let Some(ready) = left.pop() {
+                if matches!(ready, Ready::Service(_)) {
+                    self.enqueue(now, outlet, ready);
+                }
+            }
+        }
+    }
+}
+
+/// Whether a message is about to leave this way already.
+fn is_on_its_way(owed: &Owed, outlet: Outlet) -> bool {
+    match outlet {
+        Outlet::Link(link) => owed.place == Place::Ready(link),
+        Outlet::Response => owed.place == Place::Waiting,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chappe_tl::{Constructor, Reader};
 
+use super::send::Outlet;
 use super::{KeyDestroyed, ServerEvent, ServerSession};
 use crate::ids::{LinkId, MsgId, SessionId};
 use crate::now::Now;
@@ -33,6 +34,10 @@ impl ServerSession {
             functions::PingDelayDisconnect::ID => {
                 self.serve(request, &body, |this, ping: functions::PingDelayDisconnect| {
                     this.pong(request, ping.ping_id);
+                    // A link of HTTP ends with its requests anyway (SVC-34).
+                    if this.polls.is_open(link) {
+                        return;
+                    }
                     let delay = ping.disconnect_delay.clamp(0, DISCONNECT_DELAY_MAX);
                     let delay = Duration::from_secs(delay.unsigned_abs().into());
                     this.events.push_back(ServerEvent::DisconnectAfter(link, delay));
@@ -68,11 +73,11 @@ impl ServerSession {
             ctors::MsgResendReq::ID => self.msg_resend_req(request, &body),
             ctors::MsgResendAnsReq::ID => self.msg_resend_ans_req(request, &body),
             types::MsgsAllInfo::ID => self.msgs_all_info(link, &body),
+            types::HttpWait::ID => self.http_wait(link, &body),
             kind::MSG_COPY => self.msg_copy(now, link, msg_id, seq_no, &body),
-            // Without HTTP nobody waits for an answer to the first (SVC-41); the second answers
-            // a question that we never ask; details of our own messages say nothing new.
-            types::HttpWait::ID
-            | types::MsgsStateInfo::ID
+            // The first answers a question that we never ask; details of our own messages say
+            // nothing new.
+            types::MsgsStateInfo::ID
             | ctors::MsgDetailedInfo::ID
             | ctors::MsgNewDetailedInfo::ID => {}
             _ => self.call(now, link, msg_id, body),
@@ -108,8 +113,8 @@ impl ServerSession {
 
     fn answer_service(&mut self, now: Now, request: MsgId, body: Bytes) {
         self.acknowledged(request);
-        if let Some(link) = self.links.last().copied() {
-            self.send_service(now, link, body);
+        if let Some(outlet) = self.outlet() {
+            self.send_service(now, outlet, body);
         }
     }
 
@@ -145,15 +150,22 @@ impl ServerSession {
     fn ids_of(&mut self, link: LinkId, ids: Result<Vec<i64>, RpcError>) -> Option<Vec<i64>> {
         let ids = ids.ok()?;
         if ids.len() > acks::IDS_MAX {
-            self.events.push_back(ServerEvent::CloseLink(link, -429));
+            self.close_link(link, -429);
             return None;
         }
         Some(ids)
     }
 
+    /// How long the request is to be held, if it is one; on a stream it says nothing (SVC-41).
+    fn http_wait(&mut self, link: LinkId, body: &Bytes) {
+        if let Ok(wait) = read(body) {
+            self.polls.hold(link, &wait, &self.config.poll);
+        }
+    }
+
     fn pong(&mut self, request: Request, ping_id: i64) {
         let body = rpc::boxed(&types::Pong { msg_id: request.msg_id.0, ping_id });
-        self.send_service(request.now, request.link, body);
+        self.send_service(request.now, Outlet::Link(request.link), body);
     }
 
     fn future_salts(&mut self, request: Request, count: i32) {
@@ -164,7 +176,7 @@ impl ServerSession {
             now: second as i32,
             salts: self.salts.future(second, count).iter().map(future_salt).collect(),
         });
-        self.send_service(request.now, request.link, body);
+        self.send_service(request.now, Outlet::Link(request.link), body);
     }
 
     /// Tells what is known of these messages. Whoever asks on one link about a call whose answer
@@ -180,7 +192,7 @@ impl ServerSession {
                 continue;
             };
             if owed.place != Place::Sent(request.link) {
-                self.send_again(request.now, request.link, answer);
+                self.send_again(request.now, Outlet::Link(request.link), answer);
             }
         }
     }
@@ -188,7 +200,7 @@ impl ServerSession {
     fn send_state(&mut self, request: Request, ids: &[i64]) {
         let info: Vec<u8> = ids.iter().map(|id| self.state_of(MsgId(*id))).collect();
         let info = types::MsgsStateInfo { req_msg_id: request.msg_id.0, info: info.into() };
-        self.send_service(request.now, request.link, rpc::boxed(&info));
+        self.send_service(request.now, Outlet::Link(request.link), rpc::boxed(&info));
     }
 
     /// State byte of an id: of the client's messages by the inbox, of ours by what is owed
@@ -211,7 +223,7 @@ impl ServerSession {
         let Some(ids) = self.ids_of(request.link, ids) else { return };
         if ids.iter().all(|id| self.outbox.get(MsgId(*id)).is_some()) {
             for id in ids {
-                self.resend(request.link, MsgId(id));
+                self.resend(request.now, Outlet::Link(request.link), MsgId(id));
             }
         } else {
             self.send_state(request, &ids);
@@ -224,7 +236,7 @@ impl ServerSession {
         let Some(ids) = self.ids_of(request.link, ids) else { return };
         for id in &ids {
             if let Some(answer) = self.inbox.get(MsgId(*id)).and_then(|heard| heard.answer) {
-                self.resend(request.link, answer);
+                self.resend(request.now, Outlet::Link(request.link), answer);
             }
         }
         self.send_state(request, &ids);
