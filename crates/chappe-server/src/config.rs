@@ -9,7 +9,6 @@ use chappe_proto::handshake::server::HandshakeConfig;
 use chappe_proto::link::LinkConfig;
 use chappe_proto::session::server::SessionConfig;
 use chappe_proto::transport::DetectConfig;
-
 use ipnet::IpNet;
 
 use crate::error::BuildError;
@@ -18,13 +17,15 @@ use crate::error::BuildError;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerConfig {
-    /// What may be spoken on the listeners.
+    /// What may be spoken on the listeners. Default: everything but TLS, which needs a certificate.
     pub detect: DetectConfig,
     /// Who has to say, by the PROXY protocol, on whose behalf it connects. Default: nobody. From
     /// everybody else that protocol is not understood.
     pub proxy_protocol_from: Vec<IpNet>,
     /// Whose `X-Real-IP` and `X-Forwarded-For` are believed (HTP-32). Default: nobody's.
     pub forwarded_from: Vec<IpNet>,
+    /// How WebSockets are accepted.
+    pub websocket: WebSocketSettings,
     /// Packets and timers of a connection.
     pub link: LinkConfig,
     /// How much may wait for a slow connection.
@@ -57,10 +58,13 @@ pub struct ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
+        let mut detect = DetectConfig::default();
+        detect.websocket = true;
         Self {
-            detect: DetectConfig::default(),
+            detect,
             proxy_protocol_from: Vec::new(),
             forwarded_from: Vec::new(),
+            websocket: WebSocketSettings::default(),
             link: LinkConfig::server(),
             drive: DriveConfig::default(),
             connections: ConnectionLimits::default(),
@@ -115,6 +119,31 @@ impl Default for SessionLimits {
             ids_kept: Duration::from_secs(330),
             inputs_max: 64,
             inputs_max_bytes: 2 << 20,
+        }
+    }
+}
+
+/// How WebSockets are accepted.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WebSocketSettings {
+    /// Accept clients that offer no subprotocol; browsers that offer `binary` have to get it.
+    /// Default: false (WSK-04).
+    pub without_subprotocol: bool,
+    /// Origins of web pages whose scripts may connect, such as `https://web.example.org`; others
+    /// get 403. Default: none, which accepts every page (WSK-06).
+    pub origins: Vec<String>,
+    /// Time between pings that keep proxies on the way from closing the connection. Default: 30 s;
+    /// 0 for none (WSK-14).
+    pub ping_interval: Duration,
+}
+
+impl Default for WebSocketSettings {
+    fn default() -> Self {
+        Self {
+            without_subprotocol: false,
+            origins: Vec::new(),
+            ping_interval: Duration::from_secs(30),
         }
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use chappe_net::limits::Permit;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_net::{BoxedIo, End, Prefixed};
-use chappe_proto::transport::Carrier;
+use chappe_proto::transport;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::session::Ends;
@@ -21,8 +23,35 @@ pub(crate) struct Connection {
     /// When the peer is given up unless it has said something whole by then, on the monotonic
     /// clock: a packet, or the head of a request (TRN-22). Counted from accept, whatever wraps it.
     pub(crate) deadline: Duration,
+    pub(crate) carrier: Carrier,
     /// Counts the connection while it lasts.
     _permit: Permit,
+}
+
+/// What links travel in, for counters and logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    Stream,
+    Tls,
+    Ws,
+    Wss,
+}
+
+impl Carrier {
+    pub(crate) const ALL: [Self; 4] = [Self::Stream, Self::Tls, Self::Ws, Self::Wss];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "stream",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+
+    pub(crate) fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
 }
 
 impl Connection {
@@ -35,7 +64,45 @@ impl Connection {
     ) -> Option<Self> {
         let deadline = shared.clock.now().mono + shared.config.link.first_packet_wait_max;
         let runs = watcher.stage() == Stage::Running;
-        runs.then_some(Self { shared, ends, watcher, deadline, _permit: permit })
+        runs.then_some(Self {
+            shared,
+            ends,
+            watcher,
+            deadline,
+            carrier: Carrier::Stream,
+            _permit: permit,
+        })
+    }
+
+    /// What a peer has to do before it is known: `None` if that is not done in time, or the server
+    /// stops meanwhile.
+    pub(crate) fn in_time<'a, F: Future + Send + 'a>(
+        &self,
+        future: F,
+    ) -> BoxFuture<'a, Option<F::Output>> {
+        let deadline = self.shared.clock.instant(self.deadline);
+        let mut watcher = self.watcher.clone();
+        Box::pin(async move {
+            tokio::select! {
+                output = future => Some(output),
+                () = tokio::time::sleep_until(deadline) => None,
+                () = watcher.reached(Stage::Draining) => None,
+            }
+        })
+    }
+
+    /// The connection has become a WebSocket: what its request was waited for is over.
+    pub(crate) fn begin_websocket(self) -> Self {
+        let carrier = match self.carrier {
+            Carrier::Stream | Carrier::Ws => Carrier::Ws,
+            Carrier::Tls | Carrier::Wss => Carrier::Wss,
+        };
+        let deadline = self.next_deadline();
+        Self { carrier, deadline, ..self }
+    }
+
+    fn next_deadline(&self) -> Duration {
+        self.shared.clock.now().mono + self.shared.config.link.first_packet_wait_max
     }
 
     /// Serves what comes to its end.
@@ -49,7 +116,7 @@ impl Connection {
             (End::HandOver(carrier, read), _) => {
                 let io = Prefixed::new(read, Box::new(stream) as BoxedIo);
                 // Boxed, lest every connection has room for what few of them are.
-                Box::pin(self.serve_carrier(carrier, io)).await
+                self.serve_carrier(carrier, io).boxed().await
             }
             (_, reason) => reason,
         };
@@ -57,10 +124,14 @@ impl Connection {
     }
 
     /// Why it ended, for the counter.
-    async fn serve_carrier(self, carrier: Carrier, io: Prefixed<BoxedIo>) -> &'static str {
+    async fn serve_carrier(
+        self,
+        carrier: transport::Carrier,
+        io: Prefixed<BoxedIo>,
+    ) -> &'static str {
         match carrier {
-            Carrier::Http => http::serve(self, io).await,
-            Carrier::Tls => {
+            transport::Carrier::Http => http::serve(self, io).await,
+            transport::Carrier::Tls => {
                 chappe_net::ignore(io, self.shared.clock.instant(self.deadline)).await.cause()
             }
         }

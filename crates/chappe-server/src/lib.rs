@@ -57,11 +57,12 @@ mod router;
 mod server;
 mod session;
 mod shared;
+mod ws;
 
 pub use builder::Builder;
 pub use cancel::{Cancellable, Cancellation, cancellable};
 pub use chappe_proto::rpc::{ClientInfo, RpcError};
-pub use config::{ServerConfig, SessionLimits};
+pub use config::{ServerConfig, SessionLimits, WebSocketSettings};
 pub use error::{BuildError, IdentityError, ServeError};
 pub use events::Events;
 pub use extract::{Extract, State};

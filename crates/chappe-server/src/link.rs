@@ -6,13 +6,12 @@ use bytes::Bytes;
 use chappe_crypto::AuthKeyId;
 use chappe_net::limits::block;
 use chappe_net::shutdown::Stage;
-use chappe_net::{End, Owner, drive};
+use chappe_net::{End, Owner, Wire, drive};
 use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::handshake::server::Origin;
 use chappe_proto::link::{CloseReason, Link, LinkEvent};
 use chappe_proto::transport::Transport;
 use chappe_proto::{LinkId, Now, SessionId};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{Instrument, debug, info_span, warn};
 
 use crate::connection::Connection;
@@ -24,18 +23,16 @@ use crate::metrics::{self, Gauged, code_name};
 use crate::registry::{LinkCommand, LinkQueue, LinkSender, link_queue};
 use crate::session::{self, AttachedLink, Input, SessionHandle};
 
-/// Drives what comes over a stream as a link, to its end; gives the reason for the counter, too.
-pub(crate) async fn serve<S>(connection: &Connection, stream: S) -> (End, &'static str)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
+/// Drives what comes over a wire as a link, to its end; gives the reason for the counter, too.
+pub(crate) async fn serve(connection: &Connection, wire: impl Wire) -> (End, &'static str) {
     let shared = &connection.shared;
     let (sender, queue) = link_queue(&shared.config.drive);
     let id = shared.registry.insert(sender.clone());
     let now = shared.clock.now();
     let mut config = shared.config.link.clone();
     config.first_packet_wait_max = connection.deadline.saturating_sub(now.mono);
-    let detect = Arc::clone(&shared.detect);
+    config.errors_end = connection.carrier.is_websocket();
+    let detect = shared.detect.inside(connection.carrier);
     let link = Link::server(now, config, detect, shared.rng());
     let mut owner = ServerLink {
         connection,
@@ -46,16 +43,20 @@ where
         bound: None,
         is_draining: false,
         transport: None,
-        counted: shared.metrics.open_link(None),
+        counted: shared.metrics.open_link(connection.carrier, None),
     };
     let serving = async {
         debug!("link opened");
-        let end = drive(stream, link, &mut owner, shared.clock, &shared.config.drive).await;
+        let end = drive(wire, link, &mut owner, shared.clock, &shared.config.drive).await;
         let reason = if owner.queue.has_overrun() { metrics::OVERRUN } else { end.cause() };
         debug!(reason, %end, "link closed");
         (end, reason)
     };
-    serving.instrument(info_span!("link", link = id.0, peer = %connection.ends.peer)).await
+    serving
+        .instrument(info_span!(
+            "link", link = id.0, peer = %connection.ends.peer, carrier = connection.carrier.name()
+        ))
+        .await
 }
 
 struct ServerLink<'a> {
@@ -149,7 +150,8 @@ impl Owner for ServerLink<'_> {
         {
             debug!(%transport, "transport recognised");
             self.transport = Some(transport);
-            self.counted = self.connection.shared.metrics.open_link(Some(transport));
+            let Connection { shared, carrier, .. } = self.connection;
+            self.counted = shared.metrics.open_link(*carrier, Some(transport));
         }
     }
 }

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::binding::Turns;
 use crate::config::ServerConfig;
+use crate::connection::Carrier;
 use crate::directory::Directory;
 use crate::events::Events;
 use crate::exchange::KeyExchange;
@@ -21,6 +22,32 @@ use crate::layer::Calls;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+
+/// What recognises peers, by what wraps them.
+pub(crate) struct Detectors {
+    stream: Arc<Detect>,
+    inside_tls: Arc<Detect>,
+    inside_websocket: Arc<Detect>,
+}
+
+impl Detectors {
+    fn new(config: &ServerConfig) -> Self {
+        let stream = Detect::new(config.detect.clone());
+        Self {
+            inside_tls: Arc::new(stream.inside_tls()),
+            inside_websocket: Arc::new(Detect::inside_websocket()),
+            stream: Arc::new(stream),
+        }
+    }
+
+    pub(crate) fn inside(&self, carrier: Carrier) -> Arc<Detect> {
+        Arc::clone(match carrier {
+            Carrier::Stream => &self.stream,
+            Carrier::Tls => &self.inside_tls,
+            Carrier::Ws | Carrier::Wss => &self.inside_websocket,
+        })
+    }
+}
 
 pub(crate) struct Shared {
     pub(crate) config: ServerConfig,
@@ -32,7 +59,7 @@ pub(crate) struct Shared {
     /// Functions that a temporary key may call before it is bound (PFS-04).
     pub(crate) unbound_calls: HashSet<u32>,
     pub(crate) events: Arc<dyn Events>,
-    pub(crate) detect: Arc<Detect>,
+    pub(crate) detect: Detectors,
     pub(crate) connections: Connections,
     pub(crate) registry: Registry,
     pub(crate) directory: Directory,
@@ -58,7 +85,7 @@ impl Shared {
         rng: Rng,
     ) -> Self {
         Self {
-            detect: Arc::new(Detect::new(config.detect.clone())),
+            detect: Detectors::new(&config),
             connections: Connections::new(config.connections.clone()),
             registry: Registry::default(),
             directory: Directory::new(

@@ -15,12 +15,14 @@ use metrics::{
     gauge, histogram,
 };
 
+use crate::connection::Carrier;
+
 pub(crate) use family::{CounterFamily, Gauged};
 pub(crate) use functions::Functions;
 
 /// Every counter, gauge and histogram of a server.
 pub(crate) struct Metrics {
-    links: Vec<(Option<Transport>, Gauge)>,
+    links: Vec<((Carrier, Option<Transport>), Gauge)>,
     pub(crate) links_opened: Counter,
     /// By `reason`.
     pub(crate) links_closed: CounterFamily,
@@ -174,9 +176,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a link among those that are open, by what it speaks, until dropped.
-    pub(crate) fn open_link(&self, transport: Option<Transport>) -> Gauged {
-        let known = self.links.iter().find(|(of, _)| *of == transport);
+    /// Counts a link among those that are open, by what it speaks in what, until dropped.
+    pub(crate) fn open_link(&self, carrier: Carrier, transport: Option<Transport>) -> Gauged {
+        let known = self.links.iter().find(|(of, _)| *of == (carrier, transport));
         Gauged::new(known.map_or(&self.links[0].1, |(_, gauge)| gauge))
     }
 }
@@ -191,15 +193,23 @@ pub(crate) fn code_name(code: i32) -> &'static str {
     }
 }
 
-/// A gauge for each transport, after one for links of which nothing is known.
-fn links() -> Vec<(Option<Transport>, Gauge)> {
+/// A gauge for each transport in each carrier, and one for links of which nothing is known.
+fn links() -> Vec<((Carrier, Option<Transport>), Gauge)> {
     const NAME: &str = "chappe_server_links";
     describe_gauge!(NAME, "Connections open.");
-    let mut links = vec![(None, gauge!(NAME, "transport" => "unknown"))];
-    links
-        .extend(Transport::ALL.map(|transport| {
-            (Some(transport), gauge!(NAME, "transport" => transport.to_string()))
-        }));
+    let mut links = Vec::new();
+    for carrier in Carrier::ALL {
+        let unknown = gauge!(NAME, "carrier" => carrier.name(), "transport" => "unknown");
+        links.push(((carrier, None), unknown));
+        for transport in Transport::ALL {
+            if carrier.is_websocket() && !transport.is_obfuscated() {
+                continue;
+            }
+            let name = transport.to_string();
+            let gauge = gauge!(NAME, "carrier" => carrier.name(), "transport" => name);
+            links.push(((carrier, Some(transport)), gauge));
+        }
+    }
     links
 }
 
