@@ -102,6 +102,9 @@ pub enum End {
     /// The peer closed the connection.
     #[error("the peer closed the connection")]
     Eof,
+    /// The peer broke the rules of HTTP.
+    #[error("the peer breaks the rules of HTTP: {0}")]
+    Http(hyper::Error),
     /// The peer broke the rules of WebSocket.
     #[error(transparent)]
     WebSocket(WebSocketError),
@@ -121,8 +124,9 @@ pub enum End {
 
 impl End {
     /// Every [`cause`](Self::cause).
-    pub const CAUSES: [&str; 15] = [
+    pub const CAUSES: [&str; 16] = [
         "eof",
+        "http",
         "websocket",
         "io",
         "stalled",
@@ -143,6 +147,7 @@ impl End {
     pub fn cause(&self) -> &'static str {
         match self {
             Self::Eof => "eof",
+            Self::Http(_) => "http",
             Self::Io(_) => "io",
             Self::Stalled { .. } => "stalled",
             Self::Oversize(_) => "oversize",
@@ -281,7 +286,7 @@ where
 
 /// Lets the owner take everything that has come and give everything it has, so that one write
 /// carries it all. The reason, if the link is over.
-async fn settle<O: Owner>(
+pub(crate) async fn settle<O: Owner>(
     link: &mut Link,
     owner: &mut O,
     clock: Clock,
@@ -320,7 +325,7 @@ const COMMANDS_MAX: usize = 64;
 
 /// Moves the timer only where it would ring too late: one that rings early finds nothing due and
 /// is set again, which is cheaper than to move it with every packet.
-fn set(mut timer: Pin<&mut Sleep>, clock: Clock, deadline: Option<Duration>) {
+pub(crate) fn set(mut timer: Pin<&mut Sleep>, clock: Clock, deadline: Option<Duration>) {
     let Some(deadline) = deadline.map(|deadline| clock.instant(deadline)) else { return };
     if timer.is_elapsed() || deadline < timer.deadline() {
         timer.as_mut().reset(deadline);
@@ -424,7 +429,7 @@ pub async fn ignore<S: AsyncRead + Unpin>(mut stream: S, deadline: Instant) -> E
 }
 
 /// Reads until the peer closes.
-async fn discard<S: AsyncRead + Unpin>(stream: &mut S) {
+pub(crate) async fn discard<S: AsyncRead + Unpin>(stream: &mut S) {
     let mut sink = [0; 1024];
     while matches!(stream.read(&mut sink).await, Ok(1..)) {}
 }

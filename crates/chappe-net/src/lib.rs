@@ -8,6 +8,7 @@ pub mod clock;
 pub mod connect;
 pub mod driver;
 pub mod entropy;
+pub mod http;
 pub mod limits;
 pub mod listen;
 mod prefixed;

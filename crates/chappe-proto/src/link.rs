@@ -3,6 +3,7 @@
 mod config;
 mod error_rate;
 mod event;
+mod packet;
 mod receive;
 
 use std::collections::VecDeque;
@@ -23,6 +24,7 @@ use crate::transport::{ClientOptions, Codec, Detect, Detected, FrameError, Packe
 
 pub use self::config::LinkConfig;
 pub use self::event::{CloseReason, LinkEvent};
+pub use self::packet::Response;
 
 /// One connection, seen from one side.
 ///
@@ -66,7 +68,8 @@ enum Hearing {
     Detecting(Arc<Detect>),
     /// They are frames.
     Frames,
-    /// A stranger: heard, not answered, closed at the deadline (TRN-21).
+    /// A stranger: heard, not answered, closed at the deadline (TRN-21). Or they do not come here
+    /// at all, but as requests.
     Nothing,
     /// Not our protocol: they stay where they are, for whoever speaks it.
     HandedOver,

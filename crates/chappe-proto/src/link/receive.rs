@@ -35,14 +35,14 @@ impl Link {
         }
     }
 
-    fn note_heard(&mut self, now: Now) {
+    pub(super) fn note_heard(&mut self, now: Now) {
         if self.side == Side::Server {
             self.silent_at = Some(now.mono + self.config.idle_max);
         }
     }
 
     /// Packets under known keys gather in `batch`; whatever else comes waits until they are opened.
-    fn handle_packet(
+    pub(super) fn handle_packet(
         &mut self,
         now: Now,
         mut packet: BytesMut,
