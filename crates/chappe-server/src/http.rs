@@ -5,6 +5,7 @@ use std::future::ready;
 use std::sync::{Arc, Mutex};
 
 use chappe_net::{BoxedIo, Prefixed};
+use http::header::{CONNECTION, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
@@ -25,22 +26,22 @@ pub(crate) async fn serve(connection: Connection, io: Prefixed<BoxedIo>) -> &'st
     let (shared, asked) = (Arc::clone(&connection.shared), Arc::clone(&upgrade));
     let service = service_fn(move |mut request: Request<Incoming>| {
         let settings = &shared.config.websocket;
-        let response = if ws::is_path(request.uri().path()) {
+        let mut response = if ws::is_path(request.uri().path()) {
             ws::upgrade_response(&request, settings)
         } else {
             let mut response = Response::new(());
             *response.status_mut() = StatusCode::NOT_FOUND;
             response
         };
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS
-            && let Ok(mut upgrade) = asked.lock()
-        {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        } else if let Ok(mut upgrade) = asked.lock() {
             *upgrade = Some(hyper::upgrade::on(&mut request));
         }
         ready(Ok::<_, Infallible>(response.map(|()| Empty::<Bytes>::new())))
     });
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_MAX).keep_alive(false);
+    builder.max_buf_size(HEAD_MAX);
     let serving = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
     if connection.in_time(serving).await.is_none() {
         return "silent";

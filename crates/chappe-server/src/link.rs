@@ -49,7 +49,10 @@ pub(crate) async fn serve(connection: &Connection, wire: impl Wire) -> (End, &'s
         debug!("link opened");
         let end = drive(wire, link, &mut owner, shared.clock, &shared.config.drive).await;
         let reason = if owner.queue.has_overrun() { metrics::OVERRUN } else { end.cause() };
-        debug!(reason, %end, "link closed");
+        match &end {
+            End::HandOver(carrier, _) => debug!(%carrier, "link handed over"),
+            end => debug!(reason, %end, "link closed"),
+        }
         (end, reason)
     };
     serving

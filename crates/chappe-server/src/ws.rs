@@ -117,3 +117,28 @@ fn wire_config(config: &ServerConfig) -> WebSocketConfig {
     wire.ping_interval = (!interval.is_zero()).then_some(interval);
     wire
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rule:   only GET asks for a WebSocket, whatever else the request says.
+    /// Source: WSK-02.
+    #[test]
+    fn other_methods_ask_for_no_websocket() {
+        for (method, status) in [("GET", 101), ("POST", 400), ("HEAD", 400), ("PUT", 400)] {
+            let request = Request::builder()
+                .method(method)
+                .uri("/apiws")
+                .header(UPGRADE, "websocket")
+                .header(CONNECTION, "upgrade")
+                .header(SEC_WEBSOCKET_VERSION, "13")
+                .header(SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==")
+                .header(SEC_WEBSOCKET_PROTOCOL, BINARY)
+                .body(())
+                .expect("its parts are well-formed");
+            let response = upgrade_response(&request, &WebSocketSettings::default());
+            assert_eq!(response.status(), status, "{method}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chappe_crypto::{AuthKey, Rng};
-use chappe_net::Clock;
+use chappe_net::{BoxedIo, Clock, Io};
 use chappe_proto::envelope::encrypted::{Header, Message};
 use chappe_proto::handshake::client::{DhGen, HandshakeError, KeyRequest, start};
 use chappe_proto::link::{Link, LinkConfig, LinkEvent};
@@ -35,7 +35,7 @@ pub(crate) fn rng() -> Rng {
 
 /// A connection that speaks frames.
 pub(crate) struct Wire {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: BoxedIo,
     pub(crate) link: Link,
     inbound: BytesMut,
     pub(crate) clock: Clock,
@@ -64,10 +64,19 @@ impl Wire {
     }
 
     pub(crate) async fn connect_with(address: SocketAddr, config: LinkConfig) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
         let transport = Transport::plain(Framing::Intermediate);
+        Self::over_with(TcpStream::connect(address).await.unwrap(), transport, config)
+    }
+
+    /// Speaks a transport over any connection.
+    pub(crate) fn over(stream: impl Io + 'static, transport: Transport) -> Self {
+        Self::over_with(stream, transport, LinkConfig::client())
+    }
+
+    fn over_with(stream: impl Io + 'static, transport: Transport, config: LinkConfig) -> Self {
         let link = Link::client(config, transport, &ClientOptions::default(), rng());
-        Self { stream, link, inbound: BytesMut::new(), clock: Clock::system(), rng: rng() }
+        let (stream, inbound) = (Box::new(stream), BytesMut::new());
+        Self { stream, link, inbound, clock: Clock::system(), rng: rng() }
     }
 
     pub(crate) async fn plain(&mut self, body: &[u8]) {
@@ -86,6 +95,7 @@ impl Wire {
         let mut out = BytesMut::new();
         self.link.poll_transmit(&mut out).unwrap();
         let _ = self.stream.write_all(&out).await;
+        let _ = self.stream.flush().await;
     }
 
     /// The bytes that `message` makes, for sending them more than once.

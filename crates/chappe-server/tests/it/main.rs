@@ -21,3 +21,4 @@ mod shutdown;
 mod stale;
 mod temporary;
 mod world;
+mod ws;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chappe_proto::transport::{Framing, Transport};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -41,8 +42,8 @@ async fn counters_tell_what_happened() {
     counts.check("chappe_server_calls_running", 1);
     counts.check("chappe_server_sessions", 1);
     counts.check("chappe_server_keys_cached", 1);
-    counts.check("chappe_server_links{transport=intermediate}", 1);
-    counts.check("chappe_server_links{transport=unknown}", 0);
+    counts.check("chappe_server_links{carrier=stream,transport=intermediate}", 1);
+    counts.check("chappe_server_links{carrier=stream,transport=unknown}", 0);
     client.answer::<Sleep>(slow).await.unwrap();
 
     // A message refused, one that came twice, a push, a stranger, a connection too many.
@@ -71,8 +72,8 @@ async fn counters_tell_what_happened() {
         ("chappe_server_links_closed_total{reason=eof}", 1),
         ("chappe_server_links_closed_total{reason=overrun}", 0),
         ("chappe_server_links_refused_total", 1),
-        ("chappe_server_links{transport=intermediate}", 1),
-        ("chappe_server_links{transport=unknown}", 1),
+        ("chappe_server_links{carrier=stream,transport=intermediate}", 1),
+        ("chappe_server_links{carrier=stream,transport=unknown}", 1),
         ("chappe_server_handshakes", 1),
         ("chappe_server_handshakes_total{outcome=created}", 1),
         ("chappe_server_handshake_duration_seconds", 1),
@@ -136,17 +137,20 @@ impl Counts {
 async fn spans_carry_the_ids() {
     let log = Log::of_the_process();
     let world = World::new().await;
-    let mut client = Client::new(&world).await;
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let peer = stream.local_addr().unwrap();
+    let mut wire = Wire::over(stream, Transport::plain(Framing::Intermediate));
+    let account = wire.exchange(&world).await.unwrap();
+    let mut client = Client::over(wire, &account);
     client.call(Sleep::from("5")).await.unwrap();
     client.call(Panic::from("later")).await.unwrap_err();
-    let peer = client.wire.stream.local_addr().unwrap();
     let (key, session) = (client.account.key.id(), client.session.id());
     client.wire.raw(&[9; 100]).await;
     client.wire.ends().await;
     tokio::time::sleep(Duration::from_millis(20)).await;
 
     let session = format!("session{{auth_key_id={key} session_id={session}}}");
-    let link = format!(" peer={peer}}}: ");
+    let link = format!(" peer={peer} carrier=\"stream\"}}: ");
     log.holds(&[" link{link=", &link, "link opened"]);
     log.holds(&[" link{link=", &link, "link bound", &format!("auth_key_id={key}")]);
     log.holds(&[" link{link=", &link, "link closed"]);
