@@ -91,7 +91,7 @@ async function bundle() {
 function serve(script) {
   const require = createRequire(createRequire(import.meta.url).resolve(client.package))
   const files = new Map([
-    ['/', ['text/html', '<!doctype html><script type="module" src="/client.js"></script>']],
+    ['/', ['text/html', '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/client.js"></script>']],
     ['/client.js', ['text/javascript', script]],
   ])
   for (const file of client.files ?? []) {
