@@ -13,6 +13,7 @@ pub mod limits;
 pub mod listen;
 mod prefixed;
 pub mod shutdown;
+pub mod tls;
 mod wire;
 pub mod ws;
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chappe_backend::Backend;
+use chappe_net::tls::Certificate;
 use chappe_net::{Clock, entropy};
 
 use crate::config::ServerConfig;
@@ -27,6 +28,7 @@ pub struct Builder {
     config: ServerConfig,
     events: Arc<dyn Events>,
     clock: Option<Clock>,
+    certificate: Option<Certificate>,
 }
 
 impl Builder {
@@ -39,6 +41,7 @@ impl Builder {
             config: ServerConfig::default(),
             events: Arc::new(Silence),
             clock: None,
+            certificate: None,
         }
     }
 
@@ -73,6 +76,13 @@ impl Builder {
         self
     }
 
+    /// With a certificate TLS is understood in front of everything else, on the same listeners. It
+    /// may be replaced while the server runs.
+    pub fn certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
     /// A clock other than the system's, for tests.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
@@ -85,19 +95,22 @@ impl Builder {
     ///
     /// What is missing, or which setting cannot work.
     pub fn build(self) -> Result<Server, BuildError> {
-        let Self { identities, backend, calls, names, config, events, clock } = self;
+        let Self { identities, backend, calls, names, mut config, events, clock, certificate } =
+            self;
         if identities.is_empty() {
             return Err(BuildError::NoIdentity);
         }
         let backend = backend.ok_or(BuildError::NoBackend)?;
         let calls = calls.ok_or(BuildError::NoRouter)?;
         config.check()?;
+        config.detect.tls = certificate.is_some();
         let mut rng = entropy::rng()?;
         let identities = identities.into_iter().map(|identity| identity.0).collect();
         let exchange = KeyExchange::new(config.handshake.clone(), identities, rng.fork());
         let clock = clock.unwrap_or_else(Clock::system);
         let metrics = Metrics::new(names);
-        let shared = Shared::new(config, clock, backend, calls, events, exchange, metrics, rng);
+        let shared =
+            Shared::new(config, clock, backend, calls, events, exchange, metrics, certificate, rng);
         Ok(Server::new(Arc::new(shared)))
     }
 }

@@ -10,10 +10,11 @@ use chappe_proto::transport;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::debug;
 
 use crate::session::Ends;
 use crate::shared::Shared;
-use crate::{http, link};
+use crate::{http, link, metrics};
 
 /// What is known of a connection, whatever it carries.
 pub(crate) struct Connection {
@@ -125,15 +126,27 @@ impl Connection {
 
     /// Why it ended, for the counter.
     async fn serve_carrier(
-        self,
+        mut self,
         carrier: transport::Carrier,
         io: Prefixed<BoxedIo>,
     ) -> &'static str {
-        match carrier {
-            transport::Carrier::Http => http::serve(self, io).await,
-            transport::Carrier::Tls => {
-                chappe_net::ignore(io, self.shared.clock.instant(self.deadline)).await.cause()
+        if carrier == transport::Carrier::Http {
+            return http::serve(self, io).await;
+        }
+        let certificate = self.shared.certificate.clone();
+        let certificate = certificate.expect("without one nobody looks for TLS");
+        let mut stream: BoxedIo = match self.in_time(certificate.accept(io)).await {
+            Some(Ok(stream)) => Box::new(stream),
+            Some(Err(error)) => {
+                debug!(peer = %self.ends.peer, %error, "TLS handshake failed");
+                return metrics::TLS;
             }
+            None => return metrics::SILENT,
+        };
+        self.carrier = Carrier::Tls;
+        match link::serve(&self, &mut stream).await {
+            (End::HandOver(_, read), _) => http::serve(self, Prefixed::new(read, stream)).await,
+            (_, reason) => reason,
         }
     }
 }

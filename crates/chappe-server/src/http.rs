@@ -15,7 +15,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use crate::connection::Connection;
-use crate::ws;
+use crate::{metrics, ws};
 
 /// Largest head of a request (WSK-07).
 const HEAD_MAX: usize = 16 << 10;
@@ -44,7 +44,7 @@ pub(crate) async fn serve(connection: Connection, io: Prefixed<BoxedIo>) -> &'st
     builder.max_buf_size(HEAD_MAX);
     let serving = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
     if connection.in_time(serving).await.is_none() {
-        return "silent";
+        return metrics::SILENT;
     }
     let Some(upgrade) = upgrade.lock().ok().and_then(|mut upgrade| upgrade.take()) else {
         return "eof";

@@ -8,6 +8,7 @@ use chappe_backend::Backend;
 use chappe_crypto::{AuthKeyId, Rng};
 use chappe_net::Clock;
 use chappe_net::limits::Connections;
+use chappe_net::tls::Certificate;
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
 use chappe_proto::transport::Detect;
 use zeroize::Zeroizing;
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) turns: Turns,
     pub(crate) memory: Memory,
     pub(crate) metrics: Metrics,
+    pub(crate) certificate: Option<Certificate>,
     /// Secret of the installation, from which salts follow; set before the first connection.
     pub(crate) secret: OnceLock<Zeroizing<[u8; 32]>>,
     rng: Mutex<Rng>,
@@ -82,6 +84,7 @@ impl Shared {
         events: Arc<dyn Events>,
         exchange: KeyExchange,
         metrics: Metrics,
+        certificate: Option<Certificate>,
         rng: Rng,
     ) -> Self {
         Self {
@@ -104,6 +107,7 @@ impl Shared {
             exchange,
             turns: Turns::new(),
             metrics,
+            certificate,
             secret: OnceLock::new(),
             rng: Mutex::new(rng),
         }

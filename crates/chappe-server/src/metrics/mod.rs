@@ -60,6 +60,9 @@ pub(crate) struct Metrics {
 
 /// Why a link closed that could not keep up with what its session sent.
 pub(crate) const OVERRUN: &str = "overrun";
+/// Why a connection closed that was nothing yet: no handshake of TLS came about, or nothing in time.
+pub(crate) const TLS: &str = "tls";
+pub(crate) const SILENT: &str = "silent";
 /// Kinds of packets.
 pub(crate) const PLAIN: &str = "plain";
 pub(crate) const MESSAGE: &str = "message";
@@ -81,7 +84,7 @@ impl Metrics {
                 "chappe_server_links_closed_total",
                 "Connections that ended.",
                 "reason",
-                End::CAUSES.into_iter().chain([OVERRUN]),
+                End::CAUSES.into_iter().chain([OVERRUN, TLS]),
             ),
             links_refused: count(
                 "chappe_server_links_refused_total",
