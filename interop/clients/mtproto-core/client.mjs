@@ -1,9 +1,10 @@
 // @mtproto/core: key creation and calls over the one transport it has on TCP.
 
 import { createRequire } from 'node:module'
+import { readConfig } from '../config.mjs'
 import { main, packageVersion } from '../contract.mjs'
 import { Line } from '../line.mjs'
-import { LAYER, point, readConfig } from './point.mjs'
+import { LAYER, point } from './point.mjs'
 
 const require = createRequire(import.meta.url)
 const MTProto = require('@mtproto/core')

@@ -2,7 +2,8 @@
 
 import MTProto from '@mtproto/core/envs/browser'
 import Transport from '@mtproto/core/envs/browser/transport'
-import { LAYER, point, readConfig } from './point.mjs'
+import { readConfig } from '../config.mjs'
+import { LAYER, point } from './point.mjs'
 
 export class Client {
   layer = LAYER

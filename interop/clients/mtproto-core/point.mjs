@@ -10,8 +10,3 @@ export function point(client, { dc, key }) {
   client.crypto.rsa.getPublisKeysByHex = async () => ({ [fingerprint]: { modulus: key.n, exponent: key.e } })
   return client.setDefaultDc(dc)
 }
-
-export function readConfig(config) {
-  const dcOptions = config.dc_options.map(({ id, ip_address: ipAddress, port }) => ({ id, ipAddress, port }))
-  return { thisDc: config.this_dc, expires: config.expires, dcOptions }
-}

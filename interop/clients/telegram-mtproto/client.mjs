@@ -1,5 +1,6 @@
 // telegram-mtproto: key creation and calls over HTTP, in MTProto 1.0.
 
+import { readConfig } from '../config.mjs'
 import { main, packageVersion, urlOf } from '../contract.mjs'
 import { Line } from '../line.mjs'
 import library from './library.cjs'
@@ -8,6 +9,7 @@ const transports = { http: 'http', https: 'https' }
 
 class Client {
   layer = library.LAYER
+  isOverHttp = true
 
   constructor(target, transport) {
     this.target = target
@@ -25,7 +27,7 @@ class Client {
   }
 
   config() {
-    return this.call('help.getConfig')
+    return this.call('help.getConfig').then(readConfig)
   }
 
   nearestDc() {
