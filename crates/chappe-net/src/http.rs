@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use ::http::header::CONTENT_LENGTH;
 use ::http::request::Parts;
 use ::http::{Request, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
@@ -40,6 +41,8 @@ use crate::driver::{DriveConfig, End, Owner, discard, set, settle};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HttpConfig {
+    /// Take packets, and not only requests for a WebSocket. Default: true.
+    pub packets: bool,
     /// Longest wait for the body of a request, from its head on. Default: 60 s. It costs a
     /// connection, and as much as came, for as long.
     pub body_wait_max: Duration,
@@ -54,6 +57,7 @@ pub struct HttpConfig {
 impl Default for HttpConfig {
     fn default() -> Self {
         Self {
+            packets: true,
             body_wait_max: Duration::from_secs(60),
             cors_everywhere: false,
             private_network: false,
@@ -63,12 +67,12 @@ impl Default for HttpConfig {
 
 /// The owner of a link that stands behind requests.
 pub trait HttpOwner: Owner {
-    /// Hears of a request that brings a packet, before that is read.
+    /// Hears of a request that brings a packet, before that is read, or asks for a WebSocket.
     fn handle_head(&mut self, now: Now, head: &Parts);
 
-    /// Judges a `GET`. Status 101 makes the connection a WebSocket; what becomes of that is for
-    /// whoever called [`serve`].
-    fn upgrade(&mut self, head: &Parts) -> Response<()>;
+    /// Answers a `GET`; `None` where no WebSocket is to be had. Status 101 makes the connection one,
+    /// and what becomes of that is for whoever called [`serve`].
+    fn upgrade(&mut self, request: &Request<()>) -> Option<Response<()>>;
 }
 
 /// What became of a connection.
@@ -77,7 +81,7 @@ pub enum Outcome<S> {
     /// It is over.
     Over(End),
     /// It is a WebSocket, of which these bytes have been read already.
-    Upgraded(S, Bytes),
+    Upgraded(S, BytesMut),
 }
 
 /// A request that hyper has parsed, and the way of its answer.
@@ -144,6 +148,7 @@ where
         .title_case_headers(true)
         .max_buf_size(HEAD_MAX)
         .serve_connection(io, Door(Arc::clone(&door)));
+    meter.expect_head();
     let mut state = State::Idle;
     let mut stalled_at = None;
     // How the connection ends once its last answer is written, and when that is given up.
@@ -162,9 +167,17 @@ where
         if over.is_none() {
             take_up(&mut state, &mut link, clock);
             let closed = settle(&mut link, owner, clock, &mut BytesMut::new()).await;
-            if let Some(reason) = respond(&mut state, &mut link, closed) {
-                Pin::new(&mut connection).graceful_shutdown();
-                over = Some((End::Closed(reason), clock.now().mono + drive.flush_max));
+            let (reason, has_answered) = respond(&mut state, &mut link, closed);
+            if has_answered {
+                meter.expect_head();
+            }
+            match reason {
+                Some(reason) if has_answered || is_blocked => {
+                    Pin::new(&mut connection).graceful_shutdown();
+                    over = Some((End::Closed(reason), clock.now().mono + drive.flush_max));
+                }
+                Some(reason) => break End::Closed(reason),
+                None => {}
             }
         }
         let deadlines = match &over {
@@ -191,9 +204,9 @@ where
                 }
                 Step::Arrived(arrival) if over.is_none() => {
                     let now = clock.now();
-                    match begin(*arrival, &mut link, owner, now, http) {
+                    match begin(*arrival, &mut link, owner, &meter, (now, http)) {
                         Begun::Request(begun) => state = begun,
-                        Begun::Answered(None) => {}
+                        Begun::Answered(None) => meter.expect_head(),
                         Begun::Answered(Some(reason)) => {
                             over = Some((End::Closed(reason), now.mono + drive.flush_max));
                         }
@@ -225,7 +238,7 @@ where
     let parts = connection.into_parts();
     let mut io = parts.io.into_inner().into_inner();
     if is_upgraded {
-        return Outcome::Upgraded(io, parts.read_buf);
+        return Outcome::Upgraded(io, parts.read_buf.into());
     }
     close(&mut io, &end, drive).await;
     Outcome::Over(end)
@@ -248,12 +261,13 @@ fn begin<O: HttpOwner>(
     (request, way): Arrival,
     link: &mut Link,
     owner: &mut O,
-    now: Now,
-    config: &HttpConfig,
+    meter: &Meter,
+    (now, config): (Now, &HttpConfig),
 ) -> Begun {
     let (head, body) = request.into_parts();
+    let has_length = meter.head_had(CONTENT_LENGTH.as_str());
     let answer = Answer::to(&head, config);
-    let response = match judge(&head) {
+    let response = match judge(&head, has_length, config) {
         Judged::Packet(len) if len <= link.packet_max_bytes() => {
             link.expect_request(now, config.body_wait_max);
             owner.handle_head(now, &head);
@@ -265,13 +279,16 @@ fn begin<O: HttpOwner>(
         Judged::Preflight => answer.preflight(),
         Judged::Refused(status) => answer.refused(status),
         Judged::Upgrade => {
-            let response = owner.upgrade(&head);
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                // Where nobody hears it the connection ends before it is a WebSocket.
-                let _ = way.send(response.map(|()| Full::default()));
-                return Begun::Upgraded;
+            owner.handle_head(now, &head);
+            match owner.upgrade(&Request::from_parts(head, ())) {
+                Some(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    // Where nobody hears it the connection ends before it is a WebSocket.
+                    let _ = way.send(response.map(|()| Full::default()));
+                    return Begun::Upgraded;
+                }
+                Some(response) => answer.not_upgraded(response),
+                None => answer.refused(StatusCode::NOT_FOUND),
             }
-            answer.not_upgraded(response)
         }
     };
     let ends = answer::ends_connection(&response);
@@ -317,37 +334,43 @@ fn take_up(state: &mut State, link: &mut Link, clock: Clock) {
 }
 
 /// Sends the answer of a request if there is one. The reason, if the connection ends: the link has
-/// `closed`, or the answer is an error (HTP-10).
-fn respond(state: &mut State, link: &mut Link, closed: Option<CloseReason>) -> Option<CloseReason> {
+/// `closed`, or the answer is an error (HTP-10); and whether there was an answer.
+fn respond(
+    state: &mut State,
+    link: &mut Link,
+    closed: Option<CloseReason>,
+) -> (Option<CloseReason>, bool) {
     let Some(response) = link.poll_response() else {
-        let reason = closed?;
+        let Some(reason) = closed else { return (None, false) };
         let status = match &reason {
             CloseReason::Plain(_) => Some(StatusCode::NOT_FOUND),
             CloseReason::Frame(_) => Some(StatusCode::PAYLOAD_TOO_LARGE),
             // Whatever else it was: silence (SEC-48).
             _ => None,
         };
-        if let (Some(status), Some(exchange)) = (status, state.take_exchange()) {
+        let exchange = status.zip(state.take_exchange());
+        let has_answered = exchange.is_some();
+        if let Some((status, exchange)) = exchange {
             let _ = exchange.way.send(exchange.answer.refused(status));
         }
-        return Some(reason);
+        return (Some(reason), has_answered);
     };
     let exchange = match (&response, &state) {
-        (link::Response::Packet(_), State::Reading { .. }) => return closed,
+        // It answers an earlier one.
+        (link::Response::Packet(_), State::Reading { .. }) => None,
         _ => state.take_exchange(),
     };
-    let Some(Exchange { way, answer }) = exchange else { return closed };
+    let Some(Exchange { way, answer }) = exchange else { return (closed, false) };
     match response {
         link::Response::Packet(packet) => {
-            let response = answer.packet(packet);
-            let _ = way.send(response);
-            closed
+            let _ = way.send(answer.packet(packet));
+            (closed, true)
         }
         link::Response::Error(code) => {
             let status = u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok());
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let _ = way.send(answer.refused(status));
-            Some(CloseReason::Error(code))
+            (Some(CloseReason::Error(code)), true)
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use chappe_net::DriveConfig;
+use chappe_net::http::HttpConfig;
 use chappe_net::limits::ConnectionLimits;
 use chappe_proto::handshake::server::HandshakeConfig;
 use chappe_proto::link::LinkConfig;
@@ -28,6 +29,8 @@ pub struct ServerConfig {
     pub websocket: WebSocketSettings,
     /// Packets and timers of a connection.
     pub link: LinkConfig,
+    /// Requests of HTTP.
+    pub http: HttpConfig,
     /// How much may wait for a slow connection.
     pub drive: DriveConfig,
     /// Connections in all and of one address.
@@ -59,13 +62,14 @@ pub struct ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         let mut detect = DetectConfig::default();
-        detect.websocket = true;
+        (detect.http, detect.websocket) = (true, true);
         Self {
             detect,
             proxy_protocol_from: Vec::new(),
             forwarded_from: Vec::new(),
             websocket: WebSocketSettings::default(),
             link: LinkConfig::server(),
+            http: HttpConfig::default(),
             drive: DriveConfig::default(),
             connections: ConnectionLimits::default(),
             handshake: HandshakeConfig::default(),
@@ -90,6 +94,9 @@ pub struct SessionLimits {
     pub per_key_max: usize,
     /// Connections of one key; more get -429. Default: 16 (SES-07).
     pub links_per_key_max: usize,
+    /// The same for connections of HTTP, of which a client opens one for each call that it waits
+    /// for. Default: 100. One costs some 20 KiB while it is open.
+    pub http_links_per_key_max: usize,
     /// Sessions in all. Default: 200 000. One costs some 4 KiB, and what its client does not
     /// acknowledge.
     pub total_max: usize,
@@ -113,6 +120,7 @@ impl Default for SessionLimits {
         Self {
             per_key_max: 64,
             links_per_key_max: 16,
+            http_links_per_key_max: 100,
             total_max: 200_000,
             memory_max_bytes: 2 << 30,
             idle_max: Duration::from_secs(15 * 60),
@@ -154,6 +162,7 @@ impl ServerConfig {
         let at_least_one = [
             ("sessions.per_key_max", self.sessions.per_key_max),
             ("sessions.links_per_key_max", self.sessions.links_per_key_max),
+            ("sessions.http_links_per_key_max", self.sessions.http_links_per_key_max),
             ("sessions.total_max", self.sessions.total_max),
             ("sessions.inputs_max", self.sessions.inputs_max),
             ("sessions.inputs_max_bytes", self.sessions.inputs_max_bytes),

@@ -36,10 +36,13 @@ pub(crate) enum Carrier {
     Tls,
     Ws,
     Wss,
+    Http,
+    Https,
 }
 
 impl Carrier {
-    pub(crate) const ALL: [Self; 4] = [Self::Stream, Self::Tls, Self::Ws, Self::Wss];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Stream, Self::Tls, Self::Ws, Self::Wss, Self::Http, Self::Https];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -47,7 +50,13 @@ impl Carrier {
             Self::Tls => "tls",
             Self::Ws => "ws",
             Self::Wss => "wss",
+            Self::Http => "http",
+            Self::Https => "https",
         }
+    }
+
+    pub(crate) fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Https)
     }
 
     pub(crate) fn is_websocket(self) -> bool {
@@ -95,11 +104,20 @@ impl Connection {
     /// The connection has become a WebSocket: what its request was waited for is over.
     pub(crate) fn begin_websocket(self) -> Self {
         let carrier = match self.carrier {
-            Carrier::Stream | Carrier::Ws => Carrier::Ws,
-            Carrier::Tls | Carrier::Wss => Carrier::Wss,
+            Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Ws,
+            Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Wss,
         };
         let deadline = self.next_deadline();
         Self { carrier, deadline, ..self }
+    }
+
+    /// The connection speaks HTTP.
+    pub(crate) fn begin_http(self) -> Self {
+        let carrier = match self.carrier {
+            Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Http,
+            Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Https,
+        };
+        Self { carrier, ..self }
     }
 
     fn next_deadline(&self) -> Duration {

@@ -141,12 +141,12 @@ impl Directory {
     }
 
     /// Binds a link to a session of a key, opening the session if there is none: `open` starts
-    /// its task.
+    /// its task. Refuses the link where the key has `links_max` already.
     pub(crate) fn attach(
         &self,
         record: &Arc<KeyRecord>,
         session: SessionId,
-        link: (LinkId, &LinkSender),
+        (link, sender, links_max): (LinkId, &LinkSender, usize),
         now: Duration,
         open: impl FnOnce() -> Arc<SessionHandle>,
     ) -> Result<Arc<SessionHandle>, Refusal> {
@@ -155,8 +155,7 @@ impl Directory {
         let key = record.id();
         state.insert_key(Arc::clone(record), self.keys_unused_max, &self.cached);
         let entry = state.keys.get(&key).ok_or(Refusal::NoKey)?;
-        if !entry.links.contains_key(&link.0) && entry.links.len() >= self.limits.links_per_key_max
-        {
+        if !entry.links.contains_key(&link) && entry.links.len() >= links_max {
             return Err(Refusal::TooMany);
         }
         if entry.sessions.get(&session).is_some_and(|entry| entry.handle.has_ended()) {
@@ -171,7 +170,7 @@ impl Directory {
         if let Some(place) = entry.unused.take() {
             state.unused.remove(&place);
         }
-        entry.links.insert(link.0, link.1.clone());
+        entry.links.insert(link, sender.clone());
         let session = entry.sessions.entry(session).or_insert_with(|| {
             state.sessions += 1;
             SessionEntry { handle: open(), links: 0, idle: None }

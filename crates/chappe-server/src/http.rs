@@ -1,55 +1,93 @@
-//! HTTP on a connection that began with it.
+//! HTTP on a connection that began with it: requests for the sessions, and such for a WebSocket.
 
-use std::convert::Infallible;
-use std::future::ready;
-use std::sync::{Arc, Mutex};
+use std::net::{IpAddr, SocketAddr};
 
+use chappe_net::http::{HttpOwner, Outcome};
+use chappe_net::shutdown::Stage;
 use chappe_net::{BoxedIo, Prefixed};
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, StatusCode};
-use http_body_util::Empty;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use chappe_proto::Now;
+use chappe_proto::link::Link;
+use http::request::Parts;
+use http::{HeaderMap, Request, Response};
+use ipnet::IpNet;
+use tracing::{Instrument, debug};
 
 use crate::connection::Connection;
+use crate::link::ServerLink;
 use crate::{metrics, ws};
-
-/// Largest head of a request (WSK-07).
-const HEAD_MAX: usize = 16 << 10;
 
 /// Serves requests to the end of the connection; gives the reason of the end, for the counter.
 pub(crate) async fn serve(connection: Connection, io: Prefixed<BoxedIo>) -> &'static str {
-    let upgrade = Arc::new(Mutex::new(None::<OnUpgrade>));
-    let (shared, asked) = (Arc::clone(&connection.shared), Arc::clone(&upgrade));
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let settings = &shared.config.websocket;
-        let mut response = if ws::is_path(request.uri().path()) {
-            ws::upgrade_response(&request, settings)
-        } else {
-            let mut response = Response::new(());
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            response
-        };
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        } else if let Ok(mut upgrade) = asked.lock() {
-            *upgrade = Some(hyper::upgrade::on(&mut request));
-        }
-        ready(Ok::<_, Infallible>(response.map(|()| Empty::<Bytes>::new())))
-    });
-    let mut builder = http1::Builder::new();
-    builder.max_buf_size(HEAD_MAX);
-    let serving = builder.serve_connection(TokioIo::new(io), service).with_upgrades();
-    if connection.in_time(serving).await.is_none() {
-        return metrics::SILENT;
+    let mut connection = connection.begin_http();
+    let Connection { shared, deadline, .. } = &connection;
+    let mut config = shared.config.http.clone();
+    config.packets &= shared.config.detect.http;
+    let link = Link::of_requests(shared.config.link.clone(), *deadline, shared.rng());
+    let mut owner = ServerLink::new(&connection);
+    if connection.watcher.stage() > Stage::Running {
+        return metrics::OWNER;
     }
-    let Some(upgrade) = upgrade.lock().ok().and_then(|mut upgrade| upgrade.take()) else {
-        return "eof";
+    let span = owner.span();
+    let serving = async {
+        debug!("link opened");
+        let settings = (&config, &shared.config.drive);
+        let outcome = chappe_net::http::serve(io, link, &mut owner, shared.clock, settings).await;
+        match outcome {
+            Outcome::Over(end) => {
+                let reason = owner.cause(&end);
+                debug!(reason, %end, "link closed");
+                Err(reason)
+            }
+            Outcome::Upgraded(io, read) => Ok(Prefixed::new(read, io)),
+        }
     };
-    let Ok(upgraded) = upgrade.await else { return "io" };
-    let Ok(parts) = upgraded.downcast::<TokioIo<Prefixed<BoxedIo>>>() else { return "other" };
-    ws::serve(connection, Prefixed::new(parts.read_buf.into(), parts.io.into_inner())).await
+    match serving.instrument(span).await {
+        Ok(io) => {
+            let peer = owner.peer();
+            drop(owner);
+            connection.ends.peer = peer;
+            ws::serve(connection, io).await
+        }
+        Err(reason) => reason,
+    }
+}
+
+impl HttpOwner for ServerLink<'_> {
+    fn handle_head(&mut self, now: Now, head: &Parts) {
+        let Connection { shared, ends, .. } = self.connection;
+        let trusted = &shared.config.forwarded_from;
+        let speaks_for = |peer: &SocketAddr| is_within(peer.ip(), trusted);
+        let peer = Some(ends.peer).filter(speaks_for);
+        let peer = peer.and_then(|_| forwarded_for(&head.headers, trusted));
+        self.speak_for(now, peer.unwrap_or(ends.peer));
+    }
+
+    fn upgrade(&mut self, request: &Request<()>) -> Option<Response<()>> {
+        let config = &self.connection.shared.config;
+        let is_served = config.detect.websocket && ws::is_path(request.uri().path());
+        is_served.then(|| ws::upgrade_response(request, &config.websocket))
+    }
+}
+
+/// Whom a trusted peer says that it speaks for: `X-Real-IP`, with `X-Real-Port` if that is there,
+/// or else the nearest address of `X-Forwarded-For` that is not trusted itself (HTP-32).
+fn forwarded_for(headers: &HeaderMap, trusted: &[IpNet]) -> Option<SocketAddr> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    if let Some(address) = text("x-real-ip").and_then(|text| text.trim().parse::<IpAddr>().ok()) {
+        let port = text("x-real-port").and_then(|text| text.trim().parse().ok());
+        return Some(SocketAddr::new(address.to_canonical(), port.unwrap_or(0)));
+    }
+    let lists = headers.get_all("x-forwarded-for").into_iter();
+    let text: Vec<&str> = lists.filter_map(|list| list.to_str().ok()).collect();
+    // The nearer to the end, the nearer to us, and what a client wrote stands at the front.
+    let mut addresses = text.iter().flat_map(|list| list.split(',')).rev();
+    let address = addresses.find_map(|text| match text.trim().parse::<IpAddr>() {
+        Ok(address) if is_within(address, trusted) => None,
+        other => Some(other.ok()),
+    })??;
+    Some(SocketAddr::new(address.to_canonical(), 0))
+}
+
+fn is_within(address: IpAddr, networks: &[IpNet]) -> bool {
+    networks.iter().any(|network| network.contains(&address.to_canonical()))
 }

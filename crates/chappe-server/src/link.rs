@@ -1,5 +1,6 @@
 //! The owner of a link: keys in, messages to their session, answers back.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use chappe_proto::handshake::server::Origin;
 use chappe_proto::link::{CloseReason, Link, LinkEvent};
 use chappe_proto::transport::Transport;
 use chappe_proto::{LinkId, Now, SessionId};
-use tracing::{Instrument, debug, info_span, warn};
+use tracing::{Instrument, Span, debug, info_span, warn};
 
 use crate::connection::Connection;
 use crate::directory::Refusal;
@@ -21,50 +22,38 @@ use crate::keys::KeyRecord;
 use crate::lookup::find_key;
 use crate::metrics::{self, Gauged, code_name};
 use crate::registry::{LinkCommand, LinkQueue, LinkSender, link_queue};
-use crate::session::{self, AttachedLink, Input, SessionHandle};
+use crate::session::{self, AttachedLink, Ends, Input, SessionHandle};
 
 /// Drives what comes over a wire as a link, to its end; gives the reason for the counter, too.
 pub(crate) async fn serve(connection: &Connection, wire: impl Wire) -> (End, &'static str) {
     let shared = &connection.shared;
-    let (sender, queue) = link_queue(&shared.config.drive);
-    let id = shared.registry.insert(sender.clone());
     let now = shared.clock.now();
     let mut config = shared.config.link.clone();
     config.first_packet_wait_max = connection.deadline.saturating_sub(now.mono);
     config.errors_end = connection.carrier.is_websocket();
     let detect = shared.detect.inside(connection.carrier);
     let link = Link::server(now, config, detect, shared.rng());
-    let mut owner = ServerLink {
-        connection,
-        id,
-        sender,
-        queue,
-        records: Vec::new(),
-        bound: None,
-        is_draining: false,
-        transport: None,
-        counted: shared.metrics.open_link(connection.carrier, None),
-    };
+    let mut owner = ServerLink::new(connection);
+    let span = owner.span();
     let serving = async {
         debug!("link opened");
         let end = drive(wire, link, &mut owner, shared.clock, &shared.config.drive).await;
-        let reason = if owner.queue.has_overrun() { metrics::OVERRUN } else { end.cause() };
+        let reason = owner.cause(&end);
         match &end {
             End::HandOver(carrier, _) => debug!(%carrier, "link handed over"),
             end => debug!(reason, %end, "link closed"),
         }
         (end, reason)
     };
-    serving
-        .instrument(info_span!(
-            "link", link = id.0, peer = %connection.ends.peer, carrier = connection.carrier.name()
-        ))
-        .await
+    serving.instrument(span).await
 }
 
-struct ServerLink<'a> {
-    connection: &'a Connection,
+/// What a connection does for its peer, whatever its packets travel in.
+pub(crate) struct ServerLink<'a> {
+    pub(crate) connection: &'a Connection,
     id: LinkId,
+    /// Who speaks: the peer of the connection, or whom that speaks for.
+    ends: Ends,
     sender: LinkSender,
     queue: LinkQueue,
     /// The keys that the link holds, newest first.
@@ -96,8 +85,7 @@ impl Owner for ServerLink<'_> {
             _ if self.is_draining => {}
             LinkEvent::Plain(message) => {
                 self.connection.shared.metrics.packets_received.add(metrics::PLAIN, 1);
-                let origin =
-                    Origin { link: self.id, address: block(self.connection.ends.peer.ip()) };
+                let origin = Origin { link: self.id, address: block(self.ends.peer.ip()) };
                 exchange::handle_plain(&self.connection.shared, origin, &message.body);
             }
             LinkEvent::KeyWanted(id) => self.provide_key(now, link, id).await,
@@ -131,7 +119,13 @@ impl Owner for ServerLink<'_> {
             }
             LinkCommand::Fail(code) => self.fail(now, link, code),
             LinkCommand::DisconnectAfter(delay) => link.disconnect_after(now, delay),
-            LinkCommand::ForgetKey(id) => self.forget_key(link, id),
+            LinkCommand::ForgetKey(id) => {
+                // Who waits for the answer to a request gets none any more.
+                if self.connection.carrier.is_http() && self.is_bound_by(id) {
+                    self.fail(now, link, NOT_FOUND);
+                }
+                self.forget_key(link, id);
+            }
             LinkCommand::Drain => {
                 self.is_draining = true;
                 if self.bound.is_none() {
@@ -159,7 +153,50 @@ impl Owner for ServerLink<'_> {
     }
 }
 
-impl ServerLink<'_> {
+impl<'a> ServerLink<'a> {
+    /// Of a connection on which nothing was said yet.
+    pub(crate) fn new(connection: &'a Connection) -> Self {
+        let Connection { shared, carrier, ends, .. } = connection;
+        let (sender, queue) = link_queue(&shared.config.drive);
+        Self {
+            connection,
+            id: shared.registry.insert(sender.clone()),
+            ends: *ends,
+            sender,
+            queue,
+            records: Vec::new(),
+            bound: None,
+            is_draining: false,
+            transport: None,
+            counted: shared.metrics.open_link(*carrier, None),
+        }
+    }
+
+    pub(crate) fn span(&self) -> Span {
+        let carrier = self.connection.carrier.name();
+        info_span!("link", link = self.id.0, peer = %self.ends.peer, carrier)
+    }
+
+    /// Why it came to this end, for the counter.
+    pub(crate) fn cause(&self, end: &End) -> &'static str {
+        if self.queue.has_overrun() { metrics::OVERRUN } else { end.cause() }
+    }
+
+    /// Who speaks at present.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.ends.peer
+    }
+
+    /// What comes from here on comes from `peer`.
+    pub(crate) fn speak_for(&mut self, now: Now, peer: SocketAddr) {
+        if self.ends.peer != peer {
+            debug!(%peer, "the connection speaks for somebody else");
+            self.ends.peer = peer;
+            // Its session learns of it when it is bound again.
+            self.unbind(now, true);
+        }
+    }
+
     fn reply(&self, now: Now, link: &mut Link, body: &Bytes) {
         self.connection.shared.metrics.packets_sent.add(metrics::PLAIN, 1);
         link.send_plain(now.unix, body);
@@ -251,13 +288,19 @@ impl ServerLink<'_> {
         let open = || {
             session::open(&self.connection.shared, record, session, self.connection.watcher.clone())
         };
-        let link = (self.id, &self.sender);
-        let handle =
-            self.connection.shared.directory.attach(record, session, link, now.mono, open)?;
+        let Connection { shared, carrier, .. } = self.connection;
+        let limits = &shared.config.sessions;
+        let links_max = match carrier.is_http() {
+            true => limits.http_links_per_key_max,
+            false => limits.links_per_key_max,
+        };
+        let link = (self.id, &self.sender, links_max);
+        let handle = shared.directory.attach(record, session, link, now.mono, open)?;
         handle.tell(Input::Attach(Box::new(AttachedLink {
             id: self.id,
             sender: self.sender.clone(),
-            ends: self.connection.ends,
+            ends: self.ends,
+            is_http: self.connection.carrier.is_http(),
         })));
         debug!(auth_key_id = %record.id(), session_id = %handle.id(), "link bound");
         self.bound = Some(Bound { record: Arc::clone(record), handle: Arc::clone(&handle) });
@@ -274,6 +317,10 @@ impl ServerLink<'_> {
         self.bound.as_ref().is_some_and(|bound| (bound.record.id(), bound.handle.id()) == session)
     }
 
+    fn is_bound_by(&self, key: AuthKeyId) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.record.id() == key)
+    }
+
     fn has_time(&self, now: Now) -> bool {
         self.bound.as_ref().is_some_and(|bound| bound.record.has_time(now.unix_seconds()))
     }
@@ -288,7 +335,7 @@ impl ServerLink<'_> {
     fn forget_key(&mut self, link: &mut Link, key: AuthKeyId) {
         link.forget_key(key);
         self.records.retain(|record| record.id() != key);
-        if self.bound.as_ref().is_some_and(|bound| bound.record.id() == key) {
+        if self.is_bound_by(key) {
             self.unbind(self.connection.shared.clock.now(), false);
         }
     }

@@ -138,6 +138,8 @@ impl SessionTask {
             self.settle();
             let is_done = self.running.is_empty() && inputs.is_empty();
             if self.stop == Stop::Now || (self.stop == Stop::Draining && is_done) {
+                self.session.hurry_responses();
+                self.settle();
                 break;
             }
             let due = self.session.poll_timeout();
@@ -185,7 +187,12 @@ impl SessionTask {
             }
             Input::Message(link, message) => {
                 self.handle.free(message.body.len());
-                self.session.handle_message(now, link, *message);
+                let is_of = |attached: &AttachedLink| attached.id == link && attached.is_http;
+                if self.links.iter().any(is_of) {
+                    self.session.handle_request(now, link, *message);
+                } else {
+                    self.session.handle_message(now, link, *message);
+                }
                 // Calls begin before the next input, which may be the end of their link.
                 self.handle_events(now);
             }
@@ -225,6 +232,10 @@ impl SessionTask {
             self.finish(done);
         }
         let now = self.shared.clock.now();
+        if !self.gone.is_empty() {
+            // Its answer has to leave while there is a key for it.
+            self.session.hurry_responses();
+        }
         loop {
             self.handle_events(now);
             let Some((link, message)) = self.session.poll_transmit(now) else { break };

@@ -43,8 +43,8 @@ impl Detectors {
 
     pub(crate) fn inside(&self, carrier: Carrier) -> Arc<Detect> {
         Arc::clone(match carrier {
-            Carrier::Stream => &self.stream,
-            Carrier::Tls => &self.inside_tls,
+            Carrier::Stream | Carrier::Http => &self.stream,
+            Carrier::Tls | Carrier::Https => &self.inside_tls,
             Carrier::Ws | Carrier::Wss => &self.inside_websocket,
         })
     }

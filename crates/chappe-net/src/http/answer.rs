@@ -77,10 +77,11 @@ impl Answer {
         self.response(StatusCode::OK, &[(CONTENT_TYPE, "text/plain")], Bytes::new())
     }
 
-    /// What somebody else answered to who wanted a WebSocket and gets none.
+    /// What somebody else answered to who wanted a WebSocket and gets none. Leave to read answers
+    /// means nothing there (WSK-06).
     pub(super) fn not_upgraded(self, theirs: Response<()>) -> Response<Full<Bytes>> {
         let (head, ()) = theirs.into_parts();
-        let mut response = self.refused(head.status);
+        let mut response = Self { is_public: false, ..self }.refused(head.status);
         let length = response.headers_mut().remove(CONTENT_LENGTH);
         response.headers_mut().extend(head.headers);
         response.headers_mut().extend(length.map(|length| (CONTENT_LENGTH, length)));

@@ -1,12 +1,17 @@
-//! How many bytes go over a connection, and whether they go.
+//! What goes over a connection: how many bytes, whether they go, and how a request begins.
+//!
+//! The last is for hyper hides what we have to judge: of two headers that tell the length of a body
+//! it shows one.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::HEAD_MAX;
 
 /// What went over a connection since it was last asked for.
 #[derive(Debug, Default)]
@@ -16,6 +21,8 @@ pub(super) struct Meter {
     /// The peer takes nothing at present.
     is_blocked: AtomicBool,
     has_changed: AtomicBool,
+    /// The beginning of what was read since the last answer; absent once that is of no use.
+    opening: Mutex<Option<Vec<u8>>>,
 }
 
 /// What a [`Meter`] showed.
@@ -26,7 +33,39 @@ pub(super) struct Moved {
     pub(super) is_blocked: bool,
 }
 
+/// As much of an opening as a head may have.
+const OPENING_MAX: usize = HEAD_MAX;
+
 impl Meter {
+    /// What comes from here on is the head of a request.
+    pub(super) fn expect_head(&self) {
+        *self.lock() = Some(Vec::new());
+    }
+
+    /// The head that was expected has come; whether a line of it begins with `name`. A head that
+    /// came together with the request before was not seen.
+    pub(super) fn head_had(&self, name: &str) -> bool {
+        let opening = self.lock().take().unwrap_or_default();
+        let lines = opening.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+        let mut head = lines.take_while(|line| !line.is_empty());
+        head.any(|line| {
+            line.get(..name.len()).is_some_and(|text| text.eq_ignore_ascii_case(name.as_bytes()))
+        })
+    }
+
+    fn note_read(&self, bytes: &[u8]) {
+        self.read.fetch_add(bytes.len(), Ordering::Relaxed);
+        self.has_changed.store(true, Ordering::Relaxed);
+        if let Some(opening) = &mut *self.lock() {
+            let room = OPENING_MAX.saturating_sub(opening.len());
+            opening.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn take(&self) -> Moved {
         self.has_changed.store(false, Ordering::Relaxed);
         Moved {
@@ -74,10 +113,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let len = buffer.filled().len() - before;
-        if len > 0 {
-            self.meter.read.fetch_add(len, Ordering::Relaxed);
-            self.meter.has_changed.store(true, Ordering::Relaxed);
+        if buffer.filled().len() > before {
+            self.meter.note_read(&buffer.filled()[before..]);
         }
         polled
     }

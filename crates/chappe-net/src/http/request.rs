@@ -4,6 +4,8 @@ use ::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use ::http::request::Parts;
 use ::http::{Method, StatusCode};
 
+use super::HttpConfig;
+
 /// What a head asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judged {
@@ -25,15 +27,16 @@ const PATH_MAX: usize = 64;
 const SERVED: &str = "/api";
 const PUBLIC: &str = "/apiw";
 
-pub(super) fn judge(head: &Parts) -> Judged {
+/// Judges a head, of which `has_length` tells whether there was a `Content-Length` in it.
+pub(super) fn judge(head: &Parts, has_length: bool, config: &HttpConfig) -> Judged {
     let path = head.uri.path();
     if path.len() > PATH_MAX {
         return Judged::Refused(StatusCode::URI_TOO_LONG);
     }
     if head.headers.contains_key(TRANSFER_ENCODING) {
-        return Judged::Refused(judge_encoding(head));
+        return Judged::Refused(judge_encoding(head, has_length));
     }
-    let is_served = path.starts_with(SERVED);
+    let is_served = config.packets && path.starts_with(SERVED);
     match head.method {
         Method::GET => Judged::Upgrade,
         Method::POST if is_served => judge_length(head),
@@ -53,8 +56,8 @@ pub(super) fn is_public(path: &str) -> bool {
 
 /// Only `Content-Length` tells the length of a packet. Where both headers stand, somebody before us
 /// may have believed the other one (HTP-04).
-fn judge_encoding(head: &Parts) -> StatusCode {
-    if head.method == Method::POST && !head.headers.contains_key(CONTENT_LENGTH) {
+fn judge_encoding(head: &Parts, has_length: bool) -> StatusCode {
+    if head.method == Method::POST && !has_length {
         StatusCode::LENGTH_REQUIRED
     } else {
         StatusCode::BAD_REQUEST

@@ -63,6 +63,7 @@ pub(crate) const OVERRUN: &str = "overrun";
 /// Why a connection closed that was nothing yet: no handshake of TLS came about, or nothing in time.
 pub(crate) const TLS: &str = "tls";
 pub(crate) const SILENT: &str = "silent";
+pub(crate) const OWNER: &str = "owner";
 /// Kinds of packets.
 pub(crate) const PLAIN: &str = "plain";
 pub(crate) const MESSAGE: &str = "message";
@@ -204,6 +205,9 @@ fn links() -> Vec<((Carrier, Option<Transport>), Gauge)> {
     for carrier in Carrier::ALL {
         let unknown = gauge!(NAME, "carrier" => carrier.name(), "transport" => "unknown");
         links.push(((carrier, None), unknown));
+        if carrier.is_http() {
+            continue;
+        }
         for transport in Transport::ALL {
             if carrier.is_websocket() && !transport.is_obfuscated() {
                 continue;

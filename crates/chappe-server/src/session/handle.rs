@@ -47,6 +47,8 @@ pub(crate) struct AttachedLink {
     pub(crate) id: LinkId,
     pub(crate) sender: LinkSender,
     pub(crate) ends: Ends,
+    /// It takes one message for each of its own.
+    pub(crate) is_http: bool,
 }
 
 /// The two addresses of a connection.

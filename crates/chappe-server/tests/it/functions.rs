@@ -53,6 +53,7 @@ functions! {
     Unanswered = 0x1000_0007;
     Open = 0x1000_0008;
     WhoAmI = 0x1000_0009;
+    Whence = 0x1000_000a;
 }
 
 /// What the handlers share.
@@ -71,6 +72,7 @@ pub(crate) fn router(app: App) -> Router<App> {
         .function(fill)
         .function(open)
         .function(who_am_i)
+        .function(whence)
         .allow_unbound::<Open>()
 }
 
@@ -86,6 +88,11 @@ async fn open(call: Open) -> Result<Str, RpcError> {
 /// In whose name the call is made, and under which temporary key.
 async fn who_am_i(caller: Caller, _: WhoAmI) -> Result<Str, RpcError> {
     Ok(named(caller.auth_key_id, caller.temporary_key_id).as_str().into())
+}
+
+/// From where the call is made.
+async fn whence(caller: Caller, _: Whence) -> Result<Str, RpcError> {
+    Ok(caller.peer.to_string().as_str().into())
 }
 
 /// What [`WhoAmI`] answers.
