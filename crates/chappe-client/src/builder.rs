@@ -50,6 +50,7 @@ pub struct Builder {
     pub(crate) init: Option<Init>,
     pub(crate) session: SessionConfig,
     pub(crate) link: LinkConfig,
+    pub(crate) mtproto1: bool,
     pub(crate) drive: DriveConfig,
     pub(crate) connect_timeout: Duration,
     pub(crate) exchange_timeout: Duration,
@@ -75,6 +76,7 @@ impl Builder {
             init: None,
             session: SessionConfig::default(),
             link: LinkConfig::client(),
+            mtproto1: false,
             drive: DriveConfig::default(),
             connect_timeout: Duration::from_secs(60),
             exchange_timeout: Duration::from_secs(60),
@@ -133,13 +135,11 @@ impl Builder {
 
     /// Speaks MTProto 1.0, which is weaker than 2.0: for servers that know nothing else.
     #[must_use]
-    pub fn mtproto1(mut self) -> Self {
-        self.link.mtproto1 = true;
-        self
+    pub fn mtproto1(self) -> Self {
+        Self { mtproto1: true, ..self }
     }
 
-    /// Limits of a connection, and which MTProto it speaks: before [`mtproto1`](Self::mtproto1), or
-    /// in its place.
+    /// Limits of a connection. Its `mtproto1` does what [`mtproto1`](Self::mtproto1) does.
     #[must_use]
     pub fn link_config(self, link: LinkConfig) -> Self {
         Self { link, ..self }
@@ -269,6 +269,12 @@ impl Builder {
 
     pub(crate) fn key_request(&self, expires_in: Option<i32>) -> KeyRequest {
         KeyRequest { dc: self.dc, expires_in, server_keys: Arc::clone(&self.server_keys) }
+    }
+
+    pub(crate) fn link_settings(&self) -> LinkConfig {
+        let mut link = self.link.clone();
+        link.mtproto1 |= self.mtproto1;
+        link
     }
 
     pub(crate) fn client_options(&self) -> ClientOptions {

@@ -8,7 +8,7 @@ use chappe_net::End;
 use chappe_net::entropy::EntropyError;
 use chappe_proto::handshake::client::HandshakeError;
 use chappe_proto::rpc::RpcError;
-use chappe_proto::session::client::{CallError, Doubt, MessageError};
+use chappe_proto::session::client::{CallError, DeadLink, Doubt, MessageError};
 use chappe_tl::EncodeError;
 
 use crate::client::CALL_MAX_BYTES;
@@ -180,9 +180,18 @@ pub enum LinkError {
     /// An unencrypted message outside a key exchange (SEC-45).
     #[error("the server sent an unencrypted message outside a key exchange")]
     Unencrypted,
-    /// No pong came in time.
+    /// No pong came in time, or nothing at all while calls waited.
     #[error("the server does not answer pings")]
     Silent,
+    /// The server answers pings and says nothing of calls sent long before (SES-14).
+    #[error("the server answers pings and does not acknowledge calls")]
+    Deaf,
+    /// What came was too old or too new to be heeded; on another connection it comes again.
+    #[error("the server's messages came too late, or its clock is far from ours")]
+    Untimely,
+    /// The server refuses every salt that it gave us (SES-27).
+    #[error("the server refuses the salts that it gave us")]
+    Saltless,
     /// The server says that the key is dead: 406 AUTH_KEY_DUPLICATED (SVC-28).
     #[error("the server says that the auth key is used from two places and dead")]
     KeyDead,
@@ -200,6 +209,17 @@ pub enum LinkError {
     /// The connection ended.
     #[error(transparent)]
     Ended(#[from] Arc<End>),
+}
+
+impl From<DeadLink> for LinkError {
+    fn from(why: DeadLink) -> Self {
+        match why {
+            DeadLink::Silent => Self::Silent,
+            DeadLink::Deaf => Self::Deaf,
+            DeadLink::Untimely => Self::Untimely,
+            DeadLink::Saltless => Self::Saltless,
+        }
+    }
 }
 
 impl LinkError {

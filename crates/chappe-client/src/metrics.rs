@@ -32,13 +32,16 @@ pub(crate) struct Metrics {
 const OUTCOMES: [&str; 8] =
     ["ok", "error", "refused", "unknown", "unreachable", "key_lost", "closed", "given_up"];
 /// Why there is no link, beside what ends one that was open.
-const CAUSES: [&str; 9] = [
+const CAUSES: [&str; 12] = [
     "connect",
     "exchange",
     "transport_error",
     "message",
     "plain",
     "silent",
+    "deaf",
+    "untimely",
+    "saltless",
     "key_dead",
     "binding",
     "storage",
@@ -121,6 +124,9 @@ impl Metrics {
                 LinkError::Message(_) => "message",
                 LinkError::Unencrypted => "plain",
                 LinkError::Silent => "silent",
+                LinkError::Deaf => "deaf",
+                LinkError::Untimely => "untimely",
+                LinkError::Saltless => "saltless",
                 LinkError::KeyDead => "key_dead",
                 LinkError::PfsUnsupported(_) | LinkError::BindRefused(_) => "binding",
                 LinkError::Storage(_) => "storage",

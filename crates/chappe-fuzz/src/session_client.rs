@@ -419,7 +419,7 @@ impl World {
                     assert!(self.open.remove(&call), "{call:?} is answered twice");
                     self.done.insert(call);
                 }
-                ClientEvent::LinkIsDead => is_dead = true,
+                ClientEvent::LinkIsDead(_) => is_dead = true,
                 _ => {}
             }
         }
@@ -520,7 +520,7 @@ impl World {
                 ClientEvent::Answer(call, _) => {
                     assert!(self.open.remove(&call), "{call:?} is answered twice");
                 }
-                ClientEvent::LinkIsDead => is_dead = true,
+                ClientEvent::LinkIsDead(_) => is_dead = true,
                 _ => {}
             }
         }

@@ -12,6 +12,7 @@ pub mod http;
 pub mod limits;
 pub mod listen;
 mod prefixed;
+pub mod proxy_protocol;
 pub mod shutdown;
 pub mod tls;
 mod wire;

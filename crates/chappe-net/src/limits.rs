@@ -38,7 +38,8 @@ struct Open {
 #[derive(Debug)]
 pub struct Permit {
     open: Arc<Mutex<Open>>,
-    address: IpAddr,
+    /// Absent until it is known on whose behalf the connection is.
+    address: Option<IpAddr>,
 }
 
 impl Connections {
@@ -49,15 +50,34 @@ impl Connections {
 
     /// Counts a connection from `address`; `None` where that would be one too many.
     pub fn admit(&self, address: IpAddr) -> Option<Permit> {
-        let address = block(address);
+        let mut permit = self.admit_unknown()?;
+        self.attribute(&mut permit, address).then_some(permit)
+    }
+
+    /// Counts a connection of somebody who will say on whose behalf it is; `None` where that would
+    /// be one too many in all.
+    pub fn admit_unknown(&self) -> Option<Permit> {
         let mut open = lock(&self.open);
-        let of_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if open.total >= self.limits.total_max || of_address >= self.limits.per_address_max {
+        if open.total >= self.limits.total_max {
             return None;
         }
         open.total += 1;
+        Some(Permit { open: Arc::clone(&self.open), address: None })
+    }
+
+    /// Counts the connection as one from `address`; `false` where that would be one too many.
+    pub fn attribute(&self, permit: &mut Permit, address: IpAddr) -> bool {
+        let address = block(address);
+        let mut open = lock(&self.open);
+        let of_address = open.by_address.get(&address).copied().unwrap_or(0);
+        if of_address >= self.limits.per_address_max {
+            return false;
+        }
         open.by_address.insert(address, of_address + 1);
-        Some(Permit { open: Arc::clone(&self.open), address })
+        if let Some(before) = permit.address.replace(address) {
+            open.leave(before);
+        }
+        true
     }
 
     /// Connections counted.
@@ -75,10 +95,18 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut open = lock(&self.open);
         open.total -= 1;
-        if let Some(count) = open.by_address.get_mut(&self.address) {
+        if let Some(address) = self.address {
+            open.leave(address);
+        }
+    }
+}
+
+impl Open {
+    fn leave(&mut self, address: IpAddr) {
+        if let Some(count) = self.by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                open.by_address.remove(&self.address);
+                self.by_address.remove(&address);
             }
         }
     }

@@ -1,49 +1,169 @@
-//! Accepting connections.
+//! Accepting connections: over TCP, and at sockets in the file system.
 
+use std::fs::Permissions;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tracing::warn;
 
 use crate::connect::prepare;
 
 /// Wait before another try when the process or the system is out of descriptors or memory.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
+/// Connections that the system accepts before we do.
+const BACKLOG: i32 = 1024;
 
-/// The next connection, ready for use.
+/// The two addresses of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// Our own.
+    pub local: SocketAddr,
+}
+
+/// Where connections are accepted.
+#[derive(Debug)]
+pub enum Listener {
+    /// An address.
+    Tcp(TcpListener),
+    /// A file.
+    Unix(UnixSocket),
+}
+
+/// A connection, ready for use.
+#[derive(Debug)]
+pub enum Accepted {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// Over a socket in the file system.
+    Unix(UnixStream),
+}
+
+/// A socket in the file system, gone from there when dropped.
+#[derive(Debug)]
+pub struct UnixSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// What both ends of a connection over a [`UnixSocket`] count as, which has no addresses: this
+/// machine. Who stands in front of it can say better by the PROXY protocol, or in HTTP.
+const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Listens on an address. The IPv6 address `::` takes IPv4 connections as well, unless `only_v6`.
 ///
-/// Outlives whatever befalls a single connection, and exhaustion: while there are no descriptors
-/// the connections wait in the system's queue. May be dropped without losing a connection.
-pub async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                prepare(&stream);
-                return (stream, canonical(peer));
+/// # Errors
+///
+/// What the system says; the address may be taken.
+pub fn bind(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    // A server that starts anew finds its address free though old connections linger.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+impl UnixSocket {
+    /// Listens at `path`, for the owner and the group of the process. A socket that nobody listens
+    /// at any more is replaced.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; another server may listen there, or something else have the name.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        let is_socket = path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket());
+        if is_socket {
+            match std::os::unix::net::UnixStream::connect(path) {
+                Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)?;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) if is_of_one_connection(&error) => {}
-            Err(error) => {
-                warn!(%error, "cannot accept connections; trying again");
-                tokio::time::sleep(EXHAUSTED_WAIT).await;
+        }
+        let socket = Self { listener: UnixListener::bind(path)?, path: path.to_owned() };
+        std::fs::set_permissions(path, Permissions::from_mode(0o660))?;
+        Ok(socket)
+    }
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        // Whoever removed it before us did no harm.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+impl From<UnixSocket> for Listener {
+    fn from(socket: UnixSocket) -> Self {
+        Self::Unix(socket)
+    }
+}
+
+impl Listener {
+    /// The next connection, ready for use.
+    ///
+    /// Outlives whatever befalls a single connection, and exhaustion: while there are no descriptors
+    /// the connections wait in the system's queue. May be dropped without losing a connection.
+    pub async fn accept(&self) -> (Accepted, Ends) {
+        loop {
+            match self.try_accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    warn!(%error, "cannot accept connections; trying again");
+                    tokio::time::sleep(EXHAUSTED_WAIT).await;
+                }
+            }
+        }
+    }
+
+    async fn try_accept(&self) -> io::Result<(Accepted, Ends)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                prepare(&stream);
+                let local = canonical(stream.local_addr()?);
+                Ok((Accepted::Tcp(stream), Ends { peer: canonical(peer), local }))
+            }
+            Self::Unix(UnixSocket { listener, .. }) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Accepted::Unix(stream), Ends { peer: HERE, local: HERE }))
             }
         }
     }
 }
 
-/// A peer that gave up before it was accepted.
+/// A peer that gave up before it was accepted, or before it was asked where it is.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::NotConnected
             | io::ErrorKind::Interrupted
     )
 }
 
-/// An IPv4 peer of an IPv6 listener under its own address, so that limits by address hold.
-fn canonical(peer: SocketAddr) -> SocketAddr {
-    SocketAddr::new(peer.ip().to_canonical(), peer.port())
+/// The IPv4 address of whoever comes over IPv4 to an IPv6 listener, so that limits by address hold.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

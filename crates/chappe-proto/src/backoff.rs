@@ -12,7 +12,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A message was decrypted: the server is there and we are who we say.
+    /// A link was good for something: the next is opened at once.
     pub fn reset(&mut self) {
         *self = Self::default();
     }

@@ -154,7 +154,8 @@ impl Link {
                 Hearing::Nothing | Hearing::HandedOver => break,
                 Hearing::Detecting(detect) => match detect.handle(input) {
                     Detected::NeedMore => break,
-                    Detected::Codec(codec, _) => {
+                    Detected::Codec(codec, dc) => {
+                        self.events.extend(dc.map(LinkEvent::Dc));
                         self.codec = Some(codec);
                         self.hearing = Hearing::Frames;
                     }

@@ -1,5 +1,6 @@
 //! Limits and timers of a server.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -192,4 +193,10 @@ impl ServerConfig {
         }
         Ok(())
     }
+}
+
+/// Whether an address is in one of the networks.
+pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }

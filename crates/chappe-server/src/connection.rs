@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chappe_net::limits::Permit;
+use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
-use chappe_net::{BoxedIo, End, Prefixed};
+use chappe_net::{BoxedIo, End, Prefixed, proxy_protocol};
 use chappe_proto::transport;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tracing::debug;
+use tracing::{debug, warn};
 
-use crate::session::Ends;
 use crate::shared::Shared;
 use crate::{http, link, metrics};
 
@@ -26,7 +26,7 @@ pub(crate) struct Connection {
     pub(crate) deadline: Duration,
     pub(crate) carrier: Carrier,
     /// Counts the connection while it lasts.
-    _permit: Permit,
+    permit: Permit,
 }
 
 /// What links travel in, for counters and logs.
@@ -74,14 +74,7 @@ impl Connection {
     ) -> Option<Self> {
         let deadline = shared.clock.now().mono + shared.config.link.first_packet_wait_max;
         let runs = watcher.stage() == Stage::Running;
-        runs.then_some(Self {
-            shared,
-            ends,
-            watcher,
-            deadline,
-            carrier: Carrier::Stream,
-            _permit: permit,
-        })
+        runs.then_some(Self { shared, ends, watcher, deadline, carrier: Carrier::Stream, permit })
     }
 
     /// What a peer has to do before it is known: `None` if that is not done in time, or the server
@@ -122,6 +115,25 @@ impl Connection {
 
     fn next_deadline(&self) -> Duration {
         self.shared.clock.now().mono + self.shared.config.link.first_packet_wait_max
+    }
+
+    /// Serves a connection of somebody who has to say first on whose behalf it is.
+    pub(crate) async fn serve_announced(mut self, mut stream: BoxedIo) {
+        let shared = Arc::clone(&self.shared);
+        let Some(read) = self.in_time(proxy_protocol::read(&mut stream)).await else { return };
+        match read {
+            Ok((announced, rest)) => {
+                self.ends = announced.unwrap_or(self.ends);
+                let peer = self.ends.peer;
+                if shared.connections.attribute(&mut self.permit, peer.ip()) {
+                    self.serve(Prefixed::new(rest, stream)).await;
+                } else {
+                    shared.metrics.links_refused.increment(1);
+                    debug!(%peer, "too many connections");
+                }
+            }
+            Err(error) => warn!(balancer = %self.ends.peer, %error, "a connection is refused"),
+        }
     }
 
     /// Serves what comes to its end.

@@ -76,6 +76,7 @@ const RECORDS_MAX: usize = 2;
 /// Transport errors.
 const NOT_FOUND: i32 = 404;
 const FLOOD: i32 = 429;
+const WRONG_DC: i32 = 444;
 
 impl Owner for ServerLink<'_> {
     type Command = LinkCommand;
@@ -83,6 +84,11 @@ impl Owner for ServerLink<'_> {
     async fn handle_event(&mut self, now: Now, link: &mut Link, event: LinkEvent) {
         match event {
             _ if self.is_draining => {}
+            LinkEvent::Dc(dc) => {
+                if !self.connection.shared.config.handshake.dc.admits(dc.into()) {
+                    self.fail(now, link, WRONG_DC);
+                }
+            }
             LinkEvent::Plain(message) => {
                 self.connection.shared.metrics.packets_received.add(metrics::PLAIN, 1);
                 let origin = Origin { link: self.id, address: block(self.ends.peer.ip()) };

@@ -4,20 +4,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chappe_net::Io;
+use chappe_net::entropy;
+use chappe_net::listen::{Accepted, Listener};
 use chappe_net::shutdown::{Shutdown, Watcher};
-use chappe_net::{entropy, listen};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 use zeroize::Zeroizing;
 
 use crate::builder::Builder;
+use crate::config::contains;
 use crate::connection::Connection;
 use crate::error::ServeError;
 use crate::push::Pusher;
 use crate::registry::LinkCommand;
 use crate::revoke::Revoker;
-use crate::session::{Ends, Input};
+use crate::session::Input;
 use crate::shared::Shared;
 
 /// An MTProto server, ready to serve.
@@ -46,15 +48,15 @@ impl Server {
     }
 
     /// Serves a listener, for ever unless told otherwise. Nothing happens until awaited.
-    pub fn serve(self, listener: TcpListener) -> Serve {
+    pub fn serve(self, listener: impl Into<Listener>) -> Serve {
         self.serve_all([listener])
     }
 
-    /// Serves several listeners.
-    pub fn serve_all(self, listeners: impl IntoIterator<Item = TcpListener>) -> Serve {
+    /// Serves several listeners, of several kinds perhaps.
+    pub fn serve_all<L: Into<Listener>>(self, listeners: impl IntoIterator<Item = L>) -> Serve {
         Serve {
             shared: self.shared,
-            listeners: listeners.into_iter().collect(),
+            listeners: listeners.into_iter().map(Into::into).collect(),
             stop: Box::pin(std::future::pending()),
         }
     }
@@ -64,7 +66,7 @@ impl Server {
 #[must_use = "a server serves while it is awaited"]
 pub struct Serve {
     shared: Arc<Shared>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -126,22 +128,34 @@ impl Drop for Guard {
     }
 }
 
-async fn accept(shared: Arc<Shared>, listener: TcpListener, watcher: Watcher) {
+async fn accept(shared: Arc<Shared>, listener: Listener, watcher: Watcher) {
     loop {
-        let (stream, peer) = listen::accept(&listener).await;
+        let (stream, ends) = listener.accept().await;
+        let announced = contains(&shared.config.proxy_protocol_from, ends.peer.ip());
+        let permit = match announced {
+            true => shared.connections.admit_unknown(),
+            false => shared.connections.admit(ends.peer.ip()),
+        };
         // Nothing is known of what it speaks: there is no way to tell it why.
-        let Some(permit) = shared.connections.admit(peer.ip()) else {
+        let Some(permit) = permit else {
             shared.metrics.links_refused.increment(1);
-            debug!(%peer, "too many connections");
+            debug!(peer = %ends.peer, "too many connections");
             continue;
         };
-        let Ok(local) = stream.local_addr() else { continue };
-        let ends = Ends { peer, local };
-        if let Some(connection) =
-            Connection::new(Arc::clone(&shared), ends, permit, watcher.clone())
-        {
-            tokio::spawn(connection.serve(stream));
+        let connection = Connection::new(Arc::clone(&shared), ends, permit, watcher.clone());
+        let Some(connection) = connection else { continue };
+        match stream {
+            Accepted::Tcp(stream) => start(connection, stream, announced),
+            Accepted::Unix(stream) => start(connection, stream, announced),
         }
+    }
+}
+
+fn start(connection: Connection, stream: impl Io + 'static, announced: bool) {
+    if announced {
+        tokio::spawn(connection.serve_announced(Box::new(stream)));
+    } else {
+        tokio::spawn(connection.serve(stream));
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chappe_backend::{ConnectionInfo, StoreError};
 use chappe_crypto::AuthKeyId;
+use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_proto::rpc::{RpcError, Unwrapped};
 use chappe_proto::schema::functions::auth::{BindTempAuthKey, DropTempAuthKeys};
@@ -39,7 +40,7 @@ use crate::shared::Shared;
 
 mod handle;
 
-pub(crate) use handle::{AttachedLink, Ends, Input, SessionHandle};
+pub(crate) use handle::{AttachedLink, Input, SessionHandle};
 
 /// Starts the task of a session.
 pub(crate) fn open(

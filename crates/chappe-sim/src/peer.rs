@@ -437,7 +437,7 @@ impl Peer {
                     env.model.owns(self.number, id);
                     env.model.restarted(self.number);
                 }
-                ClientEvent::LinkIsDead => {
+                ClientEvent::LinkIsDead(_) => {
                     env.trace.note(env.at, "client {} finds its link dead", &[self.number as u64]);
                     self.give_up();
                 }

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use chappe_proto::transport::Transport;
+use chappe_proto::transport::{EndpointSecret, Transport};
 use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
+
+use crate::config::listen::ListenAddress;
 
 /// MTProto in one binary: a server that unmodified Telegram clients talk to, a client for any
 /// schema, and tools for keys and schemas.
@@ -43,10 +46,39 @@ pub(crate) struct ServeArgs {
     /// Directory of the RSA key and the database, made when absent [default: chappe-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Address to accept connections on, several times for several; port 0 takes a free one
-    /// [default: 127.0.0.1:4430]
+    /// Address to accept connections on, several times for several; port 0 takes a free one, [::]
+    /// takes IPv4 as well, unix:PATH is a socket in the file system [default: 127.0.0.1:4430]
     #[arg(long, value_name = "ADDR")]
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<ListenAddress>,
+    /// Chain of certificates (PEM), the own one first: TLS is understood as well then, with
+    /// everything inside it. SIGHUP reads both files again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Transports to accept on a bare connection or inside TLS, comma separated: abridged,
+    /// intermediate, padded, full, obfuscated-abridged and so on [default: all]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub(crate) transports: Vec<Transport>,
+    /// Accept no packets over HTTP
+    #[arg(long)]
+    pub(crate) no_http: bool,
+    /// Accept no WebSockets
+    #[arg(long)]
+    pub(crate) no_websocket: bool,
+    /// Secret (hexadecimal or base64) that obfuscated clients have to know, several times for
+    /// several; others who obfuscate are strangers then, but not those who come by WebSocket
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) secret: Vec<EndpointSecret>,
+    /// Network of load balancers, which have to speak the PROXY protocol (1 or 2), several times
+    /// for several; a socket in the file system counts as 127.0.0.1 [default: none]
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) proxy_protocol: Vec<IpNet>,
+    /// Network of reverse proxies whose X-Real-IP and X-Forwarded-For are believed, several times
+    /// for several [default: none]
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) forwarded_from: Vec<IpNet>,
     /// Number of this data centre [default: 2]
     #[arg(long, value_name = "N")]
     pub(crate) dc: Option<i32>,

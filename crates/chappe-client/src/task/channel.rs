@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chappe_crypto::{AuthKey, AuthKeyId};
+use chappe_crypto::{AuthKey, AuthKeyId, Rng};
 use chappe_proto::backoff::Backoff;
 use chappe_proto::session::client::{CallId, ClientSession};
 use chappe_proto::{LinkId, Now, SessionId};
@@ -29,7 +29,22 @@ pub(super) struct Channel {
     pub(super) is_probe: bool,
     /// The call that binds the key.
     pub(super) binding: Option<CallId>,
+    /// What the link in hand was good for.
+    worth: Worth,
 }
+
+/// What a link was good for, which decides how soon there is another.
+#[derive(Clone, Copy, Debug, Default)]
+struct Worth {
+    opened_at: Duration,
+    /// A message was decrypted: the server is there, and we are who we say.
+    is_heard: bool,
+    /// It brought an answer to a call, or a push.
+    has_served: bool,
+}
+
+/// A link that lasts so long, and on which the server speaks, is no sign of trouble when it ends.
+const STEADY_MIN: Duration = Duration::from_secs(10);
 
 /// A key and the session under it.
 #[derive(Debug)]
@@ -78,7 +93,38 @@ impl Channel {
             is_retired: false,
             is_probe: false,
             binding: None,
+            worth: Worth::default(),
         }
+    }
+
+    /// A link is open.
+    pub(super) fn open(&mut self, now: Now, link: LinkId) {
+        self.link = LinkState::Open(link);
+        self.worth = Worth { opened_at: now.mono, ..Worth::default() };
+    }
+
+    /// A message was decrypted.
+    pub(super) fn note_heard(&mut self) {
+        self.is_confirmed = true;
+        self.worth.is_heard = true;
+    }
+
+    /// An answer to a call came, or a push.
+    pub(super) fn note_served(&mut self) {
+        self.worth.has_served = true;
+    }
+
+    /// The link is gone, or there was none: another is dialled after a pause (SES-13).
+    ///
+    /// Messages alone do not end the pauses, for a server that answers the first ping, or refuses
+    /// every salt (SES-27), and then closes would be dialled as fast as it can do that. What ends
+    /// them is a link that was of use, or that lasted.
+    pub(super) fn lose_link(&mut self, now: Now, rng: &mut Rng) {
+        let Worth { opened_at, is_heard, has_served } = std::mem::take(&mut self.worth);
+        if has_served || is_heard && now.mono >= opened_at + STEADY_MIN {
+            self.backoff.reset();
+        }
+        self.link = LinkState::None { dial_at: now.mono + self.backoff.next(rng) };
     }
 
     pub(super) fn session(&mut self) -> Option<&mut ClientSession> {

@@ -7,7 +7,7 @@ use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::envelope::plain::PlainMessage;
 use chappe_proto::keys::Slot;
 use chappe_proto::link::LinkEvent;
-use chappe_proto::session::client::{CallId, ClientEvent};
+use chappe_proto::session::client::{CallError, CallId, ClientEvent};
 use chappe_proto::{LinkId, Now};
 use tokio::sync::mpsc;
 use tracing::{debug, trace};
@@ -96,7 +96,7 @@ impl Task {
             address: self.settings.address.clone(),
             transport: self.settings.transport,
             options: self.settings.client_options(),
-            link: self.settings.link.clone(),
+            link: self.settings.link_settings(),
             drive: self.settings.drive.clone(),
             clock: self.clock,
             rng: self.rng.fork(),
@@ -130,7 +130,7 @@ impl Task {
                 // Never asked for, and no proof of anything (SEC-50).
                 LinkEvent::QuickAck(_) => {}
                 // Of servers, and of the driver.
-                LinkEvent::KeyWanted(_) | LinkEvent::Closed(_) => {}
+                LinkEvent::Dc(_) | LinkEvent::KeyWanted(_) | LinkEvent::Closed(_) => {}
             },
         }
     }
@@ -138,7 +138,7 @@ impl Task {
     /// A link is open: the exchange or the session goes on over it.
     fn opened(&mut self, now: Now, slot: Slot, link: LinkId) {
         let Some(channel) = self.channels.get_mut(&slot) else { return };
-        channel.link = LinkState::Open(link);
+        channel.open(now, link);
         self.metrics.links_opened.increment(1);
         if channel.traffic.is_some() {
             self.open_session(now, slot);
@@ -188,8 +188,7 @@ impl Task {
                 if let Some(round_trip) = session.take_round_trip() {
                     self.metrics.round_trip.record(round_trip);
                 }
-                channel.is_confirmed = true;
-                channel.backoff.reset();
+                channel.note_heard();
                 self.keys.handle_heard(now, slot);
                 if self.keys.in_use() == Some(slot) {
                     self.confirm();
@@ -206,6 +205,9 @@ impl Task {
         {
             match event {
                 ClientEvent::Answer(call, result) => {
+                    if matches!(result, Ok(_) | Err(CallError::Rpc(_))) {
+                        self.note_served(slot);
+                    }
                     if self.is_binding(slot, call) {
                         self.bound(now, slot, result);
                         continue;
@@ -216,7 +218,10 @@ impl Task {
                         None => {}
                     }
                 }
-                ClientEvent::Pushed(body) => self.push(Push::Message(body)),
+                ClientEvent::Pushed(body) => {
+                    self.note_served(slot);
+                    self.push(Push::Message(body));
+                }
                 ClientEvent::PushesMayBeLost => self.push(Push::MayBeLost),
                 ClientEvent::Salt(salt) => self.keep_salt(now, slot, salt),
                 ClientEvent::Restarted(session) => {
@@ -226,8 +231,14 @@ impl Task {
                         traffic.note_restart(session);
                     }
                 }
-                ClientEvent::LinkIsDead => self.fail_link(now, slot, LinkError::Silent),
+                ClientEvent::LinkIsDead(why) => self.fail_link(now, slot, why.into()),
             }
+        }
+    }
+
+    fn note_served(&mut self, slot: Slot) {
+        if let Some(channel) = self.channels.get_mut(&slot) {
+            channel.note_served();
         }
     }
 
@@ -269,8 +280,7 @@ impl Task {
         if let Some(exchange) = channel.exchange.as_mut().filter(|_| !was_cut(&error)) {
             exchange.abort();
         }
-        let dial_at = now.mono + channel.backoff.next(&mut self.rng);
-        channel.link = LinkState::None { dial_at };
+        channel.lose_link(now, &mut self.rng);
         let has_key = channel.traffic.is_some();
         // The key in use needs no other channel.
         if self.keys.in_use().is_none_or(|in_use| in_use == slot) {

@@ -100,6 +100,47 @@ async fn a_flooded_server_gets_time() {
     assert_eq!(server.state().keys.len(), 1);
 }
 
+/// Rule: SES-13: a server that answers the first ping and closes is dialled with longer and longer
+/// pauses, for such a connection is of no use; once one has brought an answer the next is opened at
+/// once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_greets_and_closes_gets_time() {
+    let server = Server::start(Hooks::default()).await;
+    let client = server.client().connect().await.unwrap();
+    client.invoke_raw(call(0)).await.unwrap();
+    server.state().hooks.accept =
+        Box::new(|link| if *link <= 3 { Accept::Greet } else { Accept::Serve });
+    let begun = Instant::now();
+    server.inject(Inject::Cut);
+    server.until(|state| state.seen.contains(&Seen::Connected(4))).await;
+    // 0, 1 and 2 s before links 2 to 4: the first link had served.
+    assert!(begun.elapsed() >= Duration::from_millis(800 + 1600), "{:?}", begun.elapsed());
+    client.invoke_raw(call(1)).await.unwrap();
+    let begun = Instant::now();
+    server.inject(Inject::Cut);
+    client.invoke_raw(call(2)).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(700), "{:?}", begun.elapsed());
+}
+
+/// Rule: SES-27, SES-13: whose salts are all refused opens another connection, with pauses, though
+/// each refusal is a message that was decrypted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_refuses_every_salt_gets_time() {
+    let server = Server::start(Hooks::default()).await;
+    let mut config = SessionConfig::default();
+    config.corrections_max = 1;
+    let client = server.client().session_config(config).connect().await.unwrap();
+    client.invoke_raw(call(0)).await.unwrap();
+    server.state().salts_drift = true;
+    let begun = Instant::now();
+    for n in 1..=4 {
+        let error = client.invoke_raw(call(n)).await.unwrap_err();
+        assert!(matches!(error, InvokeError::Refused { code: 48, .. }), "{error}");
+    }
+    assert_eq!(server.links(), 5);
+    assert!(begun.elapsed() >= Duration::from_millis(800 + 1600), "{:?}", begun.elapsed());
+}
+
 /// Rule: KEY-01, SEC-45, SEC-50, SES-32: an unencrypted message after the key was made, whatever it
 /// says, ends the link and changes nothing.
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_client::ConnectError;
+use chappe_proto::link::LinkConfig;
 
 use crate::server::{Hooks, Server};
 
@@ -13,13 +14,21 @@ use crate::server::{Hooks, Server};
 async fn the_older_version_is_spoken_on_demand_only() {
     let server = Server::start(Hooks::default()).await;
     let call = Bytes::from_static(&[7, 7, 7, 7]);
-    for client in [server.client(), server.client().mtproto1()] {
+    let limits = LinkConfig::client;
+    let older = [
+        server.client().mtproto1(),
+        server.client().mtproto1().link_config(limits()),
+        server.client().link_config(limits()).mtproto1(),
+    ];
+    for client in older.into_iter().chain([server.client()]) {
         let client = client.connect().await.unwrap();
         assert_eq!(client.invoke_raw(call.clone()).await.unwrap(), call);
     }
     server.state().link.mtproto1 = false;
     let client = server.client().connect().await.unwrap();
     assert_eq!(client.invoke_raw(call.clone()).await.unwrap(), call);
-    let older = server.client().mtproto1().connect_timeout(Duration::from_secs(1));
-    assert!(matches!(older.connect().await, Err(ConnectError::Timeout { .. })));
+    for older in [server.client().mtproto1(), server.client().mtproto1().link_config(limits())] {
+        let older = older.connect_timeout(Duration::from_secs(1));
+        assert!(matches!(older.connect().await, Err(ConnectError::Timeout { .. })));
+    }
 }

@@ -60,6 +60,8 @@ pub(crate) struct State {
     outbox: HashMap<u64, Vec<(Arc<AuthKey>, Message)>>,
     /// The secret of the salts; changing it makes every salt wrong.
     pub(crate) salt_secret: [u8; 32],
+    /// No salt is right, the one just given neither.
+    pub(crate) salts_drift: bool,
     /// Key and header of the last message heard, and its link.
     pub(crate) last: Option<(Arc<AuthKey>, Header, u64)>,
     /// Calls that wait for [`Server::answer_held`].
@@ -144,6 +146,8 @@ pub(crate) enum Accept {
     Trickle,
     /// Closed when something comes, without an answer.
     CutWhenAsked,
+    /// Closed after the first words.
+    Greet,
 }
 
 /// The answer to `set_client_DH_params`: its kind, and which hash stands in it.
@@ -222,6 +226,7 @@ impl Server {
             temporary: HashMap::new(),
             outbox: HashMap::new(),
             salt_secret: [1; 32],
+            salts_drift: false,
             last: None,
             held: Vec::new(),
             runs: HashMap::new(),
@@ -341,6 +346,7 @@ async fn serve(state: Arc<Mutex<State>>, mut stream: TcpStream, id: u64) {
         if is_over && matches!(accept, Accept::CutWhenAsked) {
             break;
         }
+        is_over |= matches!(accept, Accept::Greet) && !out.is_empty();
         if stream.write_all(&out).await.is_err() || is_over {
             break;
         }
@@ -391,6 +397,10 @@ impl State {
                 });
                 self.last = Some((Arc::clone(&key), header, id));
                 self.session_keys.insert(header.session_id, key);
+                if self.salts_drift {
+                    self.salt_secret = self.rng.bytes();
+                    self.sessions.clear();
+                }
                 let salts = ServerSalts::new(&self.salt_secret, key_id, first);
                 let rng = &mut self.rng;
                 let session = self.sessions.entry(header.session_id).or_insert_with(|| {

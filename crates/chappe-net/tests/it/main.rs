@@ -4,6 +4,7 @@
 
 mod driver;
 mod limits;
+mod proxy_protocol;
 mod shutdown;
 mod sockets;
 mod ws;

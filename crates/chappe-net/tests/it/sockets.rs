@@ -1,9 +1,11 @@
 //! Opening and accepting connections.
 
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use chappe_net::{connect, listen};
+use chappe_net::connect;
+use chappe_net::listen::{self, Accepted, Ends, Listener, UnixSocket};
 use tokio::net::TcpListener;
 
 /// Rule:   small messages are not held back, on neither end.
@@ -12,11 +14,13 @@ use tokio::net::TcpListener;
 async fn both_ends_send_without_delay() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (connected, (accepted, peer)) =
-        tokio::join!(connect::connect(address, Duration::from_secs(5)), listen::accept(&listener));
+    let listener = Listener::from(listener);
+    let (connected, (accepted, ends)) =
+        tokio::join!(connect::connect(address, Duration::from_secs(5)), listener.accept());
     let connected = connected.unwrap();
+    let Accepted::Tcp(accepted) = accepted else { panic!("not over TCP") };
     assert!(connected.nodelay().unwrap() && accepted.nodelay().unwrap());
-    assert_eq!(peer, connected.local_addr().unwrap());
+    assert_eq!(ends, Ends { peer: connected.local_addr().unwrap(), local: address });
     assert_eq!(connect::peer_of(&connected).unwrap(), address);
 }
 
@@ -30,4 +34,51 @@ async fn connecting_to_nobody_is_an_error() {
     // An address for documentation, where nobody answers; or no network leads there at all.
     let silent = connect::connect("192.0.2.1:443", Duration::from_millis(50)).await;
     assert!(silent.is_err());
+}
+
+/// One listener takes both kinds of addresses, each peer under its own; or IPv6 alone.
+#[tokio::test]
+async fn ipv6_listener_takes_ipv4_as_well() {
+    let both = listen::bind("[::]:0".parse().unwrap(), false).unwrap();
+    let port = both.local_addr().unwrap().port();
+    let both = Listener::from(both);
+    for host in ["127.0.0.1", "[::1]"] {
+        let address = format!("{host}:{port}");
+        let (connected, (_, ends)) =
+            tokio::join!(connect::connect(&address, Duration::from_secs(5)), both.accept());
+        let connected = connected.unwrap();
+        assert_eq!(ends.peer, connected.local_addr().unwrap());
+        assert_eq!(ends.local, connected.peer_addr().unwrap());
+    }
+    let six = listen::bind("[::]:0".parse().unwrap(), true).unwrap();
+    let port = six.local_addr().unwrap().port();
+    let four = listen::bind(format!("0.0.0.0:{port}").parse().unwrap(), false);
+    assert!(four.is_ok(), "an address beside the other");
+}
+
+/// A socket in the file system is for owner and group, replaces one that nobody listens at, and
+/// takes its name with it; one that is in use, and other files, stay.
+#[tokio::test]
+async fn unix_socket_comes_and_goes_with_its_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("chappe.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "a stale one");
+    let socket = UnixSocket::bind(&path).unwrap();
+    let mode = path.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let listener = Listener::from(socket);
+    let (connected, (accepted, ends)) =
+        tokio::join!(tokio::net::UnixStream::connect(&path), listener.accept());
+    connected.unwrap();
+    assert!(matches!(accepted, Accepted::Unix(_)));
+    assert!(ends.peer.ip().is_loopback() && ends.local.ip().is_loopback());
+    let taken = UnixSocket::bind(&path).unwrap_err();
+    assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+    drop(listener);
+    assert!(!path.exists());
+
+    std::fs::write(&path, "not a socket").unwrap();
+    assert!(UnixSocket::bind(&path).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a socket");
 }

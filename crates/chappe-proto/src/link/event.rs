@@ -9,6 +9,9 @@ use crate::transport::{Carrier, FrameError};
 /// What came over a link, or became of it.
 #[derive(Debug)]
 pub enum LinkEvent {
+    /// To a server with a secret: the data centre that the client means, which is served or
+    /// answered with 444 (OBF-14). The first of all events, if it comes.
+    Dc(i16),
     /// A message of the key exchange.
     Plain(PlainMessage),
     /// A packet names this key: answer with [`provide_key`](super::Link::provide_key). Nothing more is read until then.

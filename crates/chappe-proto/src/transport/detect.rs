@@ -1,10 +1,12 @@
 //! Recognising what a peer speaks from its first bytes.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, BytesMut};
 
 use super::obfuscated::{HEADER, Streams};
+use super::replay::Headers;
 use super::{Codec, Framing, Secret, Transport};
 
 /// What a listener accepts. Everything else is a stranger, whom it does not answer.
@@ -16,6 +18,9 @@ pub struct DetectConfig {
     /// Secrets of which an obfuscated peer has to know one. Default: none, and none is asked for.
     /// Each costs every obfuscated connection a hash and an AES key.
     pub secrets: Vec<Secret>,
+    /// Accepted headers that are remembered where there are secrets: who sends one of them again
+    /// is a stranger. Default: 65 536 (PRX-24); each costs up to 100 bytes.
+    pub headers_kept: usize,
     /// Report requests of HTTP. Default: no.
     pub http: bool,
     /// Report such as may ask for a WebSocket. Default: no.
@@ -30,6 +35,7 @@ impl Default for DetectConfig {
         Self {
             transports: Transport::ALL.to_vec(),
             secrets: Vec::new(),
+            headers_kept: 65_536,
             http: false,
             websocket: false,
             tls: false,
@@ -39,13 +45,14 @@ impl Default for DetectConfig {
 
 /// Recognises peers by the first bytes of their connections.
 ///
-/// It keeps nothing between calls: one serves all connections of a listener. The deadline for
-/// those first bytes is the caller's.
+/// One serves all connections of a listener, and clones share what it remembers: the headers of
+/// those who knew a secret. The deadline for the first bytes is the caller's.
 #[derive(Clone, Debug, Default)]
 pub struct Detect {
     config: DetectConfig,
     /// The last row of the table alone: whatever comes is an obfuscation header.
     is_obfuscated: bool,
+    seen: Option<Arc<Mutex<Headers>>>,
 }
 
 /// What the first bytes say.
@@ -87,7 +94,9 @@ impl fmt::Display for Carrier {
 impl Detect {
     /// For a listener that serves what `config` names.
     pub fn new(config: DetectConfig) -> Self {
-        Self { config, is_obfuscated: false }
+        let seen = (!config.secrets.is_empty()).then(|| Headers::new(config.headers_kept));
+        let seen = seen.map(|headers| Arc::new(Mutex::new(headers)));
+        Self { config, is_obfuscated: false, seen }
     }
 
     /// For what is inside the TLS of this listener: everything but TLS.
@@ -100,7 +109,7 @@ impl Detect {
     /// For what is inside a WebSocket: obfuscated streams, of any framing and without a secret,
     /// whatever bytes they begin with, for some browser clients avoid none (WSK-09, WSK-20).
     pub fn inside_websocket() -> Self {
-        Self { config: DetectConfig::default(), is_obfuscated: true }
+        Self { config: DetectConfig::default(), is_obfuscated: true, seen: None }
     }
 
     /// Decides what the peer speaks. The order of the tests is part of the protocol: a client
@@ -140,6 +149,11 @@ impl Detect {
         };
         let codec = Codec::server(framing, Some(streams));
         if !self.config.transports.contains(&codec.transport()) {
+            return Detected::Unknown;
+        }
+        if let Some(seen) = &self.seen
+            && !seen.lock().unwrap_or_else(PoisonError::into_inner).insert(&header[8..56])
+        {
             return Detected::Unknown;
         }
         input.advance(HEADER);

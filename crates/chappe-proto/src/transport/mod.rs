@@ -14,6 +14,7 @@ mod full;
 mod intermediate;
 mod obfuscated;
 mod payload;
+mod replay;
 mod secret;
 
 use std::fmt;

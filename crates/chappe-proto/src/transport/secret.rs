@@ -1,7 +1,11 @@
 //! The secret of an obfuscated endpoint.
 
 use std::fmt;
+use std::str::FromStr;
 
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use super::{Framing, Transport};
@@ -33,7 +37,8 @@ impl fmt::Debug for Secret {
 /// A secret as `dcOption.secret` and proxy links carry it, with the transport it demands.
 ///
 /// Shape:  16 bytes; or `DD` and 16 bytes for padded framing; or `EE`, 16 bytes and a host name
-///         for fake TLS.
+///         of at most 182 for fake TLS.
+/// Text:   hexadecimal, or base64 of either alphabet, padded or not (PRX-01).
 /// Source: MTProto transports, "Transport obfuscation"; `dcOption.secret` of the API schema.
 #[derive(Clone, Debug)]
 pub struct EndpointSecret {
@@ -48,11 +53,16 @@ pub struct EndpointSecret {
 #[non_exhaustive]
 pub enum EndpointSecretError {
     /// The endpoint hides behind TLS, which this transport does not imitate.
-    #[error("secret demands fake TLS, which is not supported")]
+    #[error(
+        "the secret demands fake TLS (it begins with ee), which is not to be had before our proxy is"
+    )]
     FakeTls,
     /// None of the three shapes.
     #[error("secret of {0} bytes, expected 16, or 17 of which the first is dd")]
     Shape(usize),
+    /// Neither hexadecimal nor base64.
+    #[error("the secret is neither hexadecimal nor base64")]
+    Text,
 }
 
 impl TryFrom<&[u8]> for EndpointSecret {
@@ -62,7 +72,9 @@ impl TryFrom<&[u8]> for EndpointSecret {
         let shape = EndpointSecretError::Shape(raw.len());
         let (bytes, framing) = match raw {
             [0xdd, rest @ ..] if rest.len() == 16 => (rest, Framing::Padded),
-            [0xee, rest @ ..] if rest.len() > 16 => return Err(EndpointSecretError::FakeTls),
+            [0xee, rest @ ..] if (17..=16 + DOMAIN_MAX).contains(&rest.len()) => {
+                return Err(EndpointSecretError::FakeTls);
+            }
             bytes => (bytes, Framing::Intermediate),
         };
         let bytes: [u8; 16] = bytes.try_into().map_err(|_| shape.clone())?;
@@ -70,3 +82,24 @@ impl TryFrom<&[u8]> for EndpointSecret {
         Ok(Self { secret: bytes.into(), transport })
     }
 }
+
+impl FromStr for EndpointSecret {
+    type Err = EndpointSecretError;
+
+    /// Hexadecimal first: what can be read in both ways is meant so.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let raw = hex::decode(text)
+            .or_else(|_| BASE64_URL.decode(text))
+            .or_else(|_| BASE64.decode(text))
+            .map_err(|_| EndpointSecretError::Text)?;
+        Self::try_from(&*raw)
+    }
+}
+
+/// Longest host name in a secret.
+const DOMAIN_MAX: usize = 182;
+
+const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, ANY_PADDING);
+const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, ANY_PADDING);
+const ANY_PADDING: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);

@@ -686,6 +686,7 @@ pub(crate) enum Seen {
     Message(AuthKeyId, i64),
     Error(i32),
     QuickAck(u32),
+    Dc(i16),
     Closed(CloseReason),
 }
 
@@ -697,6 +698,7 @@ pub(crate) fn seen(link: &mut Link) -> Vec<Seen> {
             LinkEvent::Message(id, opened) => Seen::Message(id, opened.message.header.msg_id.0),
             LinkEvent::TransportError(code) => Seen::Error(code),
             LinkEvent::QuickAck(token) => Seen::QuickAck(token),
+            LinkEvent::Dc(dc) => Seen::Dc(dc),
             LinkEvent::Closed(reason) => Seen::Closed(reason),
         })
         .collect()

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chappe_crypto::{AuthKeyId, Rng};
 use chappe_proto::envelope::encrypted::{Header, Message};
 use chappe_proto::schema::{ctors, types};
-use chappe_proto::session::client::{self, ClientEvent, ClientSession, MessageError};
+use chappe_proto::session::client::{self, ClientEvent, ClientSession, DeadLink, MessageError};
 use chappe_proto::session::container::{self, Inner};
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
 use chappe_proto::session::server::{self, IncomingCall, ServerEvent, ServerSession};
@@ -426,6 +426,14 @@ impl RawClient {
         let mut events = std::mem::take(&mut self.events);
         events.extend(std::iter::from_fn(|| self.session.poll_event()));
         events
+    }
+
+    /// Why the link is of no use, if the session says so.
+    pub(crate) fn dead_link(&mut self) -> Option<DeadLink> {
+        self.events().into_iter().find_map(|event| match event {
+            ClientEvent::LinkIsDead(why) => Some(why),
+            _ => None,
+        })
     }
 
     pub(crate) fn answers(&mut self) -> Vec<(client::CallId, Result<Raw, client::CallError>)> {

@@ -10,7 +10,7 @@ use chappe_proto::handshake::bind::{self, CameWith};
 use chappe_proto::rpc::RpcError;
 use chappe_proto::schema::{ctors, functions, types};
 use chappe_proto::session::client::{
-    Bind, CallError, CallId, CallOptions, ClientEvent, Doubt, SessionConfig,
+    Bind, CallError, CallId, CallOptions, ClientEvent, DeadLink, Doubt, SessionConfig,
 };
 use chappe_proto::session::container::{self, Inner};
 use chappe_proto::session::server;
@@ -348,9 +348,9 @@ fn machine_that_slept_looks_after_its_link() {
     raw.now.unix += Duration::from_secs(3600);
     assert_eq!(pings(&mut raw), 1);
     raw.wait(Duration::from_millis(9_999));
-    assert!(!raw.events().contains(&ClientEvent::LinkIsDead));
+    assert_eq!(raw.dead_link(), None);
     raw.wait(Duration::from_millis(1));
-    assert!(raw.events().contains(&ClientEvent::LinkIsDead));
+    assert_eq!(raw.dead_link(), Some(DeadLink::Silent));
     assert_eq!((raw.session.id(), raw.session.clock()), (session, clock));
     // Set back, it is only a clock that was set.
     reopen(&mut raw);
@@ -381,7 +381,7 @@ fn machine_that_slept_an_hour_goes_on() {
         pair.reconnect();
         for _ in 0..4 {
             pair.run_for(Duration::from_secs(10));
-            let is_dead = |event: &ClientEvent| *event == ClientEvent::LinkIsDead;
+            let is_dead = |event: &ClientEvent| matches!(event, ClientEvent::LinkIsDead(_));
             if pair.client_events.iter().any(is_dead) {
                 pair.client_events.clear();
                 pair.cut();

@@ -6,7 +6,7 @@ use chappe_proto::envelope::encrypted::{self, Message};
 use chappe_proto::rpc::RpcError;
 use chappe_proto::schema::{ctors, functions, types};
 use chappe_proto::session::client::{
-    CallError, CallOptions, ClientEvent, Doubt, MessageError, SessionConfig,
+    CallError, CallOptions, ClientEvent, DeadLink, Doubt, MessageError, SessionConfig,
 };
 use chappe_proto::session::container::{self, Inner};
 use chappe_proto::{MsgId, SessionId};
@@ -137,10 +137,10 @@ fn call_refused_for_its_salt_opens_another_link() {
         raw.correct_salt(sent.msg_id, salt);
         sent = raw.sent_calls().remove(0);
     }
-    assert!(!raw.events().contains(&ClientEvent::LinkIsDead));
+    assert_eq!(raw.dead_link(), None);
     raw.correct_salt(sent.msg_id, 5);
     assert_eq!(raw.sent_calls(), []);
-    assert!(raw.events().contains(&ClientEvent::LinkIsDead));
+    assert_eq!(raw.dead_link(), Some(DeadLink::Saltless));
     raw.session.handle_link_closed();
     raw.session.handle_link_opened(raw.now);
     raw.reply(boxed(&types::MsgsAck { msg_ids: vec![] }));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chappe_proto::schema::types;
-use chappe_proto::session::client::ClientEvent;
+use chappe_proto::session::client::{ClientEvent, DeadLink};
 use chappe_proto::session::container::Inner;
 use chappe_proto::session::server;
 use chappe_tl::Raw;
@@ -223,5 +223,5 @@ fn answer_read_too_late_comes_again() {
     raw.now.unix += Duration::from_secs(301);
     raw.hand(id, 9, crate::raw::result_of(sent.msg_id, &query(5))).unwrap();
     assert_eq!(raw.answers(), []);
-    assert!(raw.events().contains(&ClientEvent::LinkIsDead));
+    assert_eq!(raw.dead_link(), Some(DeadLink::Untimely));
 }

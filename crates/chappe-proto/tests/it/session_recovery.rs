@@ -5,7 +5,7 @@ use std::time::Duration;
 use chappe_crypto::Rng;
 use chappe_proto::MsgId;
 use chappe_proto::schema::{functions, types};
-use chappe_proto::session::client::{CallError, ClientEvent, Doubt, SessionConfig};
+use chappe_proto::session::client::{CallError, ClientEvent, DeadLink, Doubt, SessionConfig};
 use chappe_proto::session::container;
 use chappe_tl::Raw;
 
@@ -124,9 +124,9 @@ fn link_without_pongs_is_dead() {
     let pings: Vec<functions::PingDelayDisconnect> = raw.sent_as();
     assert_eq!((pings.len(), pings[0].disconnect_delay), (1, 75));
     raw.wait(Duration::from_millis(74_999));
-    assert!(!raw.events().contains(&ClientEvent::LinkIsDead));
+    assert_eq!(raw.dead_link(), None);
     raw.wait(Duration::from_millis(1));
-    assert!(raw.events().contains(&ClientEvent::LinkIsDead));
+    assert_eq!(raw.dead_link(), Some(DeadLink::Silent));
 }
 
 /// Rule:   while a call waits, 8 s in which nothing comes draw a ping, and 8 more end the link;
@@ -259,7 +259,7 @@ fn pings(raw: &mut RawClient) -> usize {
 }
 
 fn is_dead(raw: &mut RawClient) -> bool {
-    raw.events().contains(&ClientEvent::LinkIsDead)
+    raw.dead_link().is_some()
 }
 
 fn pong(raw: &mut RawClient, wrong: i64) {
@@ -280,7 +280,7 @@ fn pong_is_checked() {
         reopen(&mut raw);
         pong(&mut raw, wrong);
         raw.wait(Duration::from_secs(75));
-        assert_eq!(raw.events().contains(&ClientEvent::LinkIsDead), dies);
+        assert_eq!(raw.dead_link(), dies.then_some(DeadLink::Silent));
     }
 }
 
@@ -297,8 +297,8 @@ fn pongs_without_acknowledgements_are_not_enough() {
     raw.wait(Duration::from_secs(60));
     pong(&mut raw, 0);
     assert_eq!(raw.sent_as::<types::MsgsStateReq>().len(), 1);
-    assert!(!raw.events().contains(&ClientEvent::LinkIsDead));
+    assert_eq!(raw.dead_link(), None);
     raw.wait(Duration::from_secs(60));
     pong(&mut raw, 0);
-    assert!(raw.events().contains(&ClientEvent::LinkIsDead));
+    assert_eq!(raw.dead_link(), Some(DeadLink::Deaf));
 }

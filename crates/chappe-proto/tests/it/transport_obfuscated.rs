@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use bytes::BytesMut;
 use chappe_proto::transport::{
-    CLIENT_LIMIT, ClientOptions, Codec, DcField, Detected, EndpointSecret, EndpointSecretError,
-    Frame, FrameError, Framing, HANDSHAKE_LIMIT, Secret, Transport,
+    CLIENT_LIMIT, ClientOptions, Codec, DcField, Detect, DetectConfig, Detected, EndpointSecret,
+    EndpointSecretError, Frame, FrameError, Framing, HANDSHAKE_LIMIT, Secret, Transport,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -260,6 +260,44 @@ fn secret_of_an_endpoint_chooses_the_transport() {
     assert_eq!(parse(&[0xdd; 16]).unwrap().transport, OBFUSCATED[1]);
 }
 
+/// Rules:  PRX-01, OBF-16: hexadecimal of either case and base64 of either alphabet say the same;
+///         what is none of the three shapes is no secret.
+/// Source: `fake_tls.json`, `secrets`.
+#[test]
+fn secret_is_read_from_text() {
+    for case in list(&vectors("fake_tls.json")["secrets"]) {
+        let text = case["text"].as_str().unwrap();
+        let parsed = text.parse::<EndpointSecret>();
+        match case["kind"].as_str() {
+            Some("tls") => assert_eq!(parsed.unwrap_err(), EndpointSecretError::FakeTls, "{text}"),
+            Some(kind) => {
+                let expected = OBFUSCATED[if kind == "padded" { 2 } else { 1 }];
+                let EndpointSecret { secret, transport } = parsed.unwrap();
+                assert_eq!(transport, expected, "{text}");
+                let options = ClientOptions { secret: Some(secret), dc: 2 };
+                let mut codec = Codec::client(transport, &options, CLIENT_LIMIT, &mut rng(10));
+                let mut wire = BytesMut::from(&put(&mut codec, &[1; 24])[..]);
+                let raw = hex::decode(case["raw"].as_str().unwrap()).unwrap();
+                let raw = *raw.last_chunk().unwrap();
+                assert!(
+                    matches!(listener(&[raw]).handle(&mut wire), Detected::Codec(..)),
+                    "{text}"
+                );
+            }
+            None => match parsed.unwrap_err() {
+                EndpointSecretError::Text => assert_eq!(text, "zz!!"),
+                error => assert!(matches!(error, EndpointSecretError::Shape(_)), "{text}: {error}"),
+            },
+        }
+    }
+    // Both alphabets, with and without padding.
+    let both = ["3f__EjRWeJCrze_-3LqYdlQ", "3f//EjRWeJCrze/+3LqYdlQ="];
+    for text in both {
+        let parsed = text.parse::<EndpointSecret>();
+        assert_eq!(parsed.unwrap().transport, OBFUSCATED[2], "{text}");
+    }
+}
+
 #[test]
 fn secret_is_not_printed() {
     let options = ClientOptions { secret: Some(Secret::from([0x42; 16])), dc: 2 };
@@ -325,3 +363,49 @@ const OBFUSCATED: [Transport; 3] = {
     let [_, _, _, _, obfuscated @ ..] = Transport::ALL;
     obfuscated
 };
+
+/// Rules: OBF-17, PRX-24, PRX-25: the header of a client that knew the secret is good once, whatever
+///        is changed in it that makes no keys; so are as many as are remembered. A header that was
+///        not accepted is not remembered, and without a secret none is.
+#[test]
+fn header_is_good_once_where_there_is_a_secret() {
+    let secret = [1; 16];
+    let wires: Vec<BytesMut> = (0..20)
+        .map(|seed| {
+            let options = ClientOptions { secret: Some(secret.into()), dc: 2 };
+            let mut codec = Codec::client(OBFUSCATED[1], &options, CLIENT_LIMIT, &mut rng(seed));
+            put(&mut codec, &[1; 24])[..].into()
+        })
+        .collect();
+    let mut config = DetectConfig::default();
+    config.secrets = vec![secret.into()];
+    config.headers_kept = 8;
+    let detect = Detect::new(config);
+    let inside = detect.inside_tls();
+    let is_accepted = |detect: &Detect, wire: &BytesMut| match detect.handle(&mut wire.clone()) {
+        Detected::Codec(..) => true,
+        Detected::Unknown => false,
+        detected => panic!("{detected:?}"),
+    };
+    for wire in &wires {
+        let mut broken = wire.clone();
+        broken[60] ^= 1;
+        broken[57] ^= 1;
+        assert!(!is_accepted(&detect, &broken), "the tag is wrong");
+        assert!(is_accepted(&detect, wire), "a wrong header was remembered");
+        let mut changed = wire.clone();
+        changed[0] = 0x44;
+        changed[62] ^= 1;
+        for again in [wire, &changed] {
+            assert!(!is_accepted(&detect, again) && !is_accepted(&inside, again));
+        }
+    }
+    // Of the earliest nothing is left; the last eight are there.
+    assert!(wires[12..].iter().all(|wire| !is_accepted(&detect, wire)));
+    assert!(is_accepted(&detect, &wires[0]));
+    let open = listener(&[]);
+    let wire = put(&mut client(OBFUSCATED[0]), &[1; 24]);
+    for _ in 0..2 {
+        assert!(is_accepted(&open, &wire[..].into()));
+    }
+}

@@ -1,10 +1,10 @@
 //! The way to the task of a session, and how much may wait on it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use chappe_net::listen::Ends;
 use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::{LinkId, SessionId};
 use tokio::sync::{Semaphore, mpsc};
@@ -49,13 +49,6 @@ pub(crate) struct AttachedLink {
     pub(crate) ends: Ends,
     /// It takes one message for each of its own.
     pub(crate) is_http: bool,
-}
-
-/// The two addresses of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ends {
-    pub(crate) peer: SocketAddr,
-    pub(crate) local: SocketAddr,
 }
 
 impl SessionHandle {

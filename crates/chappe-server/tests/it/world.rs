@@ -6,6 +6,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 use chappe_backend::Backend;
 use chappe_crypto::{AuthKeyId, Rng, rsa};
 use chappe_net::Clock;
+use chappe_net::listen::Listener;
+use chappe_net::tls::Certificate;
 use chappe_proto::SessionId;
 use chappe_server::{
     Events, Pusher, Revoker, Router, RsaIdentity, ServeError, Server, ServerConfig,
@@ -41,6 +43,7 @@ pub(crate) struct Setup {
     pub(crate) config: ServerConfig,
     pub(crate) clock: Clock,
     pub(crate) events: Option<Arc<dyn Events>>,
+    pub(crate) certificate: Option<Certificate>,
 }
 
 impl Default for Setup {
@@ -53,6 +56,7 @@ impl Default for Setup {
             config: ServerConfig::default(),
             clock: Clock::system(),
             events: None,
+            certificate: None,
         }
     }
 }
@@ -83,21 +87,29 @@ impl World {
     }
 
     pub(crate) async fn start(setup: Setup) -> Self {
-        let Setup { backend, app, router, config, clock, events } = setup;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { address, ..Self::start_at(setup, listener).await }
+    }
+
+    /// A server that listens elsewhere.
+    pub(crate) async fn start_at(setup: Setup, listener: impl Into<Listener>) -> Self {
+        let Setup { backend, app, router, config, clock, events, certificate } = setup;
         let identity = RsaIdentity::from_pem(&IDENTITY).unwrap();
         let public_key = identity.public().clone();
         let heard = Heard::default();
-        let server = Server::builder()
+        let mut builder = Server::builder()
             .identity(identity)
             .backend(backend.clone())
             .router(router)
             .config(config)
             .events(events.unwrap_or_else(|| Arc::new(heard.clone())))
-            .clock(clock)
-            .build()
-            .unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+            .clock(clock);
+        if let Some(certificate) = certificate {
+            builder = builder.certificate(certificate);
+        }
+        let server = builder.build().unwrap();
+        let address = "0.0.0.0:0".parse().unwrap();
         let (pusher, revoker) = (server.pusher(), server.revoker());
         let (stop, stopped) = oneshot::channel();
         let serving = server.serve(listener).with_graceful_shutdown(async {

@@ -15,6 +15,7 @@ use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{Role, frame::Frame};
@@ -552,24 +553,27 @@ async fn ask(world: &World, asked: &Asked<'_>) -> Answer {
 }
 
 /// A WebSocket as a stream of bytes: writes go out as messages of so many bytes at most.
-struct Messages {
-    socket: Socket,
+pub(crate) struct Messages<S> {
+    socket: WebSocketStream<S>,
     pieces: usize,
     heard: Bytes,
 }
 
-impl Messages {
+impl Messages<TcpStream> {
     async fn open(world: &World, pieces: usize) -> Self {
-        let stream = TcpStream::connect(world.address).await.unwrap();
-        let request = tokio_tungstenite::tungstenite::client::ClientRequestBuilder::new(
-            format!("ws://{}/apiws", world.address).parse().unwrap(),
-        );
+        Self::over(TcpStream::connect(world.address).await.unwrap(), pieces).await
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Messages<S> {
+    pub(crate) async fn over(stream: S, pieces: usize) -> Self {
+        let request = ClientRequestBuilder::new("ws://localhost/apiws".parse().unwrap());
         let (socket, _) = client_async(request.with_sub_protocol("binary"), stream).await.unwrap();
         Self { socket, pieces, heard: Bytes::new() }
     }
 }
 
-impl AsyncRead for Messages {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Messages<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -588,7 +592,7 @@ impl AsyncRead for Messages {
     }
 }
 
-impl AsyncWrite for Messages {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Messages<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -3,20 +3,21 @@
 use std::fs::DirBuilder;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use chappe_backend::Backend;
 use chappe_crypto::rsa::PrivateKey;
+use chappe_net::tls::Certificate;
 use chappe_proto::handshake::server::DcPolicy;
 use chappe_server::{RsaIdentity, Server, ServerConfig};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::files::{PRIVATE_KEY, PUBLIC_KEY, write_new};
+use super::files::{PRIVATE_KEY, PUBLIC_KEY, read, write_new};
 use super::keys::{fingerprint, write_pair};
 use crate::cli::ServeArgs;
+use crate::config::listen;
 use crate::config::serve::ServeConfig;
 use crate::exit::Exit;
 use crate::metrics::Page;
@@ -40,17 +41,11 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let identity = open_identity(&config.data)?;
     let fingerprint = fingerprint(identity.public());
     let backend = Backend::embedded(config.data.join(DATABASE)).await?;
-    let mut listeners = Vec::new();
-    for address in &config.listen {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}; is another server there?"))?;
-        listeners.push(listener);
-    }
-    let addresses: Vec<String> = listeners
-        .iter()
-        .map(|listener| Ok(listener.local_addr()?.to_string()))
-        .collect::<Result<_>>()?;
+    let certificate = config.tls.as_ref().map(|files| Certificates::open(files)).transpose()?;
+    let reload = signal(SignalKind::hangup())?;
+    let (listeners, addresses): (Vec<_>, Vec<_>) =
+        listen::bind_all(&config.listen)?.into_iter().unzip();
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
 
     let mut telegram = chappe_telegram::Config::default();
     telegram.dc = config.dc;
@@ -59,20 +54,34 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     settings.handshake.old_clients = config.old_clients;
     settings.link.mtproto1 = config.mtproto1;
     settings.pfs_only = config.pfs_only;
+    if !config.transports.is_empty() {
+        settings.detect.transports = config.transports;
+    }
+    settings.detect.http &= config.http;
+    settings.detect.websocket &= config.websocket;
+    settings.detect.secrets = config.secrets.into_iter().map(|endpoint| endpoint.secret).collect();
+    settings.websocket.origins = config.websocket_origins;
+    settings.websocket.without_subprotocol = config.websocket_without_subprotocol;
+    settings.proxy_protocol_from = config.proxy_protocol;
+    settings.forwarded_from = config.forwarded_from;
     if config.strict_dc {
         settings.handshake.dc = DcPolicy::Only { dc: config.dc, test: false, media: true };
     }
     config.limits.apply(&mut settings)?;
-    let server = Server::builder()
+    let mut builder = Server::builder()
         .identity(identity)
         .backend(backend)
         .router(chappe_telegram::router(telegram))
-        .config(settings)
-        .build()?;
+        .config(settings);
+    if let Some(certificates) = &certificate {
+        builder = builder.certificate(certificates.current.clone());
+    }
+    let server = builder.build()?;
 
     let ready = json!({
         "event": "ready",
         "listen": addresses,
+        "tls": certificate.is_some(),
         "dc": config.dc,
         "metrics": page.as_ref().map(Page::address).transpose()?,
         "public_key": config.data.join(PUBLIC_KEY),
@@ -87,8 +96,48 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     if let Some(page) = page {
         tokio::spawn(page.serve());
     }
+    tokio::spawn(reload_at(reload, certificate));
     server.serve_all(listeners).with_graceful_shutdown(stop).await?;
     Ok(Exit::Done)
+}
+
+/// The certificate in use, and where it comes from.
+struct Certificates {
+    chain: PathBuf,
+    key: PathBuf,
+    current: Certificate,
+}
+
+impl Certificates {
+    fn open((chain, key): &(PathBuf, PathBuf)) -> Result<Self> {
+        let current = Certificate::from_pem(read(chain)?.as_bytes(), read(key)?.as_bytes())
+            .with_context(|| unusable(chain, key))?;
+        Ok(Self { chain: chain.clone(), key: key.clone(), current })
+    }
+
+    fn reload(&self) -> Result<()> {
+        let Self { chain, key, current } = self;
+        current
+            .replace(read(chain)?.as_bytes(), read(key)?.as_bytes())
+            .with_context(|| unusable(chain, key))
+    }
+}
+
+fn unusable(chain: &Path, key: &Path) -> String {
+    format!("{} and {} are of no use", chain.display(), key.display())
+}
+
+/// Reads the certificate again at each SIGHUP, which does nothing where there is none.
+async fn reload_at(mut hangup: Signal, certificates: Option<Certificates>) {
+    while hangup.recv().await.is_some() {
+        match certificates.as_ref().map(Certificates::reload) {
+            Some(Ok(())) => tracing::info!("the certificate was read again and is in use"),
+            Some(Err(error)) => {
+                tracing::error!(error = format!("{error:#}"), "the certificate stays as it was");
+            }
+            None => tracing::info!("there is no certificate to read again"),
+        }
+    }
 }
 
 /// Opens the RSA key of a data directory; the first start makes both.

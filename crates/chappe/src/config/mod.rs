@@ -1,4 +1,5 @@
 //! Settings from files: every key checked, every error with its line.
 
 pub(crate) mod limits;
+pub(crate) mod listen;
 pub(crate) mod serve;

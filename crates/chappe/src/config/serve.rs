@@ -4,17 +4,31 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use chappe_proto::transport::{EndpointSecret, Transport};
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::cli::ServeArgs;
 use crate::cmd::files;
 use crate::config::limits::Limits;
+use crate::config::listen::{ListenAddress, Text};
 
 /// What `chappe serve` runs with.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct ServeConfig {
     pub(crate) data: PathBuf,
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<ListenAddress>,
+    /// Certificates and key.
+    pub(crate) tls: Option<(PathBuf, PathBuf)>,
+    /// Empty for all.
+    pub(crate) transports: Vec<Transport>,
+    pub(crate) http: bool,
+    pub(crate) websocket: bool,
+    pub(crate) secrets: Vec<EndpointSecret>,
+    pub(crate) websocket_origins: Vec<String>,
+    pub(crate) websocket_without_subprotocol: bool,
+    pub(crate) proxy_protocol: Vec<IpNet>,
+    pub(crate) forwarded_from: Vec<IpNet>,
     pub(crate) dc: i32,
     pub(crate) advertise: Option<SocketAddr>,
     pub(crate) strict_dc: bool,
@@ -31,7 +45,17 @@ pub(crate) struct ServeConfig {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     data: Option<PathBuf>,
-    listen: Option<Vec<SocketAddr>>,
+    listen: Option<Vec<Text<ListenAddress>>>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    transports: Option<Vec<Text<Transport>>>,
+    no_http: Option<bool>,
+    no_websocket: Option<bool>,
+    secret: Option<Vec<Text<EndpointSecret>>>,
+    websocket_origins: Option<Vec<String>>,
+    websocket_without_subprotocol: Option<bool>,
+    proxy_protocol: Option<Vec<Text<IpNet>>>,
+    forwarded_from: Option<Vec<Text<IpNet>>>,
     dc: Option<i32>,
     advertise: Option<SocketAddr>,
     strict_dc: Option<bool>,
@@ -50,10 +74,27 @@ const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALH
 impl ServeConfig {
     pub(crate) fn load(args: ServeArgs) -> Result<Self> {
         let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
-        let listen = if args.listen.is_empty() { file.listen } else { Some(args.listen) };
+        let mut listen = either(args.listen, file.listen);
+        if listen.is_empty() {
+            listen.push(ListenAddress::Tcp(LISTEN));
+        }
+        let tls = match (args.tls_cert.or(file.tls_cert), args.tls_key.or(file.tls_key)) {
+            (None, None) => None,
+            (Some(chain), Some(key)) => Some((chain, key)),
+            _ => bail!("tls-cert, tls-key: name both, the certificate and its key"),
+        };
         let config = Self {
             data: args.data.or(file.data).unwrap_or_else(|| "chappe-data".into()),
-            listen: listen.unwrap_or_else(|| vec![LISTEN]),
+            listen,
+            tls,
+            transports: either(args.transports, file.transports),
+            http: !(args.no_http || file.no_http.unwrap_or(false)),
+            websocket: !(args.no_websocket || file.no_websocket.unwrap_or(false)),
+            secrets: either(args.secret, file.secret),
+            websocket_origins: file.websocket_origins.unwrap_or_default(),
+            websocket_without_subprotocol: file.websocket_without_subprotocol.unwrap_or(false),
+            proxy_protocol: either(args.proxy_protocol, file.proxy_protocol),
+            forwarded_from: either(args.forwarded_from, file.forwarded_from),
             dc: args.dc.or(file.dc).unwrap_or(2),
             advertise: args.advertise.or(file.advertise),
             strict_dc: args.strict_dc || file.strict_dc.unwrap_or(false),
@@ -69,9 +110,6 @@ impl ServeConfig {
     }
 
     fn check(&self) -> Result<()> {
-        if self.listen.is_empty() {
-            bail!("listen: name at least one address, such as 127.0.0.1:4430");
-        }
         if !(1..10_000).contains(&self.dc) {
             bail!("dc: {} is no data centre; they are numbered from 1 to 9999", self.dc);
         }
@@ -81,6 +119,14 @@ impl ServeConfig {
             bail!("advertise: clients cannot connect to {address}; name a real address and port");
         }
         Ok(())
+    }
+}
+
+/// What the flags say, or else the file.
+fn either<T>(args: Vec<T>, file: Option<Vec<Text<T>>>) -> Vec<T> {
+    match file {
+        Some(file) if args.is_empty() => file.into_iter().map(|Text(value)| value).collect(),
+        _ => args,
     }
 }
 
@@ -102,6 +148,14 @@ mod tests {
             config: Some(path),
             data: None,
             listen: Vec::new(),
+            tls_cert: None,
+            tls_key: None,
+            transports: Vec::new(),
+            no_http: false,
+            no_websocket: true,
+            secret: Vec::new(),
+            proxy_protocol: Vec::new(),
+            forwarded_from: Vec::new(),
             dc: Some(4),
             advertise: None,
             strict_dc: false,
@@ -121,8 +175,43 @@ mod tests {
         .unwrap();
         assert_eq!(config.dc, 4);
         assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap()]);
+        assert!(config.http && !config.websocket && config.transports.is_empty());
         assert!(config.strict_dc && config.old_clients && !config.mtproto1 && config.pfs_only);
         assert_eq!(config.data, PathBuf::from("chappe-data"));
+    }
+
+    #[test]
+    fn what_is_accepted_and_from_whom_is_read_from_the_file() {
+        let config = load(
+            "listen = [\"[::]:443\", \"unix:/run/chappe.sock\"]\nno-http = true\n\
+             transports = [\"obfuscated-padded\"]\nsecret = [\"00112233445566778899aabbccddeeff\"]\n\
+             proxy-protocol = [\"10.0.0.0/8\", \"::1/128\"]\nforwarded-from = [\"127.0.0.0/8\"]\n\
+             websocket-origins = [\"https://web.example.org\"]\ntls-cert = \"a\"\ntls-key = \"b\"",
+        )
+        .unwrap();
+        let names: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["[::]:443", "unix:/run/chappe.sock"]);
+        assert_eq!(config.transports, ["obfuscated-padded".parse().unwrap()]);
+        assert_eq!((config.secrets.len(), config.proxy_protocol.len()), (1, 2));
+        assert_eq!(config.forwarded_from.len(), 1);
+        assert_eq!(config.websocket_origins, ["https://web.example.org"]);
+        assert!(!config.http && config.tls.is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_by_name() {
+        for (text, name) in [
+            ("listen = [\"here\"]", "here"),
+            ("listen = [\"unix:\"]", "unix:"),
+            ("transports = [\"obfuscated-full\"]", "obfuscated-full"),
+            ("secret = [\"0011\"]", "secret of 2 bytes"),
+            ("proxy-protocol = [\"10.0.0.0/33\"]", "proxy-protocol"),
+            ("tls-cert = \"a\"", "tls-key"),
+            ("tls-key = \"a\"", "tls-cert"),
+        ] {
+            let error = format!("{:#}", load(text).unwrap_err());
+            assert!(error.contains(name), "{error}");
+        }
     }
 
     #[test]

@@ -110,9 +110,21 @@ pub enum ClientEvent {
     Salt(i64),
     /// We began a new session, with this id (06 §4).
     Restarted(SessionId),
-    /// No pong came in time, or nothing at all while calls wait, or what came had to be ignored,
-    /// or no salt fits: close the link and open another.
-    LinkIsDead,
+    /// The link is of no use: close it and open another.
+    LinkIsDead(DeadLink),
+}
+
+/// Why a link is of no use, though nobody closed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadLink {
+    /// No pong came in time, or nothing at all while calls wait (SES-14, SVC-35).
+    Silent,
+    /// It brings pongs, and no word of calls that were sent long ago (SES-14).
+    Deaf,
+    /// What came on it was too old or too new to be heeded (MSG-R09).
+    Untimely,
+    /// The server refuses every salt that it gave us itself (SES-27).
+    Saltless,
 }
 
 /// Why a call has no result.
@@ -476,7 +488,7 @@ impl ClientSession {
         self.end_limbo(|due| due <= now.mono);
         if self.pong_due.is_some_and(|due| due <= now.mono) {
             self.pong_due = None;
-            return self.events.push_back(ClientEvent::LinkIsDead);
+            return self.events.push_back(ClientEvent::LinkIsDead(DeadLink::Silent));
         }
         if self.silence_due().is_some_and(|due| due <= now.mono) {
             self.doubt_silence(now);

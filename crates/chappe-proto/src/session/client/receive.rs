@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::service::{answers_nothing, may_ignore_time};
-use super::{ClientEvent, ClientSession, MessageError};
+use super::{ClientEvent, ClientSession, DeadLink, MessageError};
 use crate::envelope::encrypted::{Header, Message};
 use crate::ids::{MsgId, Side};
 use crate::now::Now;
@@ -97,7 +97,7 @@ impl ClientSession {
         if msg_id.time() > self.clock.at(now) {
             self.clock.raise(now, msg_id);
         }
-        self.events.push_back(ClientEvent::LinkIsDead);
+        self.events.push_back(ClientEvent::LinkIsDead(DeadLink::Untimely));
     }
 
     fn hear(&mut self, now: Now, id: MsgId, seq_no: i32) {

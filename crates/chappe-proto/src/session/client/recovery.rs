@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::call::{Call, Doubt, Flight};
 use super::send::Outgoing;
 use super::{
-    CallError, CallId, ClientEvent, ClientSession, SLEEP_MIN, Sent, StateQuestion, WAKE_WAIT,
+    CallError, CallId, ClientEvent, ClientSession, DeadLink, SLEEP_MIN, Sent, StateQuestion,
+    WAKE_WAIT,
 };
 use crate::ids::MsgId;
 use crate::now::Now;
@@ -160,7 +161,7 @@ impl ClientSession {
         if oldest >= pong {
             self.ponged = Some(now.mono);
         } else if pong + PONG_DOUBT <= now.mono {
-            return self.events.push_back(ClientEvent::LinkIsDead);
+            return self.events.push_back(ClientEvent::LinkIsDead(DeadLink::Deaf));
         }
         if oldest + self.config.state_wait_max <= now.mono && self.state.is_none() {
             self.ask_state(now, MsgId(i64::MIN));
@@ -389,7 +390,7 @@ impl ClientSession {
         let (attempts, most) = (entry.corrections, self.config.corrections_max);
         if code == WRONG_SALT && attempts == most + 1 {
             self.is_heard = false;
-            self.events.push_back(ClientEvent::LinkIsDead);
+            self.events.push_back(ClientEvent::LinkIsDead(DeadLink::Saltless));
             return true;
         }
         let may_go_on = attempts <= if code == WRONG_SALT { 2 * most + 1 } else { most };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::call::Flight;
-use super::{ClientEvent, ClientSession};
+use super::{ClientEvent, ClientSession, DeadLink};
 use crate::now::Now;
 
 /// Shorter silences mean nothing, whatever the setting.
@@ -67,7 +67,7 @@ impl ClientSession {
     pub(super) fn doubt_silence(&mut self, now: Now) {
         if self.silence.probe_due.is_some() {
             self.silence.end(now.mono);
-            return self.events.push_back(ClientEvent::LinkIsDead);
+            return self.events.push_back(ClientEvent::LinkIsDead(DeadLink::Silent));
         }
         let before: usize = self.unacknowledged_bytes().sum();
         let wait = self.config.silence_max.max(SILENCE_MIN);

@@ -1,0 +1,59 @@
+//! The PROXY protocol, by which a load balancer says on whose behalf it connects: versions 1 and 2.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use proxy_header::{Error, ParseConfig, ProxyHeader};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::listen::Ends;
+
+/// Why a connection does not begin as the PROXY protocol wants it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyProtocolError {
+    /// The connection broke, or ended too early.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Something else was said, or a header that is malformed.
+    #[error("no header of the PROXY protocol: {0}")]
+    Malformed(Error),
+    /// The header says more of the connection than anybody wants to know.
+    #[error("a header of the PROXY protocol of more than {HEADER_MAX} bytes")]
+    TooLong,
+}
+
+/// Longest header accepted; addresses take 52 bytes of it at most, the rest are additions.
+const HEADER_MAX: usize = 4 << 10;
+
+/// Reads the header that a connection has to begin with. The two ends that it names, unless the
+/// connection is the balancer's own, and what was read behind it. It may take for ever: the
+/// deadline is the caller's.
+///
+/// # Errors
+///
+/// Why the connection is to be closed.
+pub async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Result<(Option<Ends>, BytesMut), ProxyProtocolError> {
+    let config = ParseConfig { include_tlvs: false, ..ParseConfig::default() };
+    let mut read = BytesMut::new();
+    loop {
+        match ProxyHeader::parse(&read, config) {
+            Ok((header, len)) => {
+                let named = header.proxied_address();
+                let ends = named.map(|ends| Ends { peer: ends.source, local: ends.destination });
+                read.advance(len);
+                return Ok((ends, read));
+            }
+            Err(Error::BufferTooShort) if read.len() >= HEADER_MAX => {
+                return Err(ProxyProtocolError::TooLong);
+            }
+            Err(Error::BufferTooShort) => {}
+            Err(error) => return Err(ProxyProtocolError::Malformed(error)),
+        }
+        if stream.read_buf(&mut read).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}

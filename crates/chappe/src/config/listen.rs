@@ -1,0 +1,84 @@
+//! Where `chappe serve` listens, as flags and the file write it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Context, Result};
+use chappe_net::listen::{self, Listener, UnixSocket};
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// An address, or a socket in the file system.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ListenAddress {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// What an address may look like.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{0}` is no place to listen at, such as 127.0.0.1:4430, [::]:443 or unix:/run/chappe.sock"
+)]
+pub(crate) struct NoListenAddress(String);
+
+impl FromStr for ListenAddress {
+    type Err = NoListenAddress;
+
+    fn from_str(text: &str) -> Result<Self, NoListenAddress> {
+        match text.strip_prefix(UNIX) {
+            Some("") => Err(NoListenAddress(text.to_owned())),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp).map_err(|_| NoListenAddress(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "{UNIX}{}", path.display()),
+        }
+    }
+}
+
+const UNIX: &str = "unix:";
+
+/// Listens at each address; gives the addresses, too, with the ports that were free.
+pub(crate) fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<(Listener, ListenAddress)>> {
+    let bind = |address: &ListenAddress| {
+        let bound = match address {
+            ListenAddress::Tcp(tcp) => {
+                let listener = listen::bind(*tcp, has_ipv4_beside(*tcp, addresses))?;
+                let tcp = listener.local_addr()?;
+                (listener.into(), ListenAddress::Tcp(tcp))
+            }
+            ListenAddress::Unix(path) => (UnixSocket::bind(path)?.into(), address.clone()),
+        };
+        Ok::<_, std::io::Error>(bound)
+    };
+    let bind = |address| {
+        bind(address)
+            .with_context(|| format!("cannot listen on {address}; is another server there?"))
+    };
+    addresses.iter().map(bind).collect()
+}
+
+/// Whether IPv4 connections to the port of an IPv6 address are taken by another listener.
+fn has_ipv4_beside(address: SocketAddr, all: &[ListenAddress]) -> bool {
+    all.iter().any(|other| {
+        matches!(other, ListenAddress::Tcp(other) if other.is_ipv4() && other.port() == address.port())
+    })
+}
+
+/// What the file holds as text and a flag as a word.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Text<T>(pub(crate) T);
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
+    }
+}
