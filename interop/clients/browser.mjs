@@ -19,10 +19,16 @@ const CLIENTS = {
   gramjs: { package: 'telegram-browser', transports: ['ws', 'wss'] },
   mtcute: { package: '@mtcute/web', transports: ['ws', 'wss'], files: ['@mtcute/wasm/mtcute-simd.wasm', '@mtcute/wasm/mtcute.wasm'] },
   'mtproto-core': { package: '@mtproto/core', transports: ['ws', 'wss'] },
-  'telegram-mtproto': { package: 'telegram-mtproto', transports: ['http', 'https'] },
+  'telegram-mtproto': { package: 'telegram-mtproto', transports: ['http', 'https'], isOverHttp: true },
 }
 
+const [name, ...args] = process.argv.slice(2)
+const client = CLIENTS[name]
+if (!client) throw new Error(`the first argument is one of ${Object.keys(CLIENTS).join(', ')}`)
+
 class InPage {
+  isOverHttp = client.isOverHttp
+
   constructor(target, transport) {
     this.target = target
     this.transport = transport
@@ -64,10 +70,6 @@ class InPage {
     return this.browser.close()
   }
 }
-
-const [name, ...args] = process.argv.slice(2)
-const client = CLIENTS[name]
-if (!client) throw new Error(`the first argument is one of ${Object.keys(CLIENTS).join(', ')}`)
 
 /** The page's script: one file. */
 async function bundle() {
