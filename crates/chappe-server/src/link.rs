@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chappe_crypto::AuthKeyId;
 use chappe_net::limits::block;
+use chappe_net::listen::Ends;
 use chappe_net::shutdown::Stage;
 use chappe_net::{End, Owner, Wire, drive};
 use chappe_proto::envelope::encrypted::Message;
@@ -22,7 +23,7 @@ use crate::keys::KeyRecord;
 use crate::lookup::find_key;
 use crate::metrics::{self, Gauged, code_name};
 use crate::registry::{LinkCommand, LinkQueue, LinkSender, link_queue};
-use crate::session::{self, AttachedLink, Ends, Input, SessionHandle};
+use crate::session::{self, AttachedLink, Input, SessionHandle};
 
 /// Drives what comes over a wire as a link, to its end; gives the reason for the counter, too.
 pub(crate) async fn serve(connection: &Connection, wire: impl Wire) -> (End, &'static str) {

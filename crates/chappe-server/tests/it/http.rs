@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::client::rng;
 use crate::functions::{Echo, Whence};
+use crate::tls;
 use crate::web::{Answer, Pen, Web, plain_packet, post, post_alone, texts};
 use crate::world::World;
 
@@ -475,6 +476,24 @@ async fn absolute_targets_are_understood() {
     }
     let answer = web.post("http://api/other", &body).await.unwrap();
     assert_eq!((answer.status, answer.closes()), (404, true));
+}
+
+/// Rule:   inside TLS it is the same.
+/// Source: HTP-31.
+#[tokio::test]
+async fn https_is_http_inside_tls() {
+    let (world, identity) = tls::world(|_| {}).await;
+    let mut pen = Pen::new(&world).await;
+    let mut web = Web::over(tls::dial(&world, &identity).await.unwrap());
+    for text in ["a", "b"] {
+        let call = pen.call(&Echo::from(text));
+        let answers = pen.ask(&mut web, std::slice::from_ref(&call)).await;
+        assert_eq!(texts(&answers), [(call.msg_id, text.to_owned())]);
+    }
+    let answer = web.post("/apiw1", b"").await.unwrap();
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(web.post("/apiw1", &[7; 72]).await.unwrap().status, 404);
+    web.ends().await;
 }
 
 /// Rule:   who does not send what it has announced is let go: without a head after the time for a

@@ -138,7 +138,9 @@ fn certificate(identity: &Identity) -> Certificate {
     Certificate::from_pem(identity.cert.pem().as_bytes(), key.as_bytes()).unwrap()
 }
 
-async fn world(change: impl FnOnce(&mut chappe_server::ServerConfig)) -> (World, Identity) {
+pub(crate) async fn world(
+    change: impl FnOnce(&mut chappe_server::ServerConfig),
+) -> (World, Identity) {
     let identity = identity();
     let certificate = Some(certificate(&identity));
     let mut setup = Setup { certificate, ..Setup::default() };
@@ -146,7 +148,10 @@ async fn world(change: impl FnOnce(&mut chappe_server::ServerConfig)) -> (World,
     (World::start(setup).await, identity)
 }
 
-async fn dial(world: &World, identity: &Identity) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn dial(
+    world: &World,
+    identity: &Identity,
+) -> std::io::Result<TlsStream<TcpStream>> {
     shake_hands(TcpStream::connect(world.address).await?, identity).await
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use chappe_crypto::{AuthKey, Rng};
+use chappe_net::{BoxedIo, Io};
 use chappe_proto::MsgId;
 use chappe_proto::Side;
 use chappe_proto::envelope::encrypted::Message;
@@ -25,7 +26,7 @@ use crate::world::World;
 
 /// A connection on which requests go out and answers come in.
 pub(crate) struct Web {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: BoxedIo,
     inbound: BytesMut,
 }
 
@@ -54,12 +55,17 @@ impl Answer {
 
 impl Web {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), inbound: BytesMut::new() }
+        Self::over(TcpStream::connect(address).await.unwrap())
+    }
+
+    pub(crate) fn over(stream: impl Io + 'static) -> Self {
+        Self { stream: Box::new(stream), inbound: BytesMut::new() }
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         // The other end may have gone.
         let _ = self.stream.write_all(bytes.as_ref()).await;
+        let _ = self.stream.flush().await;
     }
 
     /// The next answer; `None` when the connection ends.
