@@ -78,7 +78,7 @@ def http_cases(server):
         ("with a key nobody has", [apiw, *body("x" * 104)], "404, CORS, close"),
         ("the same, no browser", [api, *body("x" * 104)], "404, close, no CORS"),
         ("by GET", [api], "404, close"),
-        ("by HEAD", [api, "--head"], "501, close"),
+        ("by HEAD", [api, "--head"], "405, close"),
         ("at another path", [f"http://{server.address}/", *body("x" * 40)], "404, close"),
         ("at a path of 65 bytes", [f"{api}{'x' * 61}", *body("x" * 40)], "414, close"),
         ("with headers of 17 KiB", [api, *body("x" * 40), *header("X", "x" * (17 << 10))], "431"),

@@ -43,7 +43,7 @@ export async function main({ name, version, transports, Client, args: given = pr
     },
   })
   if (args.list) {
-    console.log(Object.keys(transports).join('\n'))
+    exit(`${Object.keys(transports).join('\n')}\n`, 0)
     return
   }
   if (!args.address || !args.key || !(args.transport in transports)) {
@@ -63,8 +63,12 @@ export async function main({ name, version, transports, Client, args: given = pr
   }
   report.layer = client.layer
   report.connections = client.connections
-  // The libraries leave timers and sockets behind that would keep the process alive.
-  process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(report.ok ? 0 : 1))
+  exit(`${JSON.stringify(report)}\n`, report.ok ? 0 : 1)
+}
+
+/** The libraries leave timers and sockets behind that would keep the process alive. */
+function exit(lastWords, status) {
+  process.stdout.write(lastWords, () => process.exit(status))
 }
 
 async function deadline(name, report, seconds) {
