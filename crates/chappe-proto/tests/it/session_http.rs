@@ -1,8 +1,10 @@
 //! Requests of HTTP: when each gets its response, and what that carries (12-http §3).
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use chappe_crypto::Rng;
 use chappe_proto::envelope::encrypted::{Header, Message};
 use chappe_proto::schema::{ctors, functions, types};
 use chappe_proto::session::container::{self, Inner};
@@ -567,6 +569,128 @@ fn client_changes_over_between_streams_and_requests() {
     let packets = raw.packets();
     assert_eq!(packets.iter().map(|(link, _)| link.0).collect::<Vec<_>>(), [9, 3]);
     assert_eq!(results_in(&flatten(packets[1].1.clone())).len(), 1);
+}
+
+/// Rule:   whatever clients do, a request gets one message, in time, and a link that has none gets
+///         nothing; what is pushed arrives in the end.
+/// Source: HTP-09, HTP-15, HTP-16, HTP-19, HTP-21.
+#[test]
+fn every_request_gets_one_response_whatever_happens() {
+    for seed in 0..60 {
+        play(seed);
+    }
+}
+
+fn play(seed: u8) {
+    let mut rng = Rng::from_seed([seed; 32]);
+    let mut config = SessionConfig::default();
+    config.poll.messages_max = 5;
+    config.resend_max_bytes = 4000;
+    config.poll.response_max_bytes = 4000;
+    let mut raw = RawServer::with(config);
+    let mut open: BTreeMap<u64, Duration> = BTreeMap::new();
+    let mut streams = BTreeSet::new();
+    let (mut next_link, mut pushed, mut heard) = (1u64, BTreeSet::new(), BTreeSet::new());
+    let mut calls = Vec::new();
+    let mut to_ack = Vec::new();
+    for step in 0..400 {
+        match rng.below(12) {
+            0..=3 => {
+                // On a new link, or on one that has had its answer.
+                let link =
+                    if next_link > 3 && rng.below(2) == 0 { next_link - 3 } else { next_link };
+                next_link = next_link.max(link + 1);
+                if open.contains_key(&link) || streams.contains(&link) {
+                    continue;
+                }
+                let mut inners = Vec::new();
+                if rng.below(2) == 0 {
+                    let waits = [rng.below(300), rng.below(300), rng.below(70_000)];
+                    inners.push(http_wait(&mut raw, waits.map(|wait| wait as i32).into()));
+                }
+                if rng.below(2) == 0 {
+                    inners.push(raw.inner(true, query(step)));
+                }
+                if rng.below(2) == 0 {
+                    let ids = std::mem::take(&mut to_ack);
+                    inners.push(raw.inner(false, ack(&ids)));
+                }
+                let salt = raw.salt;
+                raw.salt ^= i64::from(rng.below(8) == 0);
+                raw.request(link, &inners);
+                raw.salt = salt;
+                open.insert(link, raw.now.mono);
+            }
+            4 => {
+                raw.link = LinkId(next_link);
+                streams.insert(next_link);
+                next_link += 1;
+                raw.service(ping(1));
+            }
+            5 if rng.below(2) == 0 => {
+                let links: Vec<u64> = open.keys().chain(&streams).copied().collect();
+                if let Some(link) = links.get(rng.below(links.len().max(1) as u32) as usize) {
+                    open.remove(link);
+                    streams.remove(link);
+                    raw.session.handle_link_closed(LinkId(*link));
+                }
+            }
+            6 | 7 => {
+                let body =
+                    Bytes::from(vec![1 + (step % 250) as u8; 4 * (1 + rng.below(400) as usize)]);
+                let body = [&step.to_le_bytes()[..], &body].concat();
+                pushed.insert(step);
+                raw.session.push(raw.now, body.into());
+            }
+            8 => {
+                if let Some(call) = calls.pop() {
+                    raw.answer(call, words(&[7]));
+                }
+            }
+            _ => raw.wait(millis(u64::from(rng.below(2000)))),
+        }
+        drain(&mut raw, &mut open, &streams, &mut heard, &mut to_ack);
+        calls.extend(raw.ran());
+    }
+    // Quiet at last: the streams close, and one request after another fetches what is left.
+    for link in std::mem::take(&mut streams) {
+        raw.session.handle_link_closed(LinkId(link));
+    }
+    for link in 100_000..100_400 {
+        let acks = raw.inner(false, ack(&std::mem::take(&mut to_ack)));
+        raw.request(link, &[acks]);
+        open.insert(link, raw.now.mono);
+        raw.wait(secs(1));
+        raw.timeout();
+        drain(&mut raw, &mut open, &streams, &mut heard, &mut to_ack);
+    }
+    for _ in 0..60 {
+        raw.wait(secs(1));
+        drain(&mut raw, &mut open, &streams, &mut heard, &mut to_ack);
+    }
+    assert!(open.is_empty(), "seed {seed}: {open:?} were not answered");
+    assert!(heard.is_superset(&pushed), "seed {seed}: {:?} are lost", &pushed - &heard);
+}
+
+/// Takes what the session sends, and checks that it may.
+fn drain(
+    raw: &mut RawServer,
+    open: &mut BTreeMap<u64, Duration>,
+    streams: &BTreeSet<u64>,
+    heard: &mut BTreeSet<u32>,
+    to_ack: &mut Vec<MsgId>,
+) {
+    raw.timeout();
+    for (LinkId(link), message) in raw.packets() {
+        if !streams.contains(&link) {
+            let begun = open.remove(&link).expect("a message on a link without a request");
+            assert!(raw.now.mono - begun <= secs(62));
+        }
+        for inner in flatten(message) {
+            to_ack.push(inner.msg_id);
+            heard.insert(u32::from_le_bytes(inner.body[..4].try_into().unwrap()));
+        }
+    }
 }
 
 /// A session that has been greeted and acknowledged by requests, half a minute ago.

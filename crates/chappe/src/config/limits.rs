@@ -126,6 +126,9 @@ limits! {
         flush_max: Duration,
         linger_max: Duration,
     }
+    http |config| config.http; {
+        body_wait_max: Duration,
+    }
     handshake |config| config.handshake; {
         exchanges_max: usize,
         exchanges_per_link_max: usize,
@@ -137,6 +140,7 @@ limits! {
     sessions |config| config.sessions; {
         per_key_max: usize,
         links_per_key_max: usize,
+        http_links_per_key_max: usize,
         total_max: usize,
         memory_max_bytes: usize,
         idle_max: Duration,
@@ -153,6 +157,14 @@ limits! {
         resend_max_bytes: usize,
         gzip_min_bytes: usize,
         inflated_max_bytes: usize,
+    }
+    poll |config| config.session.poll; {
+        wait: Duration,
+        wait_max: Duration,
+        resend_after: Duration,
+        age_max: Duration,
+        messages_max: usize,
+        response_max_bytes: usize,
     }
     inbox |config| config.session.inbox; {
         ids_kept: usize,
