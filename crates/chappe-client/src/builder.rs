@@ -6,21 +6,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_crypto::rsa::PublicKey;
+use chappe_net::connect::Proxy;
 use chappe_net::{Clock, DriveConfig, entropy};
 use chappe_proto::handshake::client::KeyRequest;
 use chappe_proto::keys::{KeysConfig, PfsConfig};
 use chappe_proto::link::LinkConfig;
 use chappe_proto::session::client::SessionConfig;
-use chappe_proto::transport::{ClientOptions, Framing, Secret, Transport};
+use chappe_proto::transport::{ClientOptions, DcField, EndpointSecret, Framing, Secret, Transport};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::address::Address;
 use crate::calls::Init;
 use crate::client::RawClient;
 use crate::error::ConnectError;
 use crate::metrics::Metrics;
 use crate::push;
+use crate::routes::{Addresses, Routes};
 use crate::storage::{KeyRecord, MemoryStorage, ServerId, Storage, StorageError};
-use crate::task::Task;
+use crate::target::{MtProxy, Target, TargetError};
+use crate::task::{Handles, Task};
+use crate::way::{Fallback, Way};
+use crate::web::{Web, WebConfig};
 
 /// What to do when the server does not know our permanent key any more (SES-18).
 ///
@@ -41,11 +47,16 @@ pub enum KeyLoss {
 
 /// Settings of a [`RawClient`]; see [`RawClient::builder`].
 pub struct Builder {
-    pub(crate) address: String,
+    /// As it was given last.
+    target: Result<Target, TargetError>,
+    way: Way,
+    fallback: Fallback,
+    web: WebConfig,
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) server_keys: Arc<[PublicKey]>,
     pub(crate) dc: i32,
-    pub(crate) transport: Transport,
-    pub(crate) secret: Option<Secret>,
+    transport: Transport,
+    secret: Option<Secret>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) init: Option<Init>,
     pub(crate) session: SessionConfig,
@@ -65,9 +76,13 @@ pub struct Builder {
 }
 
 impl Builder {
-    pub(crate) fn new(address: String, server_keys: Arc<[PublicKey]>) -> Self {
+    pub(crate) fn new(target: &str, server_keys: Arc<[PublicKey]>) -> Self {
         Self {
-            address,
+            target: target.parse(),
+            way: Way::Tcp,
+            fallback: Fallback::none(),
+            web: WebConfig::default(),
+            proxy: None,
             server_keys,
             dc: 2,
             transport: Transport::plain(Framing::Abridged),
@@ -91,6 +106,51 @@ impl Builder {
         }
     }
 
+    /// Where the server is, in the place of what the client was made with.
+    #[must_use]
+    pub fn target(self, target: Target) -> Self {
+        Self { target: Ok(target), ..self }
+    }
+
+    /// The addresses of the server, best first. They are tried in this order, each a quarter of a
+    /// second after the one before; the first that answers is used.
+    #[must_use]
+    pub fn addresses(self, addresses: impl IntoIterator<Item = Address>) -> Self {
+        self.target(Target::Addresses(addresses.into_iter().collect()))
+    }
+
+    /// Reaches the server by an MTProto proxy and in no other way. The proxy goes by the data
+    /// centre set ([`dc`](Self::dc)), and its secret says which transport is spoken.
+    #[must_use]
+    pub fn mtproxy(self, proxy: MtProxy) -> Self {
+        self.target(Target::Proxy(proxy))
+    }
+
+    /// A SOCKS5 or HTTP proxy that every connection is made through, those to an MTProto proxy
+    /// too. It resolves names itself. Default: none.
+    #[must_use]
+    pub fn proxy(self, proxy: Proxy) -> Self {
+        Self { proxy: Some(proxy), ..self }
+    }
+
+    /// What carries packets. Default: TCP.
+    #[must_use]
+    pub fn way(self, way: Way) -> Self {
+        Self { way, ..self }
+    }
+
+    /// What to try when that is blocked. Default: nothing else.
+    #[must_use]
+    pub fn fallback(self, fallback: Fallback) -> Self {
+        Self { fallback, ..self }
+    }
+
+    /// How the server is asked for by WebSocket and HTTP.
+    #[must_use]
+    pub fn web(self, web: WebConfig) -> Self {
+        Self { web, ..self }
+    }
+
     /// The data centre to ask for: its number, +10000 for a test server, negative for one of
     /// media (KEY-11). Default: 2.
     #[must_use]
@@ -98,16 +158,23 @@ impl Builder {
         Self { dc, ..self }
     }
 
-    /// How packets travel. Default: abridged framing as it is, which costs least.
+    /// How packets travel on TCP. Default: abridged framing as it is, which costs least.
     #[must_use]
     pub fn transport(self, transport: Transport) -> Self {
         Self { transport, ..self }
     }
 
-    /// The secret of the endpoint, which an obfuscated transport mixes in. Default: none.
+    /// The secret of all addresses that have none of their own. With one, every transport is
+    /// obfuscated. Default: none.
     #[must_use]
     pub fn secret(self, secret: Secret) -> Self {
         Self { secret: Some(secret), ..self }
+    }
+
+    /// The same as proxies and servers give it: with the transport that it asks for.
+    #[must_use]
+    pub fn endpoint_secret(self, EndpointSecret { secret, transport }: EndpointSecret) -> Self {
+        self.secret(secret).transport(transport)
     }
 
     /// Where the auth key stays between runs. Default: in memory, so that each run makes a key.
@@ -236,6 +303,7 @@ impl Builder {
         if self.server_keys.is_empty() {
             return Err(ConnectError::NoServerKey);
         }
+        let routes = self.routes()?;
         let rng = entropy::rng()?;
         let known = self.load().await?;
         let (commands, commanded) = mpsc::unbounded_channel();
@@ -244,8 +312,8 @@ impl Builder {
         let counted = Arc::clone(&metrics);
         let client = RawClient::new(commands, self.calls_max, source, counted, self.clock);
         let (ready, is_ready) = oneshot::channel();
-        let task = Task::new(self, rng, known, commanded, pushes, metrics, ready);
-        tokio::spawn(task.run());
+        let handles = Handles { commands: commanded, pushes, metrics, ready };
+        tokio::spawn(Task::new(self, routes, rng, known, handles).run());
         // The task answers before it ends, unless the runtime goes down under it.
         is_ready
             .await
@@ -277,9 +345,45 @@ impl Builder {
         link
     }
 
+    /// The ways to the server.
+    fn routes(&self) -> Result<Routes, ConnectError> {
+        let through_proxy = self.proxy.is_some();
+        let (transport, secret) = (self.transport, self.secret.clone());
+        let web = self.web.addresses.clone();
+        let ways = self.fallback.after(self.way);
+        let (ways, addresses) = match self.target.clone()? {
+            Target::Addresses(main) => (ways, Addresses { main, web }),
+            Target::Web { way, address, .. } => {
+                (self.fallback.after(way), Addresses { main: vec![address], web })
+            }
+            Target::Proxy(MtProxy { endpoint, secret }) => {
+                // The proxy connects to whatever the field says (OBF-12).
+                let field = i16::try_from(self.dc).ok().and_then(DcField::decode);
+                field.ok_or(ConnectError::DcUnnamed { dc: self.dc })?;
+                // Nothing goes around it (PRX-08), or to it in a weaker way (PRX-09).
+                let main = vec![Address::new(endpoint).secret(secret)];
+                (vec![Way::Tcp], Addresses { main, web: Vec::new() })
+            }
+        };
+        let routes = Routes::new(ways, addresses, transport, secret, through_proxy);
+        routes.ok_or(ConnectError::NoWay)
+    }
+
+    /// How to ask for the server by WebSocket and HTTP.
+    pub(crate) fn web_settings(&self) -> Web {
+        let mut web = self.web.clone();
+        if let Ok(Target::Web { way, path: Some(path), .. }) = &self.target {
+            let place = if way.is_http() { &mut web.http_path } else { &mut web.ws_path };
+            *place = Some(path.clone());
+        }
+        Web::new(&web, self.dc)
+    }
+
+    /// What the header of an obfuscated transport says, but for the secret.
     pub(crate) fn client_options(&self) -> ClientOptions {
         // The header has 16 bits for it; what does not fit is left unsaid.
-        ClientOptions { secret: self.secret.clone(), dc: i16::try_from(self.dc).unwrap_or(0) }
+        let dc = i16::try_from(self.dc).unwrap_or(0);
+        ClientOptions { dc, ..ClientOptions::default() }
     }
 }
 
@@ -291,7 +395,7 @@ pub(crate) fn panicked(panic: tokio::task::JoinError) -> StorageError {
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder")
-            .field("address", &self.address)
+            .field("target", &self.target)
             .field("dc", &self.dc)
             .field("transport", &self.transport)
             .finish_non_exhaustive()

@@ -117,13 +117,18 @@ impl RawClient {
         Self::builder(address, [server_key.clone()]).connect().await
     }
 
-    /// Settings of a client for the server at `address`, as `host:port`, which must hold one of
-    /// `server_keys`; no other key is believed (CRY-09).
+    /// Settings of a client for the server at `address`, which must hold one of `server_keys`; no
+    /// other key is believed (CRY-09).
+    ///
+    /// `address` is `host:port`, several separated by commas, or whatever else [`Target`] reads; if
+    /// it is none of these, [`Builder::connect`] says so.
+    ///
+    /// [`Target`]: crate::Target
     pub fn builder(
         address: impl ToString,
         server_keys: impl IntoIterator<Item = PublicKey>,
     ) -> Builder {
-        Builder::new(address.to_string(), server_keys.into_iter().collect())
+        Builder::new(&address.to_string(), server_keys.into_iter().collect())
     }
 
     pub(crate) fn new(

@@ -1,11 +1,10 @@
 //! What can go wrong, one enum for each decision of the caller.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chappe_net::End;
 use chappe_net::entropy::EntropyError;
+use chappe_net::{End, connect};
 use chappe_proto::handshake::client::HandshakeError;
 use chappe_proto::rpc::RpcError;
 use chappe_proto::session::client::{CallError, DeadLink, Doubt, MessageError};
@@ -13,6 +12,7 @@ use chappe_tl::EncodeError;
 
 use crate::client::CALL_MAX_BYTES;
 use crate::storage::StorageError;
+use crate::target::TargetError;
 
 /// Why a call has no result.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -105,6 +105,18 @@ pub enum ConnectError {
     /// There is no use in trying again as things are.
     #[error("{0}")]
     Misconfigured(LinkError),
+    /// What was given is no address.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// An MTProto proxy has to be told where to connect to (OBF-12).
+    #[error("{dc} names no data centre, and a proxy has to be told one")]
+    DcUnnamed {
+        /// As it was given.
+        dc: i32,
+    },
+    /// No address takes any of the ways given.
+    #[error("none of the addresses can be reached in any of the ways given")]
+    NoWay,
     /// The server does not know the stored key. Another would make us a stranger to it, so that is
     /// for the owner to decide ([`KeyLoss`](crate::KeyLoss)).
     #[error(
@@ -145,15 +157,9 @@ fn because(last: &Option<LinkError>) -> String {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
-    /// Nobody answers at the address.
-    #[error("cannot connect to {address}: {error}")]
-    Connect {
-        /// As it was given.
-        address: String,
-        /// What the system said.
-        #[source]
-        error: Arc<io::Error>,
-    },
+    /// Nobody answers at any address.
+    #[error("cannot connect: {0}")]
+    Connect(#[from] Arc<DialError>),
     /// The key exchange failed: the server is not who it should be, or somebody is between us.
     #[error("key exchange: {0}")]
     Exchange(#[from] HandshakeError),
@@ -209,6 +215,41 @@ pub enum LinkError {
     /// The connection ended.
     #[error(transparent)]
     Ended(#[from] Arc<End>),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// No address answered.
+    #[error(transparent)]
+    Connect(#[from] connect::ConnectError),
+    /// One did, and there is no TLS with it.
+    #[error("{address}: {error}")]
+    Tls {
+        /// The address.
+        address: String,
+        /// What hindered.
+        #[source]
+        error: connect::TlsError,
+    },
+    /// One did, and does not speak HTTP or begin a WebSocket.
+    #[error("{address}: {error}")]
+    Web {
+        /// The address.
+        address: String,
+        /// What hindered.
+        #[source]
+        error: connect::WebError,
+    },
+    /// One did, and said too little.
+    #[error("{address}: no answer within {after:?}")]
+    TimedOut {
+        /// The address.
+        address: String,
+        /// The time allowed.
+        after: Duration,
+    },
 }
 
 impl From<DeadLink> for LinkError {

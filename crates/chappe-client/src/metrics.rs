@@ -118,7 +118,7 @@ impl Metrics {
         add(
             &self.links_lost,
             match error {
-                LinkError::Connect { .. } => "connect",
+                LinkError::Connect(_) => "connect",
                 LinkError::Exchange(_) | LinkError::ExchangeTimeout(_) => "exchange",
                 LinkError::WrongDc { .. } | LinkError::Transport { .. } => "transport_error",
                 LinkError::Message(_) => "message",

@@ -1,5 +1,6 @@
 //! One connection: bytes to messages, messages to bytes.
 
+mod answers;
 mod config;
 mod error_rate;
 mod event;

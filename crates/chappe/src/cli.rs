@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chappe_client::{Proxy, Target};
 use chappe_proto::transport::{EndpointSecret, Transport};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
@@ -116,9 +117,24 @@ pub(crate) struct CallArgs {
     /// Its arguments as a JSON object, `-` to read them from standard input [default: {}]
     #[arg(value_name = "JSON")]
     pub(crate) arguments: Option<String>,
-    /// Address of the server, HOST:PORT
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) server: Option<String>,
+    /// Where the server is: HOST:PORT, several separated by commas; by WebSocket or HTTP
+    /// ws://HOST[:PORT][/PATH], wss://, http:// or https://; by an MTProto proxy the link to it,
+    /// tg://proxy?server=…&port=…&secret=…
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) server: Option<Target>,
+    /// Secret of the server or MTProto proxy at HOST:PORT, which says which transport it speaks
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) secret: Option<EndpointSecret>,
+    /// Proxy for every connection: socks5://[USER:PASSWORD@]HOST:PORT or http://…
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<Proxy>,
+    /// Try obfuscation, WebSocket and HTTP, too, where the network blocks the first way
+    #[arg(long)]
+    pub(crate) fallback: bool,
+    /// Certificates (PEM) of those to believe that a server is who it says, for wss:// and https://
+    /// [default: those that browsers believe]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// Public RSA key of the server (PEM)
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, trace};
 
 use super::channel::{LinkState, Traffic};
+use super::dial::Dialler;
 use super::link::{self, Dial, LastRead, LinkCommand, News};
 use super::{Line, Task};
 use crate::calls::Verdict;
@@ -68,11 +69,15 @@ impl Task {
     pub(super) fn transmit(&mut self, now: Now, slot: Slot) {
         let Some(channel) = self.channels.get_mut(&slot) else { return };
         let Some(link) = channel.open_link() else { return };
-        let Some(Line { commands, .. }) = self.links.get(&link) else { return };
+        let Some(Line { commands, poll_is_idle, .. }) = self.links.get_mut(&link) else { return };
         // A link that has ended says so soon.
         if let Some(traffic) = &mut channel.traffic {
             while let Some(message) = traffic.session.poll_transmit(now) {
                 let _ = commands.send(LinkCommand::Send(Arc::clone(&traffic.key), message));
+            }
+            if *poll_is_idle && let Some(message) = traffic.session.poll_http_wait(now) {
+                *poll_is_idle = false;
+                let _ = commands.send(LinkCommand::Poll(Arc::clone(&traffic.key), message));
             }
         } else if let Some(body) =
             channel.exchange.as_mut().and_then(|exchange| exchange.poll_transmit(now))
@@ -91,10 +96,15 @@ impl Task {
         channel.link = LinkState::Dialling(id);
         let (commands, commanded) = mpsc::unbounded_channel();
         let last_read = Arc::new(LastRead::default());
+        let route = self.routes.next();
+        let way = route.way;
         let dial = Dial {
             id,
-            address: self.settings.address.clone(),
-            transport: self.settings.transport,
+            dialler: Dialler {
+                route,
+                proxy: self.settings.proxy.clone(),
+                web: Arc::clone(&self.web),
+            },
             options: self.settings.client_options(),
             link: self.settings.link_settings(),
             drive: self.settings.drive.clone(),
@@ -102,29 +112,35 @@ impl Task {
             rng: self.rng.fork(),
             metrics: Arc::clone(&self.metrics),
             last_read: Arc::clone(&last_read),
+            poll_max: self.settings.session.http_wait_max,
         };
         let task = self.link_tasks.spawn(link::run(dial, commanded, self.tell.clone()));
-        self.links.insert(id, Line { slot, commands, last_read, task });
+        let (address, poll_is_idle) = (None, false);
+        let line = Line { slot, way, address, commands, last_read, poll_is_idle, task };
+        self.links.insert(id, line);
         // Those that have ended are not kept.
         while self.link_tasks.try_join_next().is_some() {}
     }
 
     pub(super) fn handle_news(&mut self, now: Now, link: LinkId, news: News) {
         // After what ended it nothing that a link says is believed (SEC-30).
-        let Some(slot) = self.links.get(&link).map(|line| line.slot) else { return };
+        let Some(line) = self.links.get_mut(&link) else { return };
+        let slot = line.slot;
         match news {
-            News::Opened => self.opened(now, slot, link),
+            News::Opened { address } => {
+                line.address = Some(address);
+                self.opened(now, slot, link);
+            }
+            News::PollIsIdle => line.poll_is_idle = true,
             News::Refused(error) => {
-                let address = self.settings.address.clone();
-                let error = LinkError::Connect { address, error: Arc::new(error) };
-                self.fail_link(now, slot, error);
+                self.fail_link(now, slot, LinkError::Connect(Arc::new(error)));
             }
             News::Closed(end) => self.fail_link(now, slot, LinkError::Ended(Arc::new(end))),
             News::Event(event) => match event {
                 LinkEvent::Plain(message) => self.hear_plain(now, slot, message),
                 LinkEvent::Message(_, opened) => self.hear(now, slot, opened.message),
                 LinkEvent::TransportError(code) => {
-                    let error = self.transport_error(code);
+                    let error = self.transport_error(link, code);
                     self.fail_link(now, slot, error);
                 }
                 // Never asked for, and no proof of anything (SEC-50).
@@ -153,10 +169,12 @@ impl Task {
         let Some(link) = channel.open_link() else { return };
         let Some(traffic) = &mut channel.traffic else { return };
         let is_first = !channel.is_confirmed;
-        if let Some(Line { commands, .. }) = self.links.get(&link) {
-            let _ = commands.send(LinkCommand::UseKey(Arc::clone(&traffic.key)));
+        let Some(Line { commands, way, .. }) = self.links.get(&link) else { return };
+        let _ = commands.send(LinkCommand::UseKey(Arc::clone(&traffic.key)));
+        match way.is_http() {
+            true => traffic.session.handle_http_opened(now),
+            false => traffic.session.handle_link_opened(now),
         }
-        traffic.session.handle_link_opened(now);
         // Proves the key to both sides, and tells the server where to push (SES-04). On later
         // links the session does so by itself.
         if is_first {
@@ -189,9 +207,15 @@ impl Task {
                     self.metrics.round_trip.record(round_trip);
                 }
                 channel.note_heard();
+                let link = channel.open_link();
                 self.keys.handle_heard(now, slot);
                 if self.keys.in_use() == Some(slot) {
                     self.confirm();
+                }
+                if let Some(Line { way, address: Some(address), .. }) =
+                    link.and_then(|link| self.links.get(&link))
+                {
+                    self.routes.worked(*way, *address);
                 }
             }
             Err(error) => self.fail_link(now, slot, LinkError::Message(error)),
@@ -257,13 +281,19 @@ impl Task {
         }
     }
 
-    /// What a transport error may mean. Nothing proves it, so it costs the link and no more.
-    fn transport_error(&self, code: i32) -> LinkError {
-        match code {
+    /// What a transport error may mean. Nothing proves it, so it costs the link and no more, and
+    /// its address the precedence.
+    fn transport_error(&mut self, link: LinkId, code: i32) -> LinkError {
+        let address = self.links.get(&link).and_then(|line| line.address);
+        match (code, address) {
+            (429, Some(address)) => self.routes.failed(address),
             // From a server that has served us, it is a forgery or a passing fault.
-            444 if self.ready.is_some() => LinkError::WrongDc { dc: self.settings.dc },
-            code => LinkError::Transport { code },
+            (444, Some(address)) if self.ready.is_some() && !self.routes.unusable(address) => {
+                return LinkError::WrongDc { dc: self.settings.dc };
+            }
+            _ => {}
         }
+        LinkError::Transport { code }
     }
 
     /// The link of a channel is over, or could not be made, for a reason that decides what
@@ -271,6 +301,7 @@ impl Task {
     pub(super) fn fail_link(&mut self, now: Now, slot: Slot, error: LinkError) {
         debug!(%error, "no link");
         self.metrics.lost(&error);
+        let goes_elsewhere = self.note_blocked(slot, &error);
         self.close_link(slot);
         let Some(channel) = self.channels.get_mut(&slot) else { return };
         if matches!(error, LinkError::Transport { code: 429 }) {
@@ -280,7 +311,11 @@ impl Task {
         if let Some(exchange) = channel.exchange.as_mut().filter(|_| !was_cut(&error)) {
             exchange.abort();
         }
-        channel.lose_link(now, &mut self.rng);
+        if goes_elsewhere {
+            channel.link = LinkState::None { dial_at: now.mono };
+        } else {
+            channel.lose_link(now, &mut self.rng);
+        }
         let has_key = channel.traffic.is_some();
         // The key in use needs no other channel.
         if self.keys.in_use().is_none_or(|in_use| in_use == slot) {
@@ -295,6 +330,29 @@ impl Task {
         if error.is_permanent() {
             self.misconfigured(error);
         }
+    }
+
+    /// Tells the routes if the link of a channel ends without a byte from the server. Whether
+    /// another way is to be tried at once.
+    fn note_blocked(&mut self, slot: Slot, error: &LinkError) -> bool {
+        let Some(channel) = self.channels.get(&slot) else { return false };
+        let (LinkState::Dialling(link) | LinkState::Open(link)) = channel.link else {
+            return false;
+        };
+        let Some(line) = self.links.get(&link) else { return false };
+        let is_mute = match error {
+            LinkError::Connect(_) => true,
+            LinkError::Ended(_) | LinkError::Silent | LinkError::ExchangeTimeout(_) => {
+                line.address.is_some() && line.last_read.is_none()
+            }
+            // Whatever stands in the way answers requests as it likes.
+            LinkError::Transport { code } => line.way.is_http() && !matches!(code, 404 | 429 | 444),
+            _ => false,
+        };
+        if let Some(address) = line.address.filter(|_| is_mute) {
+            self.routes.failed(address);
+        }
+        is_mute && self.routes.blocked(line.way)
     }
 
     /// Closes the link of a channel; what was to be sent over it still is.

@@ -10,7 +10,8 @@
 //! timers ───┘                            └─ channel of the last key ──── link
 //! ```
 //!
-//! [`channels`] holds what happens on a channel, [`end`] how it all ends.
+//! [`channels`] holds what happens on a channel, [`dial`] how a connection is had, [`http`] how
+//! requests make a link, [`end`] how it all ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,11 +33,16 @@ use crate::exchange::Done;
 use crate::keeper::Keeper;
 use crate::metrics::Metrics;
 use crate::push::{Push, PushSender};
+use crate::routes::Routes;
 use crate::storage::{KeyRecord, ServerId, StorageError};
+use crate::way::Way;
+use crate::web::Web;
 
 mod channel;
 mod channels;
+mod dial;
 mod end;
+mod http;
 mod key;
 mod link;
 
@@ -46,6 +52,9 @@ use link::{LastRead, LinkCommand, News};
 /// All that a client is, behind its handles.
 pub(crate) struct Task {
     settings: Builder,
+    /// The ways to the server, for the links of all channels.
+    routes: Routes,
+    web: Arc<Web>,
     clock: Clock,
     rng: Rng,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -84,6 +93,14 @@ pub(crate) struct Task {
     metrics: Arc<Metrics>,
 }
 
+/// What connects a task with those who use the client.
+pub(crate) struct Handles {
+    pub(crate) commands: mpsc::UnboundedReceiver<Command>,
+    pub(crate) pushes: PushSender,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) ready: oneshot::Sender<Result<(), ConnectError>>,
+}
+
 /// What the storage holds beside the permanent key.
 struct Kept {
     server: ServerId,
@@ -95,8 +112,13 @@ struct Kept {
 /// The way to a link.
 struct Line {
     slot: Slot,
+    way: Way,
+    /// Which address it leads to, once it is open.
+    address: Option<usize>,
     commands: mpsc::UnboundedSender<LinkCommand>,
     last_read: Arc<LastRead>,
+    /// Over HTTP: no request waits for the server to speak.
+    poll_is_idle: bool,
     task: AbortHandle,
 }
 
@@ -116,13 +138,12 @@ const NOTES_MAX: usize = 64;
 impl Task {
     pub(crate) fn new(
         settings: Builder,
+        routes: Routes,
         mut rng: Rng,
         known: Option<(ServerId, KeyRecord)>,
-        commands: mpsc::UnboundedReceiver<Command>,
-        pushes: PushSender,
-        metrics: Arc<Metrics>,
-        ready: oneshot::Sender<Result<(), ConnectError>>,
+        handles: Handles,
     ) -> Self {
+        let Handles { commands, pushes, metrics, ready } = handles;
         let clock = settings.clock;
         let now = clock.now();
         let permanent = known.as_ref().map(|(_, record)| Arc::new(record.key.clone()));
@@ -134,6 +155,8 @@ impl Task {
         let skew = known.as_ref().map_or(0, |(_, record)| record.server_minus_unix);
         let (tell, news) = mpsc::channel(NEWS_MAX);
         Self {
+            web: Arc::new(settings.web_settings()),
+            routes,
             clock,
             commands,
             pushes,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use chappe_client::{ConnectError, InvokeError, LinkError, MemoryStorage, RawClient};
+use chappe_client::{ConnectError, DialError, InvokeError, LinkError, MemoryStorage, RawClient};
 use chappe_proto::envelope::encrypted::Header;
 use chappe_proto::schema::types;
 use chappe_proto::session::client::SessionConfig;
@@ -233,11 +233,11 @@ async fn connecting_to_nobody_fails_in_time() {
     let connecting = client.connect_timeout(Duration::from_millis(1500)).connect();
     let error = connecting.await.unwrap_err();
     assert!(begun.elapsed() >= Duration::from_millis(1500));
-    let ConnectError::Timeout { last: Some(LinkError::Connect { address, .. }), .. } = &error
-    else {
+    let ConnectError::Timeout { last: Some(LinkError::Connect(why)), .. } = &error else {
         panic!("{error}");
     };
-    assert_eq!(*address, nobody.to_string());
+    let DialError::Connect(why) = &**why else { panic!("{why}") };
+    assert_eq!(why.failed[0].address, nobody.to_string());
 }
 
 /// A server that answers nothing at all does not hold `connect` longer than its time.

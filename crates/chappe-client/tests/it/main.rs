@@ -10,5 +10,10 @@ mod links;
 mod metrics;
 mod mtproto1;
 mod pfs;
+#[path = "../../../chappe-net/tests/it/proxies.rs"]
+mod proxies;
+mod reach;
 mod server;
 mod storage;
+mod ways;
+mod web;

@@ -1,6 +1,6 @@
 //! A server in a few lines, honest unless its hooks say otherwise.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
@@ -24,8 +24,10 @@ use chappe_proto::session::server::{
 use chappe_proto::transport::{Detect, DetectConfig};
 use chappe_proto::{LinkId, MsgId, SessionId};
 use chappe_tl::{Decode, Encode, Function, Reader};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::web::{self, Pipe};
 
 /// The server's identity in all tests: making one takes seconds.
 pub(crate) static IDENTITY: LazyLock<PrivateKey> =
@@ -60,12 +62,21 @@ pub(crate) struct State {
     outbox: HashMap<u64, Vec<(Arc<AuthKey>, Message)>>,
     /// The secret of the salts; changing it makes every salt wrong.
     pub(crate) salt_secret: [u8; 32],
+    /// Speaks TLS first.
+    pub(crate) tls: Option<TlsAcceptor>,
+    certificate: String,
+    /// Heads of the requests that were made.
+    pub(crate) heads: Vec<String>,
+    /// What becomes of requests that bring packets, by their number.
+    pub(crate) requests: Hook<usize, web::Fate>,
     /// No salt is right, the one just given neither.
     pub(crate) salts_drift: bool,
     /// Key and header of the last message heard, and its link.
     pub(crate) last: Option<(Arc<AuthKey>, Header, u64)>,
     /// Calls that wait for [`Server::answer_held`].
     held: Vec<(SessionId, MsgId)>,
+    /// Links that are made of requests.
+    requesting: HashSet<u64>,
     runs: HashMap<[u8; 16], Run>,
     rng: Rng,
     clock: Clock,
@@ -226,9 +237,14 @@ impl Server {
             temporary: HashMap::new(),
             outbox: HashMap::new(),
             salt_secret: [1; 32],
+            tls: None,
+            certificate: String::new(),
+            heads: Vec::new(),
+            requests: Box::new(|_| web::Fate::Answered),
             salts_drift: false,
             last: None,
             held: Vec::new(),
+            requesting: HashSet::new(),
             runs: HashMap::new(),
             rng: chappe_net::entropy::rng().unwrap(),
             clock: Clock::system(),
@@ -255,6 +271,18 @@ impl Server {
     /// Settings of a client of this server, which uses its permanent key.
     pub(crate) fn client(&self) -> Builder {
         RawClient::builder(self.address, [Self::public_key()]).pfs(false)
+    }
+
+    /// Speaks TLS from now on.
+    pub(crate) fn use_tls(&self) {
+        let (certificate, acceptor) = web::certificate();
+        let mut state = self.state();
+        (state.certificate, state.tls) = (certificate, Some(acceptor));
+    }
+
+    /// Its certificate, in PEM.
+    pub(crate) fn certificate(&self) -> String {
+        self.state().certificate.clone()
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -299,21 +327,48 @@ impl Server {
     }
 }
 
-async fn serve(state: Arc<Mutex<State>>, mut stream: TcpStream, id: u64) {
-    let (mut accept, mut link, clock) = {
+async fn serve(state: Arc<Mutex<State>>, stream: TcpStream, id: u64) {
+    let (accept, link, clock, tls) = {
         let mut state = state.lock().unwrap();
         state.seen.push(Seen::Connected(id));
         let accept = (state.hooks.accept)(&mut { id });
         let detect = Arc::new(Detect::new(DetectConfig::default()));
         let rng = state.rng.fork();
         let link = Link::server(state.clock.now(), state.link.clone(), detect, rng);
-        (accept, link, state.clock)
+        (accept, link, state.clock, state.tls.clone())
     };
+    let pipe = match tls {
+        None => Pipe::begin(stream, &accept, &state, id).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => Pipe::begin(stream, &accept, &state, id).await,
+            Err(_) => None,
+        },
+    };
+    match pipe {
+        Some(Pipe::Http(stream)) => web::serve_requests(&state, stream, accept, id).await,
+        Some(pipe) => serve_link(&state, pipe, accept, link, clock, id).await,
+        None => {}
+    }
+    let mut state = state.lock().unwrap();
+    state.seen.push(Seen::Closed(id));
+    for session in state.sessions.values_mut() {
+        session.handle_link_closed(LinkId(id));
+    }
+}
+
+async fn serve_link(
+    state: &Mutex<State>,
+    mut pipe: Pipe,
+    mut accept: Accept,
+    mut link: Link,
+    clock: Clock,
+    id: u64,
+) {
     let mut input = BytesMut::new();
     let mut is_over = matches!(accept, Accept::Close);
     if let Accept::Trickle = accept {
         // The head of a frame of 1 KiB, abridged.
-        stream.write_all(&[0x7f, 0, 1, 0]).await.unwrap();
+        assert!(pipe.write(&[0x7f, 0, 1, 0]).await);
     }
     while !is_over {
         let mut out = BytesMut::new();
@@ -347,27 +402,35 @@ async fn serve(state: Arc<Mutex<State>>, mut stream: TcpStream, id: u64) {
             break;
         }
         is_over |= matches!(accept, Accept::Greet) && !out.is_empty();
-        if stream.write_all(&out).await.is_err() || is_over {
+        if !pipe.write(&out).await || is_over {
             break;
         }
         tokio::select! {
-            read = stream.read_buf(&mut input) => match read {
-                Ok(1..) => link.handle_bytes(clock.now(), &mut input),
-                _ => break,
+            is_open = pipe.read(&mut input) => match is_open {
+                true => link.handle_bytes(clock.now(), &mut input),
+                false => break,
             },
             () = tokio::time::sleep(Duration::from_millis(10)) => {}
         }
     }
-    let mut state = state.lock().unwrap();
-    state.seen.push(Seen::Closed(id));
-    for session in state.sessions.values_mut() {
-        session.handle_link_closed(LinkId(id));
-    }
 }
 
 impl State {
+    /// A link is made of requests.
+    pub(crate) fn begin_requests(&mut self, id: u64) {
+        self.requesting.insert(id);
+    }
+
+    pub(crate) fn fork_rng(&mut self) -> Rng {
+        self.rng.fork()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Whether the connection is over.
-    fn handle(&mut self, link: &mut Link, id: u64, event: LinkEvent) -> bool {
+    pub(crate) fn handle(&mut self, link: &mut Link, id: u64, event: LinkEvent) -> bool {
         let now = self.clock.now();
         match event {
             LinkEvent::Plain(message) => {
@@ -411,7 +474,12 @@ impl State {
                         rng.fork(),
                     )
                 });
-                session.handle_message(now, LinkId(id), Message { header, body });
+                let message = Message { header, body };
+                if self.requesting.contains(&id) {
+                    session.handle_request(now, LinkId(id), message);
+                } else {
+                    session.handle_message(now, LinkId(id), message);
+                }
                 false
             }
             LinkEvent::Closed(_) => true,
@@ -420,7 +488,7 @@ impl State {
     }
 
     /// Answers calls, says what is to be said. Whether the connection is over.
-    fn speak(&mut self, link: &mut Link, id: u64) -> bool {
+    pub(crate) fn speak(&mut self, link: &mut Link, id: u64) -> bool {
         let now = self.clock.now();
         let mut is_over = false;
         let Some((key, header, last_link)) = self.last.clone() else { return false };

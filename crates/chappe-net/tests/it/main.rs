@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod connect;
 mod driver;
 mod limits;
+mod proxies;
 mod proxy_protocol;
 mod shutdown;
 mod sockets;

@@ -23,6 +23,7 @@ mod salts;
 mod service;
 mod session_calls;
 mod session_client;
+mod session_client_http;
 mod session_forgotten;
 mod session_http;
 mod session_limits;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chappe_proto::schema::types;
-use chappe_proto::session::client::{ClientEvent, DeadLink};
+use chappe_proto::session::client::DeadLink;
 use chappe_proto::session::container::Inner;
 use chappe_proto::session::server;
 use chappe_tl::Raw;

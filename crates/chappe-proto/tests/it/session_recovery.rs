@@ -5,7 +5,7 @@ use std::time::Duration;
 use chappe_crypto::Rng;
 use chappe_proto::MsgId;
 use chappe_proto::schema::{functions, types};
-use chappe_proto::session::client::{CallError, ClientEvent, DeadLink, Doubt, SessionConfig};
+use chappe_proto::session::client::{CallError, DeadLink, Doubt, SessionConfig};
 use chappe_proto::session::container;
 use chappe_tl::Raw;
 

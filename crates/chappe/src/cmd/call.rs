@@ -1,15 +1,17 @@
 //! `chappe call`: one function of a server, JSON in, JSON out.
 
 use std::io::Read;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
-use chappe_client::{ConnectError, FileStorage, InvokeError, LinkError, RawClient};
+use chappe_client::{
+    Authorities, ConnectError, Fallback, FileStorage, InvokeError, LinkError, RawClient, WebConfig,
+};
 use chappe_tl::dynamic::{self, CALL, Object, Value};
 use chappe_tl::schema::{Definition, Schema};
 use clap::CommandFactory;
 
-use super::files::read_public_key;
+use super::files::{self, read_public_key};
 use super::tl;
 use crate::cli::{CallArgs, Cli};
 use crate::exit::{Exit, Unreachable};
@@ -37,12 +39,7 @@ pub(crate) fn run(args: CallArgs) -> Result<Exit> {
     let call = read_call(&schema, function, args.arguments.as_deref())?;
     crate::cmd::start_logging(args.log.as_deref().unwrap_or("warn"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let limit = Duration::from_secs(args.timeout);
-        tokio::time::timeout(limit, send(&args, &schema, call)).await.unwrap_or_else(|_| {
-            Err(anyhow!(Unreachable).context(format!("nothing came within {} s", args.timeout)))
-        })
-    })
+    runtime.block_on(send(&args, &schema, call))
 }
 
 fn find<'s>(schema: &'s Schema, method: &str) -> Result<&'s Definition> {
@@ -86,13 +83,30 @@ fn read_call(schema: &Schema, function: &Definition, arguments: Option<&str>) ->
 }
 
 async fn send(args: &CallArgs, schema: &Schema, call: Object) -> Result<Exit> {
-    let server = args.server.as_deref().context("say which server: --server HOST:PORT")?;
+    let (limit, begun) = (Duration::from_secs(args.timeout), Instant::now());
+    let server = args.server.clone().context("say which server: --server HOST:PORT")?;
     let key = args.key.as_deref().context("say which key the server has: --key FILE")?;
-    let mut builder = RawClient::builder(server, [read_public_key(key)?])
+    let mut builder = RawClient::builder("", [read_public_key(key)?])
+        .target(server)
         .dc(args.dc)
         .transport(args.transport)
         .pfs(!args.no_pfs)
-        .connect_timeout(Duration::from_secs(args.timeout));
+        .connect_timeout(limit);
+    if let Some(secret) = &args.secret {
+        builder = builder.endpoint_secret(secret.clone());
+    }
+    if let Some(proxy) = &args.proxy {
+        builder = builder.proxy(proxy.clone());
+    }
+    if args.fallback {
+        builder = builder.fallback(Fallback::all());
+    }
+    if let Some(path) = &args.ca {
+        let authorities = Authorities::from_pem(files::read(path)?.as_bytes());
+        let mut web = WebConfig::default();
+        web.authorities = Some(authorities.with_context(|| path.display().to_string())?);
+        builder = builder.web(web);
+    }
     if let Some(path) = &args.session {
         builder = builder.storage(FileStorage::open(path)?);
     }
@@ -100,14 +114,23 @@ async fn send(args: &CallArgs, schema: &Schema, call: Object) -> Result<Exit> {
         ConnectError::Misconfigured(LinkError::PfsUnsupported(_)) => {
             unreachable("the server knows no temporary keys; --no-pfs does without")
         }
+        error @ (ConnectError::DcUnnamed { .. } | ConnectError::NoWay) => anyhow!(error),
         error => unreachable(error),
     })?;
     let call = if args.bare { call } else { wrapped(schema, call, args.api_id) };
     let answer_type = dynamic::answer_type(schema, &call)
         .with_context(|| format!("the schema does not say what {} answers", call.name()))?;
     let bytes = dynamic::encode(schema, &CALL, &Value::Object(call.clone()))?;
-    let outcome = client.invoke_raw(bytes).await;
-    client.close().await;
+    let answer = async {
+        let outcome = client.invoke_raw(bytes).await;
+        client.close().await;
+        outcome
+    };
+    // Connecting ends in time by itself, and says what hindered it.
+    let left = limit.saturating_sub(begun.elapsed());
+    let outcome = tokio::time::timeout(left, answer).await.map_err(|_| {
+        anyhow!(Unreachable).context(format!("no answer came within {} s", args.timeout))
+    })?;
     match outcome {
         Ok(answer) => {
             let value = dynamic::decode(schema, answer_type, answer)

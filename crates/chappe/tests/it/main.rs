@@ -7,6 +7,7 @@ mod call;
 mod keys;
 mod logs;
 mod metrics;
+mod reach;
 mod recovery;
 mod serve;
 mod tl;

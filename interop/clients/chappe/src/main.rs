@@ -2,15 +2,17 @@
 //!
 //! Takes the steps of `../contract.py` and reports them in the same line of JSON.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use chappe_api::functions::{InitConnection, InvokeWithLayer};
-use chappe_client::RawClient;
+use chappe_client::{RawClient, Way};
 use chappe_crypto::rsa::PublicKey;
 use chappe_proto::transport::Transport;
 use chappe_tl::Raw;
@@ -39,7 +41,7 @@ struct Args {
     #[arg(long, value_name = "FILE", required_unless_present = "list")]
     key: Option<PathBuf>,
     #[arg(long, required_unless_present = "list")]
-    transport: Option<Transport>,
+    transport: Option<Carrier>,
     /// Calls on one connection.
     #[arg(long, default_value_t = 100)]
     calls: usize,
@@ -60,8 +62,33 @@ struct Target {
     server: SocketAddr,
     dc: i32,
     key: PublicKey,
-    transport: Transport,
+    transport: Carrier,
     hop: Hop,
+}
+
+/// What carries packets: a transport on TCP, or a way that has its own.
+#[derive(Clone, Copy, Debug)]
+enum Carrier {
+    Transport(Transport),
+    Web(Way),
+}
+
+impl FromStr for Carrier {
+    type Err = <Transport as FromStr>::Err;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let web = [Way::WebSocket, Way::Http].into_iter().find(|way| way.name() == name);
+        web.map_or_else(|| name.parse().map(Self::Transport), |way| Ok(Self::Web(way)))
+    }
+}
+
+impl fmt::Display for Carrier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport(transport) => transport.fmt(f),
+            Self::Web(way) => way.fmt(f),
+        }
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -70,6 +97,9 @@ async fn main() -> Result<ExitCode> {
     if args.list {
         for transport in Transport::ALL {
             println!("{transport}");
+        }
+        for way in [Way::WebSocket, Way::Http] {
+            println!("{way}");
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -105,10 +135,12 @@ async fn target(args: &Args) -> Result<Target> {
 }
 
 async fn connect(target: &Target) -> Result<RawClient> {
-    let client = RawClient::builder(target.hop.address, [target.key.clone()])
-        .dc(target.dc)
-        .transport(target.transport)
-        .init(introduce);
+    let client =
+        RawClient::builder(target.hop.address, [target.key.clone()]).dc(target.dc).init(introduce);
+    let client = match target.transport {
+        Carrier::Transport(transport) => client.transport(transport),
+        Carrier::Web(way) => client.way(way),
+    };
     Ok(client.connect().await?)
 }
 

@@ -7,6 +7,7 @@
 //! | `receive` | the checks on what comes |
 //! | `service` | what the server's messages mean |
 //! | `recovery` | refusals, lost links, questions about lost calls |
+//! | `http` | a session over requests, in whose answers alone the server speaks |
 //! | `silence` | links that show no life while calls wait |
 //! | `restart` | the next session, and what becomes of calls of the one before |
 
@@ -30,6 +31,7 @@ use crate::session::seq_no::SeqNo;
 use crate::session::time::ServerClock;
 
 mod call;
+mod http;
 mod receive;
 mod recovery;
 mod restart;
@@ -40,6 +42,7 @@ mod silence;
 pub use call::{Bind, CallId, CallOptions, Doubt};
 
 use call::{Call, Content, Flight};
+use http::Polls;
 use restart::Former;
 use send::Outgoing;
 use silence::Silence;
@@ -73,6 +76,10 @@ pub struct SessionConfig {
     pub corrections_max: u32,
     /// Queries packed into one container by size. Default: 32 KiB (MSG-20).
     pub container_soft_max_bytes: usize,
+    /// Over HTTP: longest wait of the server before it answers a request that asks for nothing
+    /// (12-http §3). Default: 25 s. Longer saves requests, and some networks do not let connections
+    /// be silent for so long.
+    pub http_wait_max: Duration,
     /// Smallest query worth compressing. Default: 1 KiB (TL-31).
     pub gzip_min_bytes: usize,
     /// Most that a compressed answer may unpack to. Default: 16 MiB (TL-30).
@@ -91,6 +98,7 @@ impl Default for SessionConfig {
             state_wait_max: Duration::from_secs(10),
             corrections_max: 5,
             container_soft_max_bytes: 32 << 10,
+            http_wait_max: Duration::from_secs(25),
             gzip_min_bytes: 1024,
             inflated_max_bytes: 16 << 20,
         }
@@ -244,6 +252,8 @@ pub struct ClientSession {
     /// When this link last brought a pong.
     ponged: Option<Duration>,
     silence: Silence,
+    /// The link is made of requests of HTTP.
+    polls: Option<Polls>,
     /// Time from the first ping without a pong until one came.
     round_trip: Option<Duration>,
     salts_asked: Option<Duration>,
@@ -272,6 +282,8 @@ enum Sent {
         ping_id: i64,
     },
     GetFutureSalts,
+    /// What only tells the server when to answer a request of HTTP.
+    HttpWait,
     /// About calls; the witness, if there is one, comes first.
     StateRequest {
         witness: Option<MsgId>,
@@ -337,6 +349,7 @@ impl ClientSession {
             pong_due: None,
             ponged: None,
             silence: Silence::default(),
+            polls: None,
             round_trip: None,
             salts_asked: None,
             salt_corrected: None,
@@ -431,6 +444,13 @@ impl ClientSession {
     /// Several links may be open: answers come on any of them (SES-03), and the owner chooses
     /// the one that each message leaves on. Pings prove then that one of the links works.
     pub fn handle_link_opened(&mut self, now: Now) {
+        if self.links == 0 {
+            self.polls = None;
+        }
+        self.count_link(now);
+    }
+
+    fn count_link(&mut self, now: Now) {
         self.links += 1;
         if self.links > 1 {
             return;
@@ -473,7 +493,9 @@ impl ClientSession {
         }
         let state = self.state.as_ref().map(|question| question.due);
         let silence = self.silence_due();
-        [Some(self.ping_due), self.pong_due, silence, self.acks.due(), state, self.limbo_due()]
+        let acks = self.acks.due();
+        let poll = self.polls.as_ref().and_then(|polls| polls.due);
+        [Some(self.ping_due), self.pong_due, silence, acks, state, self.limbo_due(), poll]
             .into_iter()
             .flatten()
             .min()

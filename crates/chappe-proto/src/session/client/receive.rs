@@ -85,6 +85,9 @@ impl ClientSession {
             self.acks.owe(msg_id, now.mono + self.config.ack_delay_max);
         }
         if admission == Admission::Fresh {
+            if !may_ignore_time(&body) {
+                self.note_gain();
+            }
             self.hear(now, msg_id, seq_no);
             self.dispatch(now, msg_id, &body);
         }

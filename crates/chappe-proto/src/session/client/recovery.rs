@@ -333,6 +333,8 @@ impl ClientSession {
             }
             Some(Sent::Ping { .. }) => self.ping_due = now.mono + SALT_PAUSE,
             Some(Sent::GetFutureSalts) => self.salts_asked = None,
+            // The owner asks for the next when this one is answered.
+            Some(Sent::HttpWait) => {}
             Some(Sent::StateRequest { .. }) => {
                 if let Some(question) = &mut self.state {
                     question.due = now.mono;

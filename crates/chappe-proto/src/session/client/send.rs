@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chappe_tl::gzip;
 
 use super::call::{Call, Content, Flight};
-use super::{CallId, ClientSession, SENT_MAX, Sent};
+use super::{CallId, ClientSession, SENT_MAX, Sent, http};
 use crate::envelope::encrypted::{Header, Message};
 use crate::ids::MsgId;
 use crate::now::Now;
@@ -38,7 +38,8 @@ impl ClientSession {
         if std::mem::take(&mut self.ask_due) {
             self.ask_state(now, MsgId(i64::MIN));
         }
-        let are_many = self.acks.len() >= self.config.acks_max && !self.salt_is_disputed(now);
+        let acks_max = if self.polls.is_some() { http::ACKS_MAX } else { self.config.acks_max };
+        let are_many = self.acks.len() >= acks_max && !self.salt_is_disputed(now);
         let acks_are_due = are_many || self.acks.due().is_some_and(|due| due <= now.mono);
         if self.next_len().is_none() {
             self.sends_singly &= !self.queue.is_empty();
@@ -78,6 +79,19 @@ impl ClientSession {
                 None => break,
             }
         }
+        if self.polls.is_some() && !self.sends_singly && !inners.is_empty() {
+            inners.push(self.http_no_wait(now));
+        }
+        self.wrap(now, inners, needs_container)
+    }
+
+    /// One message of these, under the header of the session.
+    pub(super) fn wrap(
+        &mut self,
+        now: Now,
+        mut inners: Vec<Inner>,
+        needs_container: bool,
+    ) -> Option<Message> {
         let message = match inners.len() {
             0 => return None,
             1 if !needs_container => inners.pop()?,
@@ -154,7 +168,7 @@ impl ClientSession {
         }
     }
 
-    fn send_acks(&mut self, now: Now) -> Inner {
+    pub(super) fn send_acks(&mut self, now: Now) -> Inner {
         let ids = self.acks.take();
         let msg_ids = ids.iter().map(|id| id.0).collect();
         let inner = self.number(now, rpc::boxed(&types::MsgsAck { msg_ids }), false);
@@ -218,7 +232,7 @@ impl ClientSession {
         self.ids.next(self.clock.at(now), Origin::Client, &mut self.rng)
     }
 
-    fn number(&mut self, now: Now, body: Bytes, content_related: bool) -> Inner {
+    pub(super) fn number(&mut self, now: Now, body: Bytes, content_related: bool) -> Inner {
         let msg_id = self.next_id(now);
         Inner { msg_id, seq_no: self.seq_no.next(content_related), body }
     }

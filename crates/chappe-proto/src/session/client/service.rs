@@ -293,7 +293,11 @@ impl ClientSession {
     pub fn ping(&mut self, now: Now) {
         let ping_id = self.rng.u64() as i64;
         let disconnect_delay = self.config.disconnect_delay.as_secs() as i32;
-        let body = rpc::boxed(&functions::PingDelayDisconnect { ping_id, disconnect_delay });
+        let body = match self.polls {
+            None => rpc::boxed(&functions::PingDelayDisconnect { ping_id, disconnect_delay }),
+            // A link of requests has nothing to be disconnected (HTP-26).
+            Some(_) => rpc::boxed(&functions::Ping { ping_id }),
+        };
         self.send_as(Sent::Ping { ping_id }, body);
         self.ping_due = now.mono + self.config.ping_interval;
         self.pong_due.get_or_insert(now.mono + self.config.disconnect_delay);
