@@ -74,9 +74,10 @@ def make_certificate(folder):
     """A certificate for this machine that nobody but the tests trusts; its key is beside it."""
     certificate = folder / "tls.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
-         "-addext", "basicConstraints=critical,CA:FALSE", "-out", certificate, "-keyout", certificate.with_suffix(".key")],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost",
+         "-addext", "basicConstraints=critical,CA:FALSE",
+         "-out", certificate, "-keyout", certificate.with_suffix(".key")],
         check=True, capture_output=True)
     return certificate
 
@@ -86,7 +87,8 @@ class Relay:
 
     def __init__(self, server, args):
         program = pathlib.Path(__file__).with_name("relay.py")
-        command = [sys.executable, program, "--to", server, "--seed", str(args.seed), "--stall-max", str(args.stall_max)]
+        command = [sys.executable, program, "--to", server, "--seed", str(args.seed), "--stall-max",
+                   str(args.stall_max)]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.address = json.loads(self.process.stdout.readline())["listen"]
 

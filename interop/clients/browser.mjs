@@ -17,10 +17,16 @@ import { Line } from './line.mjs'
 
 const CLIENTS = {
   gramjs: { package: 'telegram-browser', transports: ['ws', 'wss'] },
-  mtcute: { package: '@mtcute/web', transports: ['ws', 'wss'], files: ['@mtcute/wasm/mtcute-simd.wasm', '@mtcute/wasm/mtcute.wasm'] },
+  mtcute: {
+    package: '@mtcute/web',
+    transports: ['ws', 'wss'],
+    files: ['@mtcute/wasm/mtcute-simd.wasm', '@mtcute/wasm/mtcute.wasm'],
+  },
   'mtproto-core': { package: '@mtproto/core', transports: ['ws', 'wss'] },
   'telegram-mtproto': { package: 'telegram-mtproto', transports: ['http', 'https'], isOverHttp: true },
 }
+
+const PAGE = '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/client.js"></script>'
 
 const [name, ...args] = process.argv.slice(2)
 const client = CLIENTS[name]
@@ -93,7 +99,7 @@ async function bundle() {
 function serve(script) {
   const require = createRequire(createRequire(import.meta.url).resolve(client.package))
   const files = new Map([
-    ['/', ['text/html', '<!doctype html><link rel="icon" href="data:,"><script type="module" src="/client.js"></script>']],
+    ['/', ['text/html', PAGE]],
     ['/client.js', ['text/javascript', script]],
   ])
   for (const file of client.files ?? []) {

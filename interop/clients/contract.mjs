@@ -47,7 +47,8 @@ export async function main({ name, version, transports, Client, args: given = pr
     return
   }
   if (!args.address || !args.key || !(args.transport in transports)) {
-    throw new Error(`--address HOST:PORT, --key FILE and --transport (${Object.keys(transports).join(', ')}) are needed`)
+    const names = Object.keys(transports).join(', ')
+    throw new Error(`--address HOST:PORT, --key FILE and --transport (${names}) are needed`)
   }
 
   const report = { client: name, version, transport: args.transport, ok: false }
@@ -95,8 +96,9 @@ function readKey(pem) {
 }
 
 function tlBytes(bytes) {
-  const head = bytes.length < 254 ? [bytes.length] : [254, bytes.length & 255, (bytes.length >> 8) & 255, bytes.length >> 16]
-  const padding = -(head.length + bytes.length) & 3
+  const { length } = bytes
+  const head = length < 254 ? [length] : [254, length & 255, (length >> 8) & 255, length >> 16]
+  const padding = -(head.length + length) & 3
   return Buffer.concat([Buffer.from(head), bytes, Buffer.alloc(padding)])
 }
 

@@ -18,7 +18,8 @@ export class Client {
   async connect() {
     const { host, port, dc, key, url } = this.target
     _serverKeys.clear()
-    _serverKeys.set(key.fingerprint, { n: returnBigInt(BigInt(`0x${key.n}`).toString()), e: Number.parseInt(key.e, 16) })
+    const n = returnBigInt(BigInt(`0x${key.n}`).toString())
+    _serverKeys.set(key.fingerprint, { n, e: Number.parseInt(key.e, 16) })
     const session = new MemorySession()
     session.setDC(dc, host, port)
     this.client = new TelegramClient(session, 1, '0'.repeat(32), {
