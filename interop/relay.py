@@ -53,10 +53,15 @@ async def serve(args):
     counts = collections.Counter()
     to = split(args.to)
 
+    # The loop itself lets go of a task that waits for nothing of its own.
+    running = set()
+
     async def accepted(reader, writer):
+        running.add(asyncio.current_task())
         counts["connections"] += 1
         chance = random.Random(f"{args.seed}/{counts['connections']}")
         await Connection(reader, writer, to, chance, args.stall_max, counts).run()
+        running.discard(asyncio.current_task())
 
     server = await asyncio.start_server(accepted, *split(args.listen))
     host, port = server.sockets[0].getsockname()[:2]

@@ -1,8 +1,10 @@
 // What every JavaScript client script has in common: arguments, steps, deadline, the one line of JSON.
 //
 // A script declares its transports and a class with the methods `connect`, `config`, `nearestDc`, `cut` and
-// `close` and the field `layer` (the same as in contract.py), and hands both to `main`.
+// `close` and the field `layer` (the same as in contract.py), and hands both to `main`. What must not count as
+// time of the library is in the method `prepare`, where there is one.
 
+import { createHash, createPublicKey } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -18,9 +20,16 @@ export function packageVersion(name) {
   return JSON.parse(readFileSync(url, 'utf8')).version
 }
 
+/** Where a WebSocket or HTTP client finds the server. */
+export function urlOf(transport, { host, port }) {
+  const path = transport.startsWith('ws') ? 'apiws' : 'apiw1'
+  return `${transport}://${host.includes(':') ? `[${host}]` : host}:${port}/${path}`
+}
+
 /** Parses the arguments, runs the steps, prints the outcome and exits. */
-export async function main({ name, version, transports, Client }) {
+export async function main({ name, version, transports, Client, args: given = process.argv.slice(2) }) {
   const { values: args } = parseArgs({
+    args: given,
     options: {
       list: { type: 'boolean', default: false },
       address: { type: 'string' },
@@ -34,11 +43,12 @@ export async function main({ name, version, transports, Client }) {
     },
   })
   if (args.list) {
-    console.log(Object.keys(transports).join('\n'))
+    exit(`${Object.keys(transports).join('\n')}\n`, 0)
     return
   }
   if (!args.address || !args.key || !(args.transport in transports)) {
-    throw new Error(`--address HOST:PORT, --key FILE and --transport (${Object.keys(transports).join(', ')}) are needed`)
+    const names = Object.keys(transports).join(', ')
+    throw new Error(`--address HOST:PORT, --key FILE and --transport (${names}) are needed`)
   }
 
   const report = { client: name, version, transport: args.transport, ok: false }
@@ -54,8 +64,12 @@ export async function main({ name, version, transports, Client }) {
   }
   report.layer = client.layer
   report.connections = client.connections
-  // The libraries leave timers and sockets behind that would keep the process alive.
-  process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(report.ok ? 0 : 1))
+  exit(`${JSON.stringify(report)}\n`, report.ok ? 0 : 1)
+}
+
+/** The libraries leave timers and sockets behind that would keep the process alive. */
+function exit(lastWords, status) {
+  process.stdout.write(lastWords, () => process.exit(status))
 }
 
 async function deadline(name, report, seconds) {
@@ -68,7 +82,24 @@ function readTarget(args) {
   const host = args.address.slice(0, colon).replace(/^\[|\]$/g, '')
   const loopback = (isIP(host) === 4 && host.startsWith('127.')) || host === '::1'
   if (!loopback) throw new Error(`${host} is not a loopback address`)
-  return { host, port: Number(args.address.slice(colon + 1)), dc: Number(args.dc), keyPem: readFileSync(args.key, 'ascii') }
+  const port = Number(args.address.slice(colon + 1))
+  return { host, port, dc: Number(args.dc), key: readKey(readFileSync(args.key, 'ascii')) }
+}
+
+/** The public key in the forms that libraries want: PEM, numbers in hex, fingerprint as a signed decimal number. */
+function readKey(pem) {
+  const jwk = createPublicKey(pem).export({ format: 'jwk' })
+  const [n, e] = [jwk.n, jwk.e].map((part) => Buffer.from(part, 'base64url'))
+  const digest = createHash('sha1').update(tlBytes(n)).update(tlBytes(e)).digest()
+  const fingerprint = digest.readBigInt64LE(12).toString()
+  return { pem, n: n.toString('hex'), e: e.toString('hex'), fingerprint }
+}
+
+function tlBytes(bytes) {
+  const { length } = bytes
+  const head = length < 254 ? [length] : [254, length & 255, (length >> 8) & 255, length >> 16]
+  const padding = -(head.length + length) & 3
+  return Buffer.concat([Buffer.from(head), bytes, Buffer.alloc(padding)])
 }
 
 async function takeSteps(client, target, args, report) {
@@ -80,6 +111,8 @@ async function takeSteps(client, target, args, report) {
     seconds[step] = Math.round(performance.now() - started) / 1000
   }
 
+  report.step = 'prepare'
+  await client.prepare?.()
   await timed('connect', async () => {
     await client.connect()
     report.step = 'config'
@@ -100,8 +133,10 @@ async function takeSteps(client, target, args, report) {
     await timed('reconnect', async () => {
       const before = client.connections
       client.cut()
-      while (client.connections === before) await sleep(10)
+      // Over HTTP nobody connects before there is something to say.
+      while (client.connections === before && !client.isOverHttp) await sleep(10)
       await client.nearestDc()
+      if (client.connections === before) throw new Error('nothing was cut')
     })
   }
 
@@ -132,6 +167,8 @@ async function recover(client, args, report) {
     }
   }
 
+  report.step = 'prepare'
+  await client.prepare?.()
   report.step = 'connect'
   let started = performance.now()
   await insist(() => client.connect())

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod conformance;
 mod documents;
 mod planted;
+mod sans_io;
 mod schema;
 mod test;
 mod tidy;

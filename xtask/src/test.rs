@@ -81,6 +81,9 @@ const CLIENTS: &[Needed] = &[
     ("python3", &["-c", "import venv, ensurepip"], &["python3", "python3-venv"]),
     ("node", &["--version"], &["nodejs"]),
     ("npm", &["--version"], &["npm"]),
+    ("chromium", &["--version"], &["chromium"]),
+    ("curl", &["--version"], &["curl"]),
+    ("openssl", &["version"], &["openssl"]),
 ];
 
 pub(crate) fn run(args: &[String]) -> Result<()> {

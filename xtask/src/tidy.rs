@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: the rules of the house that no compiler knows.
 //!
 //! - who may import whom (ARCHITECTURE.md);
-//! - what the sans-IO core may not name;
+//! - what the sans-IO core may not reach for;
 //! - no left-overs (`todo!`, `dbg!`, ignored tests), tests included;
 //! - links between documents lead somewhere, decisions have a number each;
 //! - every rule of the specification has a test or a reason, and the conformance page says so.
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::test::root;
-use crate::{conformance, documents};
+use crate::{conformance, documents, sans_io};
 
 /// What each crate may import of ours, tests included.
 const IMPORTS: &[(&str, &[&str])] = &[
@@ -46,31 +46,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
 const TOP: &str = "chappe";
 
 /// What must not be named in a crate's sources, and why.
-const FORBIDDEN: &[(&str, &[&str], &str)] = &[
-    (
-        "chappe-proto/src",
-        &[
-            "tokio",
-            "Instant::now",
-            "SystemTime",
-            "std::thread",
-            "std::fs",
-            "TcpStream",
-            "getrandom",
-        ],
-        "the simulation is exact only if time and chance are arguments",
-    ),
-    (
-        "chappe-crypto/src",
-        &["tokio", "Instant::now", "SystemTime", "std::thread", "std::fs", "getrandom"],
-        "randomness is an argument",
-    ),
-    (
-        "chappe-sim/src",
-        &["HashMap", "HashSet", "SystemTime", "getrandom"],
-        "a seed has to give the same run everywhere",
-    ),
-];
+const FORBIDDEN: &[(&str, &[&str], &str)] = &[(
+    "chappe-sim/src",
+    &["HashMap", "HashSet", "SystemTime", "getrandom"],
+    "a seed has to give the same run everywhere",
+)];
 
 /// What must not stand anywhere, tests included.
 const LEFT_OVERS: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", "#[ignore"];
@@ -103,14 +83,19 @@ pub(crate) fn run() -> Result<()> {
     for (folder, words, reason) in FORBIDDEN {
         for file in sources(&crates.join(folder))? {
             let text = fs::read_to_string(&file)?;
-            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-            faults.extend(named(&file, code, words, reason));
+            faults.extend(named(&file, code_of(&text), words, reason));
         }
     }
+    faults.extend(sans_io::check(&crates)?);
     for folder in FOLDERS {
         for file in sources(&root().join(folder))? {
             let text = fs::read_to_string(&file)?;
-            faults.extend(named(&file, &text, LEFT_OVERS, "nothing half done is kept"));
+            faults.extend(named(
+                &file,
+                uncommented(&text),
+                LEFT_OVERS,
+                "nothing half done is kept",
+            ));
         }
     }
     faults.extend(documents::check()?);
@@ -121,11 +106,24 @@ pub(crate) fn run() -> Result<()> {
     bail!("{}", faults.join("\n"));
 }
 
-/// Where a source names one of the words outside of comments, one line each.
-fn named(file: &Path, text: &str, words: &[&str], reason: &str) -> Vec<String> {
+/// The lines of a source without comments and without its tests.
+pub(crate) fn code_of(text: &str) -> impl Iterator<Item = &str> {
+    uncommented(text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default())
+}
+
+fn uncommented(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default())
+}
+
+/// Where lines of a source name one of the words, one line each.
+fn named<'a>(
+    file: &Path,
+    lines: impl Iterator<Item = &'a str>,
+    words: &[&str],
+    reason: &str,
+) -> Vec<String> {
     let file = file.strip_prefix(root()).unwrap_or(file).display();
-    let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
-    let named = code.zip(1..).filter_map(|(code, number)| {
+    let named = lines.zip(1..).filter_map(|(code, number)| {
         let word = words.iter().find(|word| code.contains(**word))?;
         Some(format!("{file}:{number}: `{word}`: {reason}"))
     });

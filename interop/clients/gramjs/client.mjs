@@ -1,39 +1,44 @@
 // gramjs (package `telegram`): key creation and calls over every framing it has.
 
-import { createHash, createPublicKey } from 'node:crypto'
 import { createRequire } from 'node:module'
-import { main, packageVersion } from '../contract.mjs'
+import { main, packageVersion, urlOf } from '../contract.mjs'
 
 const require = createRequire(import.meta.url)
 const { Api, TelegramClient } = require('telegram')
-const { Logger } = require('telegram/extensions')
+const { Logger, PromisedNetSockets, PromisedWebSockets } = require('telegram/extensions')
 const { returnBigInt } = require('telegram/Helpers')
 const { ConnectionTCPAbridged, ConnectionTCPFull, ConnectionTCPObfuscated } = require('telegram/network')
 const { MemorySession } = require('telegram/sessions')
-const { serializeBytes } = require('telegram/tl/generationHelpers')
 const { LAYER } = require('telegram/tl/AllTLObjects')
 const { _serverKeys } = require('telegram/crypto/RSA')
 
 const transports = {
-  full: ConnectionTCPFull,
-  abridged: ConnectionTCPAbridged,
-  'obfuscated-abridged': ConnectionTCPObfuscated,
+  full: { connection: ConnectionTCPFull },
+  abridged: { connection: ConnectionTCPAbridged },
+  'obfuscated-abridged': { connection: ConnectionTCPObfuscated },
+  ws: { connection: ConnectionTCPObfuscated, url: (target) => urlOf('ws', target) },
+  wss: { connection: ConnectionTCPObfuscated, url: (target) => urlOf('wss', target) },
 }
 
 class Client {
-  constructor(target, connection) {
+  constructor(target, { connection, url }) {
     this.target = target
     this.connection = connection
+    this.url = url?.(target)
     this.layer = LAYER
   }
 
   async connect() {
-    const { host, port, dc, keyPem } = this.target
-    trust(keyPem)
+    const { host, port, dc, key } = this.target
+    // Only our key, so that nothing passes by another one.
+    _serverKeys.clear()
+    const n = returnBigInt(BigInt(`0x${key.n}`).toString())
+    _serverKeys.set(key.fingerprint, { n, e: Number.parseInt(key.e, 16) })
     const session = new MemorySession()
     session.setDC(dc, host, port)
     this.client = new TelegramClient(session, 1, '0'.repeat(32), {
       connection: this.pinned(),
+      networkSocket: this.url ? this.webSocket() : PromisedNetSockets,
       baseLogger: new Logger('error'),
     })
     if (!(await this.client.connect())) throw new Error('gramjs gave up connecting')
@@ -54,6 +59,16 @@ class Client {
     }
   }
 
+  /** The WebSocket with our address: gramjs makes up its own. */
+  webSocket() {
+    const { url } = this
+    return class extends PromisedWebSockets {
+      getWebSocketLink() {
+        return url
+      }
+    }
+  }
+
   config() {
     return this.client.invoke(new Api.help.GetConfig())
   }
@@ -63,24 +78,15 @@ class Client {
   }
 
   cut() {
-    this.client._sender._connection.socket.client.destroy()
+    const { client } = this.client._sender._connection.socket
+    // A TCP socket, or the one below a WebSocket.
+    const socket = this.url ? client._connection.socket : client
+    socket.destroy()
   }
 
   close() {
     return this.client.destroy()
   }
-}
-
-/** Makes `pem` the only key that gramjs accepts. */
-function trust(pem) {
-  const jwk = createPublicKey(pem).export({ format: 'jwk' })
-  const [n, e] = [jwk.n, jwk.e].map((part) => Buffer.from(part, 'base64url'))
-  const digest = createHash('sha1').update(serializeBytes(n)).update(serializeBytes(e)).digest()
-  _serverKeys.clear()
-  _serverKeys.set(digest.readBigInt64LE(12).toString(), {
-    n: returnBigInt(BigInt(`0x${n.toString('hex')}`).toString()),
-    e: Number.parseInt(e.toString('hex'), 16),
-  })
 }
 
 await main({ name: 'gramjs', version: packageVersion('telegram'), transports, Client })

@@ -9,7 +9,9 @@ import {
   TcpTransport,
 } from '@mtcute/node'
 import { addPublicKey, NodeCryptoProvider } from '@mtcute/node/utils.js'
-import { main, packageVersion } from '../contract.mjs'
+import { WebSocketTransport } from '@mtcute/web'
+import WebSocket from 'ws'
+import { main, packageVersion, urlOf } from '../contract.mjs'
 
 const intermediate = () => new IntermediatePacketCodec()
 const padded = () => new PaddedIntermediatePacketCodec()
@@ -20,27 +22,30 @@ const transports = {
   'obfuscated-intermediate': { codec: () => new ObfuscatedPacketCodec(intermediate()) },
   'obfuscated-padded': { codec: () => new ObfuscatedPacketCodec(padded()) },
   'intermediate+pfs': { codec: intermediate, usePfs: true },
+  ws: { url: (target) => urlOf('ws', target) },
+  wss: { url: (target) => urlOf('wss', target) },
 }
 
 class Client {
-  constructor(target, { codec, usePfs = false }) {
+  constructor(target, { codec, url, usePfs = false }) {
     this.target = target
+    this.url = url?.(target)
     this.codec = codec
     this.usePfs = usePfs
   }
 
   async connect() {
-    const { host, port, dc, keyPem } = this.target
+    const { host, port, dc, key } = this.target
     const crypto = new NodeCryptoProvider()
     await crypto.initialize()
-    addPublicKey(crypto, keyPem)
+    addPublicKey(crypto, key.pem)
     const here = { id: dc, ipAddress: host, port }
     this.client = new BaseTelegramClient({
       apiId: 1,
       apiHash: '0'.repeat(32),
       crypto,
       storage: new MemoryStorage(),
-      transport: this.transport(),
+      transport: this.url ? this.webSocket() : this.tcp(),
       network: { usePfs: this.usePfs },
       defaultDcs: { main: here, media: here },
       logLevel: 2,
@@ -49,19 +54,35 @@ class Client {
     await this.client.connect()
   }
 
-  transport() {
+  tcp() {
     const steps = this
     return new (class extends TcpTransport {
       async connect(dc) {
-        steps.socket = await super.connect(dc)
+        const connection = await super.connect(dc)
+        steps.socket = connection.socket
         steps.connections++
-        return steps.socket
+        return connection
       }
 
       packetCodec() {
         return steps.codec()
       }
     })()
+  }
+
+  /** The WebSocket of mtcute for browsers, with our address: it makes up its own. */
+  webSocket() {
+    const steps = this
+    const Here = class extends WebSocket {
+      constructor(_, protocols) {
+        super(steps.url, protocols)
+        this.once('open', () => {
+          steps.socket = this._socket
+          steps.connections++
+        })
+      }
+    }
+    return new WebSocketTransport({ ws: Here })
   }
 
   config() {
@@ -73,7 +94,7 @@ class Client {
   }
 
   cut() {
-    this.socket.socket.destroy()
+    this.socket.destroy()
   }
 
   close() {

@@ -1,7 +1,7 @@
 //! What stands around a query: layers, client data, order, packing (05-service-messages §9).
 
 use bytes::Bytes;
-use chappe_tl::{Constructor, Decode, Raw, Reader, Str, gzip};
+use chappe_tl::{Constructor, Decode, DecodeError, Raw, Reader, Str, gzip};
 
 use super::{GZIP_PACKED, RpcError};
 use crate::schema::functions;
@@ -9,6 +9,9 @@ use crate::session::kind;
 
 /// Deepest nesting of wrappers (SVC-51).
 const DEPTH_MAX: usize = 8;
+
+/// `initConnection` of layer 57. Not in the schema: a name stands there once.
+const INIT_CONNECTION_OLD: u32 = 0x6979_6de9;
 
 /// A query, and everything that its wrappers said.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -25,7 +28,7 @@ pub struct Unwrapped {
     pub query: Bytes,
 }
 
-/// What `initConnection#c1cd5ea9` says of a client; kept with its auth key (SVC-48).
+/// What `initConnection` says of a client; kept with its auth key (SVC-48).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientInfo {
     /// Identifier of the application, positive.
@@ -110,12 +113,12 @@ impl Unwrapped {
                 wrapper.query
             }
             InitConnection::<Raw>::ID => {
-                let (client, query) = client_info(read(body)?)?;
-                if self.layer.is_none() {
-                    return Err(RpcError::bad_request("CONNECTION_LAYER_INVALID"));
-                }
-                self.client = Some(client);
-                query
+                let wrapper = read(body)?;
+                self.introduce(wrapper)?
+            }
+            INIT_CONNECTION_OLD => {
+                let wrapper = renewed(body).map_err(|error| RpcError::from(&error))?;
+                self.introduce(wrapper)?
             }
             InvokeWithoutUpdates::<Raw>::ID => {
                 let wrapper: InvokeWithoutUpdates<Raw> = read(body)?;
@@ -136,6 +139,41 @@ impl Unwrapped {
         };
         Ok(Some(query.0))
     }
+
+    /// Keeps what a client says of itself.
+    fn introduce(&mut self, wrapper: functions::InitConnection<Raw>) -> Result<Raw, RpcError> {
+        let (client, query) = client_info(wrapper)?;
+        if self.layer.is_none() {
+            return Err(RpcError::bad_request("CONNECTION_LAYER_INVALID"));
+        }
+        self.client = Some(client);
+        Ok(query)
+    }
+}
+
+/// `initConnection#69796de9` of layer 57 in today's words (QRK-08).
+///
+/// Shape:  `api_id:int device_model:string system_version:string app_version:string
+///         lang_code:string query:!X`.
+fn renewed(body: &Bytes) -> Result<functions::InitConnection<Raw>, DecodeError> {
+    let mut reader = Reader::new(body.slice(4..));
+    let api_id = reader.i32()?;
+    let device_model = reader.str()?;
+    let system_version = reader.str()?;
+    let app_version = reader.str()?;
+    let lang_code = reader.str()?;
+    Ok(functions::InitConnection {
+        api_id,
+        device_model,
+        system_version,
+        app_version,
+        system_lang_code: lang_code.clone(),
+        lang_pack: Str::default(),
+        lang_code,
+        proxy: None,
+        params: None,
+        query: Raw(reader.rest()),
+    })
 }
 
 /// The contents of a boxed `gzip_packed`, at most `max` bytes of them.

@@ -184,6 +184,31 @@ fn init_connection_is_checked() {
     assert_eq!(in_layer(1, ["d", "s", ""]), "CONNECTION_APP_VERSION_EMPTY");
 }
 
+/// Rule:   the initConnection of layer 57 says the same in fewer words, and is checked alike.
+/// Source: SVC-48, QRK-08; 21, "Layers".
+#[test]
+fn init_connection_of_layer_57_is_understood() {
+    let init = |api_id| {
+        let mut writer = chappe_tl::Writer::new();
+        writer.u32(0x6979_6de9);
+        writer.i32(api_id);
+        for text in ["d", "s", "a", "fr"] {
+            writer.bytes(text.as_bytes());
+        }
+        writer.raw(&query(1));
+        writer.finish().unwrap()
+    };
+    let call = unwrap(layer(57, init(1)), MIB).unwrap();
+    assert_eq!((call.layer, call.query), (Some(57), query(1)));
+    let client = call.client.unwrap();
+    let texts = [client.device_model, client.system_version, client.app_version, client.lang_code];
+    assert_eq!((client.api_id, texts), (1, ["d", "s", "a", "fr"].map(Into::into)));
+    assert_eq!((client.system_lang_code, client.lang_pack), ("fr".into(), "".into()));
+    assert_eq!(refusal(init(1)), "CONNECTION_LAYER_INVALID");
+    assert_eq!(refusal(layer(57, init(0))), "CONNECTION_API_ID_INVALID");
+    assert_eq!(refusal(layer(57, init(1).slice(..20))), "INPUT_FETCH_ERROR");
+}
+
 /// Rule:   a wrapper that is cut off, or holds nothing, is a fetch error.
 /// Source: TL-27, TL-37.
 #[test]

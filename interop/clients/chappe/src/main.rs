@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use chappe_api::functions::{InitConnection, InvokeWithLayer};
-use chappe_client::{RawClient, Way};
+use chappe_client::{Authorities, RawClient, Way, WebConfig};
 use chappe_crypto::rsa::PublicKey;
 use chappe_proto::transport::Transport;
 use chappe_tl::Raw;
@@ -73,11 +73,14 @@ enum Carrier {
     Web(Way),
 }
 
+/// The ways that the table has.
+const WEB: [Way; 4] = [Way::WebSocket, Way::WebSocketTls, Way::Http, Way::Https];
+
 impl FromStr for Carrier {
     type Err = <Transport as FromStr>::Err;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let web = [Way::WebSocket, Way::Http].into_iter().find(|way| way.name() == name);
+        let web = WEB.into_iter().find(|way| way.name() == name);
         web.map_or_else(|| name.parse().map(Self::Transport), |way| Ok(Self::Web(way)))
     }
 }
@@ -98,7 +101,7 @@ async fn main() -> Result<ExitCode> {
         for transport in Transport::ALL {
             println!("{transport}");
         }
-        for way in [Way::WebSocket, Way::Http] {
+        for way in WEB {
             println!("{way}");
         }
         return Ok(ExitCode::SUCCESS);
@@ -139,9 +142,18 @@ async fn connect(target: &Target) -> Result<RawClient> {
         RawClient::builder(target.hop.address, [target.key.clone()]).dc(target.dc).init(introduce);
     let client = match target.transport {
         Carrier::Transport(transport) => client.transport(transport),
+        Carrier::Web(way) if way.has_tls() => client.way(way).web(trusting()?),
         Carrier::Web(way) => client.way(way),
     };
     Ok(client.connect().await?)
+}
+
+/// Believes the certificates in the file that `SSL_CERT_FILE` names.
+fn trusting() -> Result<WebConfig> {
+    let file = std::env::var_os("SSL_CERT_FILE").context("SSL_CERT_FILE names no file")?;
+    let mut web = WebConfig::default();
+    web.authorities = Some(Authorities::from_pem(&std::fs::read(file)?)?);
+    Ok(web)
 }
 
 /// `invokeWithLayer(initConnection(call))`.
