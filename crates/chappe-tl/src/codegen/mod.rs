@@ -92,8 +92,12 @@ impl Builder {
 /// A definition uses a part of TL that has no Rust form here: parameterised types other than
 /// vectors, a type without finite values.
 pub fn generate(schema: &Schema, text: &str, traits: bool) -> Result<String, SchemaError> {
-    for definition in schema.definitions().iter().filter(|definition| !definition.builtin) {
+    for definition in schema.definitions() {
         let Definition { name, line, .. } = definition;
+        // A built-in function is written out like any other.
+        if definition.builtin && definition.section == Section::Types {
+            continue;
+        }
         let reason = match (definition.section, &definition.result) {
             (Section::Types, Type::Boxed { .. } | Type::Object) => continue,
             (Section::Types, _) => format!("{name} is a constructor of no type"),

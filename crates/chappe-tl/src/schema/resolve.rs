@@ -121,7 +121,13 @@ impl Scope<'_> {
 
     /// The type of a value or an answer is boxed.
     fn result(&self, term: &Term) -> Result<Type, SchemaError> {
-        let ty = self.ty(term)?;
+        let ty = match term {
+            // A built-in type is named here by the line that declares it.
+            Term::Name(name, args) if is_type_name(name) && !self.is_known(name) => {
+                Type::Boxed { name: name.clone(), args: self.types(args)? }
+            }
+            _ => self.ty(term)?,
+        };
         match ty {
             Type::Boxed { .. } | Type::Vector { boxed: true, .. } => Ok(ty),
             Type::Bool | Type::Object | Type::Variable(_) => Ok(ty),

@@ -20,6 +20,7 @@ fn answers_of_no_known_type_are_refused() {
         2,
         "run answers with Nothing, which nothing makes",
     );
+    check_refused("run ?true = !Nothing;", 1, "run answers with Nothing, which nothing makes");
     check_accepted("a = A; ---functions---\nrun = Vector<A>;");
 }
 

@@ -127,8 +127,6 @@ fn errors_name_line_and_reason() {
     check_error("a = A;\nb x: = A;", 2, "a name is expected here, not \"=\"");
     check_error("a = A\n\n", 1, "\";\" is expected here, not the end");
     check_error("\na x:B = A;", 2, "no constructor makes a B");
-    check_error("a = A;\n---functions---\nf = B;", 3, "no constructor makes a B");
-    check_error("a = A;\nf = !B;", 2, "no constructor makes a B");
     check_error("a x:b = A;", 1, "there is no constructor b");
     check_error("a x:Vector = A;", 1, "Vector takes one argument");
     check_error("A = A;", 1, "a name is expected here, not \"=\"");
