@@ -1,4 +1,6 @@
-//! The command line.
+//! The command line. These comments are the texts of `--help`: brackets say what may be left out.
+
+#![allow(rustdoc::broken_intra_doc_links, reason = "brackets are no links here")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
