@@ -1,7 +1,7 @@
 //! The Telegram API as handlers for `chappe-server`.
 //!
-//! One folder for each namespace of the schema, one file for each task; [`store`] keeps everything
-//! in SQL. People sign in by phone number, sign up and out; to every function that has no handler
+//! One folder for each namespace of the schema, one file for each task; `store` keeps everything in
+//! SQL. People sign in by phone number, sign up and out; to every function that has no handler
 //! yet the service says 400 `METHOD_INVALID`, and 401 `AUTH_KEY_UNREGISTERED` to strangers, unless
 //! Telegram would answer a stranger.
 
