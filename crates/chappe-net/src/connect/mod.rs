@@ -2,12 +2,12 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | [`endpoint`] | a host and a port, and the system's addresses of it |
-//! | [`race`] | several attempts, one a little after the other |
-//! | [`proxy`] | SOCKS5 and HTTP proxies, and what they are asked |
-//! | [`error`] | which address failed with what |
-//! | [`tls`] | whom a client believes that a server is who it says |
-//! | [`web`] | requests of HTTP, and the one that begins a WebSocket |
+//! | `endpoint` | a host and a port, and the system's addresses of it |
+//! | `race` | several attempts, one a little after the other |
+//! | `proxy` | SOCKS5 and HTTP proxies, and what they are asked |
+//! | `error` | which address failed with what |
+//! | `tls` | whom a client believes that a server is who it says |
+//! | `web` | requests of HTTP, and the one that begins a WebSocket |
 
 use std::io;
 use std::net::SocketAddr;
