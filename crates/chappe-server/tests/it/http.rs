@@ -1,5 +1,6 @@
 //! What is said in HTTP, on real sockets: paths, methods, lengths, headers (12-http §1, 2, 4, 5).
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use chappe_proto::handshake::client::{KeyRequest, start};
 use chappe_proto::handshake::server::DcPolicy;
 use chappe_proto::schema::types;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 
 use crate::client::rng;
 use crate::functions::{Echo, Whence};
@@ -530,6 +532,46 @@ async fn slow_requests_are_given_up() {
         assert_eq!(web.post("/api", &request_pq()).await.unwrap().status, 200);
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
+}
+
+/// Rule:   who asks and asks, and reads no answer, is let go; others are served meanwhile, though
+///         all share one thread.
+/// Source: TRN-43.
+#[test]
+fn who_reads_no_answers_is_let_go() {
+    let (tell, told) = std::sync::mpsc::channel();
+    // A server that never waits would keep a test on its own thread from telling so.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let stalled_max = Duration::from_millis(300);
+            let world = World::with(|config| config.drive.stalled_max = stalled_max).await;
+            let mut others = Web::connect(world.address).await;
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(4096).unwrap();
+            let mut deaf = socket.connect(world.address).await.unwrap();
+            let request = "OPTIONS /apiw1 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+            let mut flood =
+                pin!(async { while deaf.write_all(request.as_bytes()).await.is_ok() {} });
+            let body = request_pq();
+            let begun = Instant::now();
+            let mut served = 0;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut flood => break,
+                    answer = others.post("/api", &body) => {
+                        assert_eq!(answer.unwrap().status, 200);
+                        served += 1;
+                    }
+                }
+            }
+            assert!(begun.elapsed() >= stalled_max);
+            assert!(served > 10, "only {served}");
+        });
+        tell.send(()).unwrap();
+    });
+    told.recv_timeout(Duration::from_secs(30)).expect("it is let go, and others are served");
 }
 
 /// Rule:   HTTP can be switched off: it is met with silence then, as anything unknown.
