@@ -7,11 +7,12 @@ use bytes::Bytes;
 use chappe_proto::handshake::client::{KeyRequest, start};
 use chappe_proto::handshake::server::DcPolicy;
 use chappe_proto::schema::types;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpSocket;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::client::rng;
 use crate::functions::{Echo, Whence};
+use crate::log::Log;
 use crate::tls;
 use crate::web::{Answer, Pen, Web, plain_packet, post, post_alone, texts};
 use crate::world::World;
@@ -51,7 +52,7 @@ async fn ask(world: &World, path: &str) -> Answer {
 
 /// Rule:   `POST` brings packets, `OPTIONS` asks for leave, `GET` may ask for a WebSocket; whatever
 ///         else gets 405 or 501, and the connection ends.
-/// Source: HTP-02, WSK-01, WSK-02.
+/// Source: HTP-02, WSK-01, WSK-02, TRN-18, TRN-21.
 #[tokio::test]
 async fn other_methods_are_refused() {
     let world = World::new().await;
@@ -68,8 +69,17 @@ async fn other_methods_are_refused() {
         assert_eq!((answer.status, answer.closes()), (status, true), "{method} {path}");
         assert!(answer.body.is_empty());
     }
+    // Other words may open an obfuscated connection: silence, whatever comes.
+    for method in ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW", "post"] {
+        let mut web = Web::connect(world.address).await;
+        let request = format!("{method} /api HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+        web.write(request.repeat(3)).await;
+        web.hears_nothing().await;
+    }
     // A connection that has begun with one of those that are recognised may go on with any.
-    for (method, status) in [("PUT", 405), ("DELETE", 405), ("PATCH", 405), ("BREW", 501)] {
+    for (method, status) in
+        [("PUT", 405), ("DELETE", 405), ("PATCH", 405), ("TRACE", 405), ("BREW", 501)]
+    {
         let mut web = Web::connect(world.address).await;
         assert_eq!(web.post("/api", &request_pq()).await.unwrap().status, 200);
         web.write(format!("{method} /api HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")).await;
@@ -531,6 +541,27 @@ async fn slow_requests_are_given_up() {
     for _ in 0..2 {
         assert_eq!(web.post("/api", &request_pq()).await.unwrap().status, 200);
         tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+}
+
+/// A request that ends in the middle of its body is told of as such, however it was cut.
+#[tokio::test]
+async fn request_cut_in_its_body_is_logged_as_that() {
+    let log = Log::of_the_process();
+    let world = World::new().await;
+    for (number, body) in ["", "half of "].into_iter().enumerate() {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let peer = stream.local_addr().unwrap();
+        let request = format!("POST /api HTTP/1.1\r\nContent-Length: 72\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        if number == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stream.shutdown().await.unwrap();
+        assert_eq!(stream.read(&mut [0; 10]).await.unwrap(), 0);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let told = format!("after {} of 72 bytes of a request's body", body.len());
+        log.holds(&[&format!("peer={peer}"), "link closed", "reason=\"eof\"", &told]);
     }
 }
 
