@@ -102,6 +102,14 @@ pub enum End {
     /// The peer closed the connection.
     #[error("the peer closed the connection")]
     Eof,
+    /// The peer closed the connection in the middle of a request of HTTP.
+    #[error("the peer closed the connection after {got} of {len} bytes of a request's body")]
+    Cut {
+        /// Bytes of the body that came.
+        got: usize,
+        /// What its head announced.
+        len: usize,
+    },
     /// The peer broke the rules of HTTP.
     #[error("the peer breaks the rules of HTTP: {0}")]
     Http(hyper::Error),
@@ -146,7 +154,7 @@ impl End {
     /// The cause in a word, for counters.
     pub fn cause(&self) -> &'static str {
         match self {
-            Self::Eof => "eof",
+            Self::Eof | Self::Cut { .. } => "eof",
             Self::Http(_) => "http",
             Self::Io(_) => "io",
             Self::Stalled { .. } => "stalled",
