@@ -252,6 +252,15 @@ fn too_long_messages_are_refused() {
     assert_eq!(key.encrypt_older(&[0; 236], &mut rng), refused);
 }
 
+/// QRK-33: no key is generated whose fingerprint has a leading zero; the first that follows from this
+/// seed has one.
+#[test]
+fn generated_keys_are_found_by_every_client() {
+    let key = PrivateKey::generate(&mut Rng::from_seed([19; 32]));
+    let fingerprint = format!("{:016x}", key.public().fingerprint());
+    assert!(!fingerprint.starts_with('0') && fingerprint != "0485a63988b56199", "{fingerprint}");
+}
+
 /// A generated key has 2048 bits, works, follows from its seed and survives both text forms.
 #[test]
 fn generated_keys_work() {
