@@ -447,6 +447,21 @@ async fn trusted_proxy_says_whom_it_speaks_for() {
     check_whence(&trusting, "", "127.0.0.1").await;
     check_whence(&wary, "X-Real-IP: 203.0.113.9\r\n", "127.0.0.1").await;
 
+    // It speaks for many: the limit of one address is not for it.
+    for (network, is_served) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let crowded = World::with(|config| {
+            config.forwarded_from = vec![network.parse().unwrap()];
+            config.connections.per_address_max = 2;
+        })
+        .await;
+        let mut crowd = Vec::new();
+        for _ in 0..3 {
+            crowd.push(Web::connect(crowded.address).await);
+        }
+        let answer = crowd[2].post("/api", &request_pq()).await;
+        assert_eq!(answer.map(|answer| answer.status), is_served.then_some(200), "{network}");
+    }
+
     // Who speaks may change with each request.
     let mut pen = Pen::new(&trusting).await;
     let mut web = Web::connect(trusting.address).await;
