@@ -25,7 +25,6 @@ use chappe_proto::session::server::{
 use chappe_proto::{LinkId, MsgId, Now, SessionId};
 use chappe_tl::Constructor;
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{Instrument, debug, debug_span, error, info_span, trace, warn};
 
@@ -35,6 +34,7 @@ use crate::keys::{Connection, KeyRecord};
 use crate::memory::{Share, Verdict};
 use crate::metrics::{self, Gauged};
 use crate::push::Pusher;
+use crate::queue::Receiver;
 use crate::registry::{LinkCommand, Sealing};
 use crate::request::{Caller, Request};
 use crate::shared::Shared;
@@ -132,7 +132,7 @@ const BATCH_MAX: usize = 32;
 
 impl SessionTask {
     /// Boxed, since a task would hold it twice.
-    async fn run(mut self: Box<Self>, mut inputs: mpsc::UnboundedReceiver<Input>) {
+    async fn run(mut self: Box<Self>, mut inputs: Receiver<Input>) {
         if self.watcher.stage() > Stage::Running {
             self.stop = Stop::Draining;
         }
@@ -147,11 +147,11 @@ impl SessionTask {
             let due = self.session.poll_timeout();
             tokio::select! {
                 biased;
-                input = inputs.recv() => {
+                input = inputs.next() => {
                     let Some(input) = input else { break };
                     self.handle_input(input);
                     for _ in 1..BATCH_MAX {
-                        let Ok(input) = inputs.try_recv() else { break };
+                        let Some(input) = inputs.try_next() else { break };
                         self.handle_input(input);
                     }
                 }
@@ -168,7 +168,7 @@ impl SessionTask {
         self.running.detach_all();
         if self.stop == Stop::Draining {
             for link in &self.links {
-                link.sender.send(LinkCommand::Close);
+                let _ = link.sender.send(LinkCommand::Close);
             }
         }
     }
@@ -301,7 +301,7 @@ impl SessionTask {
 
     fn order(&mut self, link: LinkId, command: LinkCommand) {
         let attached = self.links.iter().find(|attached| attached.id == link);
-        if attached.is_some_and(|attached| !attached.sender.send(command)) {
+        if attached.is_some_and(|attached| attached.sender.send(command).is_err()) {
             debug!(link = link.0, "a link takes nothing any more");
             self.detach(link);
         }

@@ -110,7 +110,7 @@ impl State {
             session.handle.end();
         }
         for link in entry.links.values() {
-            link.send(LinkCommand::ForgetKey(key));
+            let _ = link.send(LinkCommand::ForgetKey(key));
         }
         if let Some(permanent) = permanent {
             self.note_unused(permanent.id(), unused_max);
