@@ -71,10 +71,11 @@ impl Connection {
         ends: Ends,
         permit: Permit,
         watcher: Watcher,
-    ) -> Option<Self> {
+    ) -> Option<Box<Self>> {
         let deadline = shared.clock.now().mono + shared.config.link.first_packet_wait_max;
         let runs = watcher.stage() == Stage::Running;
-        runs.then_some(Self { shared, ends, watcher, deadline, carrier: Carrier::Stream, permit })
+        let carrier = Carrier::Stream;
+        runs.then(|| Box::new(Self { shared, ends, watcher, deadline, carrier, permit }))
     }
 
     /// What a peer has to do before it is known: `None` if that is not done in time, or the server
@@ -95,22 +96,22 @@ impl Connection {
     }
 
     /// The connection has become a WebSocket: what its request was waited for is over.
-    pub(crate) fn begin_websocket(self) -> Self {
-        let carrier = match self.carrier {
+    pub(crate) fn begin_websocket(mut self: Box<Self>) -> Box<Self> {
+        self.carrier = match self.carrier {
             Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Ws,
             Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Wss,
         };
-        let deadline = self.next_deadline();
-        Self { carrier, deadline, ..self }
+        self.deadline = self.next_deadline();
+        self
     }
 
     /// The connection speaks HTTP.
-    pub(crate) fn begin_http(self) -> Self {
-        let carrier = match self.carrier {
+    pub(crate) fn begin_http(mut self: Box<Self>) -> Box<Self> {
+        self.carrier = match self.carrier {
             Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Http,
             Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Https,
         };
-        Self { carrier, ..self }
+        self
     }
 
     fn next_deadline(&self) -> Duration {
@@ -118,7 +119,7 @@ impl Connection {
     }
 
     /// Serves a connection of somebody who has to say first on whose behalf it is.
-    pub(crate) async fn serve_announced(mut self, mut stream: BoxedIo) {
+    pub(crate) async fn serve_announced(mut self: Box<Self>, mut stream: BoxedIo) {
         let shared = Arc::clone(&self.shared);
         let Some(read) = self.in_time(proxy_protocol::read(&mut stream)).await else { return };
         match read {
@@ -137,7 +138,7 @@ impl Connection {
     }
 
     /// Serves what comes to its end.
-    pub(crate) async fn serve<S>(self, mut stream: S)
+    pub(crate) async fn serve<S>(self: Box<Self>, mut stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -156,7 +157,7 @@ impl Connection {
 
     /// Why it ended, for the counter.
     async fn serve_carrier(
-        mut self,
+        mut self: Box<Self>,
         carrier: transport::Carrier,
         io: Prefixed<BoxedIo>,
     ) -> &'static str {

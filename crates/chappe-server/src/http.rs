@@ -18,9 +18,9 @@ use crate::link::ServerLink;
 use crate::{metrics, ws};
 
 /// Serves requests to the end of the connection; gives the reason of the end, for the counter.
-pub(crate) async fn serve(connection: Connection, io: Prefixed<BoxedIo>) -> &'static str {
+pub(crate) async fn serve(connection: Box<Connection>, io: Prefixed<BoxedIo>) -> &'static str {
     let mut connection = connection.begin_http();
-    let Connection { shared, deadline, .. } = &connection;
+    let Connection { shared, deadline, .. } = &*connection;
     let mut config = shared.config.http.clone();
     config.packets &= shared.config.detect.http;
     let link = Link::of_requests(shared.config.link.clone(), *deadline, shared.rng());

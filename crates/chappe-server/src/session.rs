@@ -52,8 +52,7 @@ pub(crate) fn open(
 ) -> Arc<SessionHandle> {
     let (handle, inputs) = SessionHandle::new(id, &shared.config.sessions);
     let salts = shared.salts(record.id(), record.first_salt);
-    let mut config = shared.config.session.clone();
-    config.not_before = config.not_before.max(shared.started);
+    let config = Arc::clone(&shared.session_config);
     let task = Box::new(SessionTask {
         session: ServerSession::new(id, salts, config, shared.rng()),
         shared: Arc::clone(shared),
@@ -138,6 +137,7 @@ impl SessionTask {
         }
         loop {
             self.settle();
+            self.session.rest();
             let is_done = self.running.is_empty() && inputs.is_empty();
             if self.stop == Stop::Now || (self.stop == Stop::Draining && is_done) {
                 self.session.hurry_responses();
@@ -188,6 +188,8 @@ impl SessionTask {
                 if link.is_datagrams {
                     self.session.use_datagrams(link.id);
                 }
+                // Nearly always there is one.
+                self.links.reserve_exact(1);
                 self.links.push(*link);
             }
             Input::Message(link, received) => {

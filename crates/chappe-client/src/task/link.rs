@@ -109,13 +109,13 @@ pub(super) async fn run(
                 debug!("link opened");
                 teller.tell(News::Opened { address }).await;
                 match carrier {
-                    Carrier::Stream(stream) => {
-                        let link = Link::client(link, transport, &options, rng);
-                        drive(stream, link, &mut teller, clock, &config).await
+                    Carrier::Stream(mut stream) => {
+                        let mut link = Link::client(link, transport, &options, rng);
+                        drive(&mut stream, &mut link, &mut teller, clock, &config).await
                     }
-                    Carrier::WebSocket(socket) => {
-                        let link = Link::client(link, transport, &options, rng);
-                        drive(socket, link, &mut teller, clock, &config).await
+                    Carrier::WebSocket(mut socket) => {
+                        let mut link = Link::client(link, transport, &options, rng);
+                        drive(&mut socket, &mut link, &mut teller, clock, &config).await
                     }
                     Carrier::Http(connection) => {
                         let answer_max = link.packet_max_bytes;

@@ -56,10 +56,7 @@ pub(crate) struct AttachedLink {
 
 impl SessionHandle {
     /// The way, and the session's end of it.
-    pub(super) fn new(
-        id: SessionId,
-        limits: &SessionLimits,
-    ) -> (Arc<Self>, Receiver<Input>) {
+    pub(super) fn new(id: SessionId, limits: &SessionLimits) -> (Arc<Self>, Receiver<Input>) {
         let (sender, inputs) = queue(Bounds::NONE);
         let rates = RoomRates::new(limits);
         let handle = Self {
@@ -121,6 +118,14 @@ impl SessionHandle {
     pub(crate) fn tell(&self, input: Input) {
         // A session that has ended needs to hear nothing.
         let _ = self.inputs.send(input);
+    }
+
+    /// Tells if there is room; gives the input back if there is none, or the session has ended.
+    pub(crate) fn try_tell(&self, input: Input) -> Result<(), Input> {
+        let room = self.room_rates.of(input.bytes());
+        let Ok(permit) = self.room.try_acquire_many(room) else { return Err(input) };
+        permit.forget();
+        self.inputs.send(input)
     }
 
     /// Waits for room, then tells; gives the input back if the session has ended.
