@@ -14,6 +14,7 @@ use bytes::{Buf, BytesMut};
 use chappe_proto::Now;
 use chappe_proto::link::{CloseReason, Link, LinkEvent};
 use chappe_proto::transport::{Carrier, PacketSize};
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, timeout, timeout_at};
 use tracing::trace;
@@ -27,14 +28,17 @@ pub trait Owner: Send {
     /// What others ask of the link, such as to send an answer.
     type Command: Send;
 
-    /// Takes what came over the link, except its end. Nothing is read meanwhile: an owner that
-    /// waits slows the peer.
-    fn handle_event(
-        &mut self,
+    /// Takes what came over the link, except its end; gives what has to be waited for, if anything.
+    /// Nothing is read meanwhile: an owner that waits slows the peer.
+    ///
+    /// The rest of what an owner does never waits, and so a link that waits for its peer has no
+    /// room for it.
+    fn handle_event<'a>(
+        &'a mut self,
         now: Now,
-        link: &mut Link,
+        link: &'a mut Link,
         event: LinkEvent,
-    ) -> impl Future<Output = ()> + Send;
+    ) -> Option<BoxFuture<'a, ()>>;
 
     /// Waits for the next command; `None` ends the link. The future may be dropped without
     /// losing a command.
@@ -358,7 +362,9 @@ pub(crate) async fn settle<O: Owner>(
             continue;
         }
         let was_waiting = !link.wants_bytes();
-        owner.handle_event(clock.now(), link, event).await;
+        if let Some(waits) = owner.handle_event(clock.now(), link, event) {
+            waits.await;
+        }
         if was_waiting && link.wants_bytes() {
             link.handle_bytes(clock.now(), inbound);
         }

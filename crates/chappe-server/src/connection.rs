@@ -19,7 +19,7 @@ use crate::{http, link, metrics};
 /// What is known of a connection, whatever it carries.
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) ends: Ends,
+    pub(crate) ends: Arc<Ends>,
     pub(crate) watcher: Watcher,
     /// When the peer is given up unless it has said something whole by then, on the monotonic
     /// clock: a packet, or the head of a request (TRN-22). Counted from accept, whatever wraps it.
@@ -74,7 +74,7 @@ impl Connection {
     ) -> Option<Box<Self>> {
         let deadline = shared.clock.now().mono + shared.config.link.first_packet_wait_max;
         let runs = watcher.stage() == Stage::Running;
-        let carrier = Carrier::Stream;
+        let (carrier, ends) = (Carrier::Stream, Arc::new(ends));
         runs.then(|| Box::new(Self { shared, ends, watcher, deadline, carrier, permit }))
     }
 
@@ -124,7 +124,7 @@ impl Connection {
         let Some(read) = self.in_time(proxy_protocol::read(&mut stream)).await else { return };
         match read {
             Ok((announced, rest)) => {
-                self.ends = announced.unwrap_or(self.ends);
+                self.ends = announced.map_or(self.ends, Arc::new);
                 let peer = self.ends.peer;
                 if shared.connections.attribute(&mut self.permit, peer.ip()) {
                     self.serve(Prefixed::new(rest, stream)).await;
@@ -138,21 +138,23 @@ impl Connection {
     }
 
     /// Serves what comes to its end.
-    pub(crate) async fn serve<S>(self: Box<Self>, mut stream: S)
+    pub(crate) fn serve<S>(self: Box<Self>, mut stream: S) -> impl Future<Output = ()> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
         shared.metrics.links_opened.increment(1);
-        let reason = match link::serve(&self, &mut stream).await {
-            (End::HandOver(carrier, read), _) => {
-                let io = Prefixed::new(read, Box::new(stream) as BoxedIo);
-                // Boxed, lest every connection has room for what few of them are.
-                self.serve_carrier(carrier, io).boxed().await
-            }
-            (_, reason) => reason,
-        };
-        shared.metrics.links_closed.add(reason, 1);
+        async move {
+            let reason = match link::serve(&self, &mut stream).await {
+                (End::HandOver(carrier, read), _) => {
+                    let io = Prefixed::new(read, Box::new(stream) as BoxedIo);
+                    // Boxed, lest every connection has room for what few of them are.
+                    self.serve_carrier(carrier, io).boxed().await
+                }
+                (_, reason) => reason,
+            };
+            shared.metrics.links_closed.add(reason, 1);
+        }
     }
 
     /// Why it ended, for the counter.

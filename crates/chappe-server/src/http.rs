@@ -1,8 +1,10 @@
 //! HTTP on a connection that began with it: requests for the sessions, and such for a WebSocket.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use chappe_net::http::{HttpOwner, Outcome};
+use chappe_net::listen::Ends;
 use chappe_net::shutdown::Stage;
 use chappe_net::{BoxedIo, Prefixed};
 use chappe_proto::Now;
@@ -46,7 +48,7 @@ pub(crate) async fn serve(connection: Box<Connection>, io: Prefixed<BoxedIo>) ->
         Ok(io) => {
             let peer = owner.peer();
             drop(owner);
-            connection.ends.peer = peer;
+            connection.ends = Arc::new(Ends { peer, ..*connection.ends });
             ws::serve(connection, io).await
         }
         Err(reason) => reason,

@@ -55,7 +55,7 @@ pub(crate) struct ServerLink<'a> {
     pub(crate) connection: &'a Connection,
     id: LinkId,
     /// Who speaks: the peer of the connection, or whom that speaks for.
-    ends: Ends,
+    ends: Arc<Ends>,
     sender: LinkSender,
     queue: LinkQueue,
     /// The keys that the link holds, newest first.
@@ -83,10 +83,30 @@ const WRONG_DC: i32 = 444;
 impl Owner for ServerLink<'_> {
     type Command = LinkCommand;
 
-    async fn handle_event(&mut self, now: Now, link: &mut Link, event: LinkEvent) {
-        if let Some(waits) = self.take_up(now, link, event) {
-            waits.await;
+    fn handle_event<'b>(
+        &'b mut self,
+        now: Now,
+        link: &'b mut Link,
+        event: LinkEvent,
+    ) -> Option<BoxFuture<'b, ()>> {
+        match event {
+            _ if self.is_draining => {}
+            LinkEvent::Dc(dc) if !self.serves(dc) => self.fail(now, link, WRONG_DC),
+            LinkEvent::Plain(message) => {
+                self.connection.shared.metrics.packets_received.add(metrics::PLAIN, 1);
+                let origin = Origin { link: self.id, address: block(self.ends.peer.ip()) };
+                exchange::handle_plain(&self.connection.shared, origin, &message.body);
+            }
+            LinkEvent::KeyWanted(id) => return Some(self.provide_key(now, link, id).boxed()),
+            LinkEvent::Message(key, received) => {
+                self.connection.shared.metrics.packets_received.add(metrics::MESSAGE, 1);
+                let (handle, received) = self.handle_message(now, link, key, Box::new(received))?;
+                return Some(self.handle_in_turn(link, key, handle, received).boxed());
+            }
+            // The rest comes to clients, or is the end and for the driver.
+            _ => {}
         }
+        None
     }
 
     async fn next_command(&mut self) -> Option<LinkCommand> {
@@ -153,7 +173,7 @@ impl<'a> ServerLink<'a> {
         Self {
             connection,
             id: shared.registry.insert(sender.clone()),
-            ends: *ends,
+            ends: Arc::clone(ends),
             sender,
             queue,
             records: Vec::new(),
@@ -183,37 +203,10 @@ impl<'a> ServerLink<'a> {
     pub(crate) fn speak_for(&mut self, now: Now, peer: SocketAddr) {
         if self.ends.peer != peer {
             debug!(%peer, "the connection speaks for somebody else");
-            self.ends.peer = peer;
+            self.ends = Arc::new(Ends { peer, ..*self.ends });
             // Its session learns of it when it is bound again.
             self.unbind(now, true);
         }
-    }
-
-    /// Gives what has to be waited for: boxed, lest every link has room for it always.
-    fn take_up<'b>(
-        &'b mut self,
-        now: Now,
-        link: &'b mut Link,
-        event: LinkEvent,
-    ) -> Option<BoxFuture<'b, ()>> {
-        match event {
-            _ if self.is_draining => {}
-            LinkEvent::Dc(dc) if !self.serves(dc) => self.fail(now, link, WRONG_DC),
-            LinkEvent::Plain(message) => {
-                self.connection.shared.metrics.packets_received.add(metrics::PLAIN, 1);
-                let origin = Origin { link: self.id, address: block(self.ends.peer.ip()) };
-                exchange::handle_plain(&self.connection.shared, origin, &message.body);
-            }
-            LinkEvent::KeyWanted(id) => return Some(self.provide_key(now, link, id).boxed()),
-            LinkEvent::Message(key, received) => {
-                self.connection.shared.metrics.packets_received.add(metrics::MESSAGE, 1);
-                let (handle, received) = self.handle_message(now, link, key, Box::new(received))?;
-                return Some(self.handle_in_turn(link, key, handle, received).boxed());
-            }
-            // The rest comes to clients, or is the end and for the driver.
-            _ => {}
-        }
-        None
     }
 
     fn reply(&self, now: Now, link: &mut Link, body: &Bytes) {
@@ -349,7 +342,7 @@ impl<'a> ServerLink<'a> {
         handle.tell(Input::Attach(Box::new(AttachedLink {
             id: self.id,
             sender: self.sender.clone(),
-            ends: self.ends,
+            ends: Arc::clone(&self.ends),
             is_http: self.connection.carrier.is_http(),
             is_datagrams: false,
         })));

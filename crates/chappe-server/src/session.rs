@@ -25,7 +25,8 @@ use chappe_proto::session::server::{
 use chappe_proto::{LinkId, MsgId, Now, SessionId};
 use chappe_tl::Constructor;
 use futures_util::FutureExt;
-use tokio::task::JoinSet;
+use futures_util::future::OptionFuture;
+use tokio::time::sleep_until;
 use tracing::{Instrument, debug, debug_span, error, info_span, trace, warn};
 
 use crate::binding;
@@ -39,7 +40,10 @@ use crate::registry::{LinkCommand, Sealing};
 use crate::request::{Caller, Request};
 use crate::shared::Shared;
 
+mod beside;
 mod handle;
+
+use beside::Beside;
 
 pub(crate) use handle::{AttachedLink, Input, SessionHandle};
 
@@ -60,7 +64,7 @@ pub(crate) fn open(
         handle: Arc::clone(&handle),
         links: Vec::new(),
         last_ends: None,
-        running: JoinSet::new(),
+        running: Beside::default(),
         cancellations: BTreeMap::new(),
         orders: Vec::new(),
         memory: shared.memory.open(),
@@ -84,8 +88,8 @@ struct SessionTask {
     record: Arc<KeyRecord>,
     handle: Arc<SessionHandle>,
     links: Vec<AttachedLink>,
-    last_ends: Option<Ends>,
-    running: JoinSet<Done>,
+    last_ends: Option<Arc<Ends>>,
+    running: Beside<Done>,
     /// Of the handlers that run, to be told when their client gives the call up.
     cancellations: BTreeMap<MsgId, Cancellation>,
     /// What links are told after the messages that are ready for them.
@@ -144,7 +148,9 @@ impl SessionTask {
                 self.settle();
                 break;
             }
-            let due = self.session.poll_timeout();
+            // Boxed, since a session that waits for its client has no timer.
+            let due = self.session.poll_timeout().map(|due| self.shared.clock.instant(due));
+            let mut timer = OptionFuture::from(due.map(|due| Box::pin(sleep_until(due))));
             tokio::select! {
                 biased;
                 input = inputs.next() => {
@@ -155,10 +161,8 @@ impl SessionTask {
                         self.handle_input(input);
                     }
                 }
-                Some(done) = self.running.join_next(), if !self.running.is_empty() => {
-                    self.finish(done);
-                }
-                () = self.shared.clock.sleep_until(due), if due.is_some() => {
+                Some(done) = self.running.next() => self.finish(done),
+                Some(()) = &mut timer => {
                     self.session.handle_timeout(self.shared.clock.now());
                 }
             }
@@ -184,7 +188,7 @@ impl SessionTask {
                     self.shared.events.session_opened(self.record.id(), self.handle.id());
                 }
                 debug!(link = link.id.0, peer = %link.ends.peer, "link attached");
-                self.last_ends = Some(link.ends);
+                self.last_ends = Some(Arc::clone(&link.ends));
                 if link.is_datagrams {
                     self.session.use_datagrams(link.id);
                 }
@@ -240,7 +244,7 @@ impl SessionTask {
 
     /// Does everything that can be done without waiting.
     fn settle(&mut self) {
-        while let Some(done) = self.running.try_join_next() {
+        while let Some(done) = self.running.try_next() {
             self.finish(done);
         }
         let now = self.shared.clock.now();
@@ -474,7 +478,7 @@ impl SessionTask {
     /// Where a call came from: its link, or the last one attached if that is gone already.
     fn ends_of(&self, link: LinkId) -> Option<Ends> {
         let attached = self.links.iter().find(|attached| attached.id == link);
-        attached.map(|attached| attached.ends).or(self.last_ends)
+        attached.map(|attached| &attached.ends).or(self.last_ends.as_ref()).map(|ends| **ends)
     }
 
     /// Counts and gives the answer of a call.

@@ -8,6 +8,7 @@ use chappe_net::{Clock, DriveConfig, End, Owner, Prefixed, drive};
 use chappe_proto::Now;
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
 use chappe_proto::transport::{Carrier, ClientOptions, Detect, DetectConfig, Framing, Transport};
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -168,10 +169,16 @@ struct Plain {
 impl Owner for Plain {
     type Command = Vec<u8>;
 
-    async fn handle_event(&mut self, _: Now, _: &mut Link, event: LinkEvent) {
+    fn handle_event<'a>(
+        &'a mut self,
+        _: Now,
+        _: &'a mut Link,
+        event: LinkEvent,
+    ) -> Option<BoxFuture<'a, ()>> {
         if let LinkEvent::Plain(message) = event {
             self.heard.send(message.body.to_vec()).unwrap();
         }
+        None
     }
 
     async fn next_command(&mut self) -> Option<Vec<u8>> {

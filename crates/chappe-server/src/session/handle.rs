@@ -47,7 +47,7 @@ pub(crate) enum Input {
 pub(crate) struct AttachedLink {
     pub(crate) id: LinkId,
     pub(crate) sender: LinkSender,
-    pub(crate) ends: Ends,
+    pub(crate) ends: Arc<Ends>,
     /// It takes one message for each of its own.
     pub(crate) is_http: bool,
     /// What leaves there may be lost, and has to fit a datagram.
