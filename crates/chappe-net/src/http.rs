@@ -167,7 +167,7 @@ where
         }
         if over.is_none() {
             take_up(&mut state, &mut link, clock);
-            let closed = settle(&mut link, owner, clock, &mut BytesMut::new()).await;
+            let closed = settle(&mut link, owner, &clock, &mut BytesMut::new()).await;
             let (reason, has_answered) = respond(&mut state, &mut link, closed);
             if has_answered {
                 meter.expect_head();
@@ -186,7 +186,7 @@ where
             None => [link.poll_timeout(), owner.poll_timeout(), stalled_at],
         };
         let deadline = deadlines.into_iter().flatten().min();
-        set(timer.as_mut(), clock, deadline);
+        set(timer.as_mut(), &clock, deadline);
         let is_reading = over.is_none() && matches!(state, State::Reading { .. });
         let step = poll_fn(|context| {
             if let Poll::Ready(ended) = connection.poll_without_shutdown(context) {

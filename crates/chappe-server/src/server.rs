@@ -171,7 +171,7 @@ async fn accept(shared: Arc<Shared>, listener: Listener, watcher: Watcher) {
     }
 }
 
-fn start(connection: Connection, stream: impl Io + 'static, announced: bool) {
+fn start(connection: Box<Connection>, stream: impl Io + 'static, announced: bool) {
     if announced {
         tokio::spawn(connection.serve_announced(Box::new(stream)));
     } else {

@@ -209,7 +209,7 @@ impl Port {
             self.shared.registry.remove(link);
             return None;
         };
-        let ends = Ends { peer: heard.from(), local: self.local };
+        let ends = Arc::new(Ends { peer: heard.from(), local: self.local });
         let attached = AttachedLink { id: link, sender, ends, is_http: false, is_datagrams: true };
         handle.tell(Input::Attach(Box::new(attached)));
         debug!(link = link.0, session_id = %session, peer = %heard.from(), "path opened");
