@@ -8,6 +8,7 @@
 mod account;
 mod admin;
 mod auth;
+mod chats;
 mod codes;
 mod config;
 mod contacts;
@@ -62,6 +63,25 @@ pub async fn router(
         .function(auth::send_code)
         .function(auth::sign_in)
         .function(auth::sign_up)
+        .function(chats::add_chat_user)
+        .function(chats::check_chat_invite)
+        .function(chats::create_chat)
+        .function(chats::delete_chat)
+        .function(chats::delete_chat_user)
+        .function(chats::delete_exported_chat_invite)
+        .function(chats::edit_chat_about)
+        .function(chats::edit_chat_admin)
+        .function(chats::edit_chat_default_banned_rights)
+        .function(chats::edit_chat_title)
+        .function(chats::edit_exported_chat_invite)
+        .function(chats::export_chat_invite)
+        .function(chats::get_chat_invite_importers)
+        .function(chats::get_chats)
+        .function(chats::get_common_chats)
+        .function(chats::get_exported_chat_invite)
+        .function(chats::get_exported_chat_invites)
+        .function(chats::get_full_chat)
+        .function(chats::import_chat_invite)
         .function(contacts::add_contact)
         .function(contacts::delete_contacts)
         .function(contacts::get_contacts)
@@ -76,13 +96,18 @@ pub async fn router(
         .function(langpack::get_strings)
         .function(langpack::get_languages)
         .function(langpack::get_language)
+        .function(messages::clear_all_drafts)
+        .function(messages::delete_history)
         .function(messages::delete_messages)
         .function(messages::edit_message)
+        .function(messages::get_all_drafts)
         .function(messages::get_dialogs)
         .function(messages::get_history)
         .function(messages::get_messages)
         .function(messages::get_peer_dialogs)
+        .function(messages::get_pinned_dialogs)
         .function(messages::read_history)
+        .function(messages::save_draft)
         .function(messages::send_message)
         .function(messages::set_typing)
         .function(password::check_password)

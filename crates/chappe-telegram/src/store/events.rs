@@ -2,9 +2,9 @@
 //! transaction that makes the change (UPD-01).
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, Transaction, sql};
+use chappe_backend::sql::{Row, Transaction, Value, sql};
 
-use super::{Store, damaged};
+use super::{Peer, Store, damaged};
 
 /// A change under way, and whom it will be news to.
 pub(crate) struct Change<'s> {
@@ -29,12 +29,12 @@ pub(crate) enum Happening {
     Deleted(Vec<i32>),
     /// Up to this message of the peer.
     ReadInbox {
-        peer: i64,
+        peer: Peer,
         max_id: i32,
     },
     /// The peer read up to this one of ours.
     ReadOutbox {
-        peer: i64,
+        peer: Peer,
         max_id: i32,
     },
 }
@@ -57,7 +57,7 @@ impl Event {
     fn read(mut row: Row) -> Result<Self, StoreError> {
         let (pts, count, kind) = (row.read()?, row.read()?, row.read::<i64>()?);
         let message: Option<i32> = row.read()?;
-        let peer: Option<i64> = row.read()?;
+        let peer = row.read::<Option<i64>>()?.map(Peer::of_column);
         let ids: Option<String> = row.read()?;
         let happening = match (kind, message, peer, ids) {
             (NEW_MESSAGE, Some(id), ..) => Happening::NewMessage(id),
@@ -123,7 +123,9 @@ impl<'s> Change<'s> {
         let insert = sql("INSERT INTO event (owner, pts, count, date, kind, message, peer, ids)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
         let insert = insert.bind(owner).bind(pts).bind(count).bind(date).bind(kind);
-        self.transaction.run(insert.bind(message).bind(peer).bind(ids)).await?;
+        let insert = insert.bind(message);
+        let insert = insert.bind(peer.map_or(Value::Integer(None), Value::from));
+        self.transaction.run(insert.bind(ids)).await?;
         self.news.push(News { account: owner, pts, count });
         Ok(pts)
     }
