@@ -49,8 +49,7 @@ impl Service {
         named.account(user_id);
         named.account(inviter_id);
         let date = clamp(message.date);
-        let added =
-            ctors::UpdateChatParticipantAdd { chat_id, user_id, inviter_id, date, version };
+        let added = ctors::UpdateChatParticipantAdd { chat_id, user_id, inviter_id, date, version };
         Ok(vec![types::Update::UpdateChatParticipantAdd(added)])
     }
 

@@ -90,15 +90,13 @@ pub(crate) async fn delete_messages(
             standing.is_some_and(|standing| standing.is_admin() || !is_foreign)
         };
         let room = room.filter(may);
-        let room = room.ok_or_else(|| {
-            Failure::Rpc(RpcError::new(403, "MESSAGE_DELETE_FORBIDDEN"))
-        })?;
+        let room =
+            room.ok_or_else(|| Failure::Rpc(RpcError::new(403, "MESSAGE_DELETE_FORBIDDEN")))?;
         everybody.insert(chat, room.ever());
     }
     let now = caller.now.unix_seconds();
     let deleted = (me, &call.id[..]);
-    let deleted =
-        service.store.delete(&mut change, deleted, call.revoke, &everybody, now).await?;
+    let deleted = service.store.delete(&mut change, deleted, call.revoke, &everybody, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     let (pts, pts_count) = deleted;
     Ok(types::messages::AffectedMessages { pts, pts_count })

@@ -106,8 +106,7 @@ fn hash_of(messages: &[Message]) -> i64 {
         let hash = hash ^ (hash >> 4);
         hash.wrapping_add(value.cast_unsigned())
     };
-    let of = |hash, message: &Message| {
-        step(step(hash, message.id.into()), message.edited.unwrap_or(0))
-    };
+    let of =
+        |hash, message: &Message| step(step(hash, message.id.into()), message.edited.unwrap_or(0));
     messages.iter().fold(0, of).cast_signed()
 }

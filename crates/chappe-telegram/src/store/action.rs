@@ -8,13 +8,27 @@ use super::Peer;
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Action {
     /// A group was made of these people.
-    CreateChat { title: String, accounts: Vec<i64> },
-    EditTitle { title: String },
+    CreateChat {
+        title: String,
+        accounts: Vec<i64>,
+    },
+    EditTitle {
+        title: String,
+    },
     /// With the group's version afterwards.
-    AddMember { account: i64, version: i32 },
+    AddMember {
+        account: i64,
+        version: i32,
+    },
     /// Somebody came by a link that this account made.
-    JoinByLink { inviter: i64, version: i32 },
-    RemoveMember { account: i64, version: i32 },
+    JoinByLink {
+        inviter: i64,
+        version: i32,
+    },
+    RemoveMember {
+        account: i64,
+        version: i32,
+    },
     /// Of the message that this one replies to.
     Pin,
 }

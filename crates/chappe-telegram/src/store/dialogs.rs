@@ -38,7 +38,8 @@ macro_rules! select {
     };
 }
 
-const PAGE: &str = select!("AND pinned = 0 AND top_message < $2 ORDER BY top_message DESC LIMIT $3");
+const PAGE: &str =
+    select!("AND pinned = 0 AND top_message < $2 ORDER BY top_message DESC LIMIT $3");
 const PINNED: &str = select!("AND pinned > 0 ORDER BY pinned DESC");
 const MARKED: &str = select!("AND unread_mark = 1 ORDER BY top_message DESC");
 const ONE: &str = select!("AND peer = $2");

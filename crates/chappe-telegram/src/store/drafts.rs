@@ -53,8 +53,7 @@ impl Store {
         draft: &Draft,
     ) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
-        let insert =
-            sql("INSERT INTO draft (owner, peer, date, reply_to, no_webpage, content)
+        let insert = sql("INSERT INTO draft (owner, peer, date, reply_to, no_webpage, content)
              VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (owner, peer) DO UPDATE SET date = excluded.date,
                  reply_to = excluded.reply_to, no_webpage = excluded.no_webpage,

@@ -30,6 +30,8 @@ pub(crate) struct Sent {
     /// In the sender's box.
     pub(crate) message: i32,
     pub(crate) pts: i32,
+    /// It was sent before.
+    pub(crate) is_repeat: bool,
 }
 
 /// Seconds for which a `random_id` is remembered (API-12).
@@ -61,7 +63,7 @@ impl Store {
         let origin = owners.iter().zip(&ids).find(|(owner, _)| **owner == new.sender);
         let (_, origin) = origin.ok_or_else(|| damaged("a sender has no box"))?;
         let content = (new.content.to_json(), new.content.folded(), new.content.kinds());
-        let mut sent = Sent { message: *origin, pts: 0 };
+        let mut sent = Sent { message: *origin, pts: 0, is_repeat: false };
         for (owner, id) in owners.iter().zip(&ids) {
             let mut is_mention = new.mentioned.contains(owner);
             let mut reply_to = None;
@@ -129,7 +131,8 @@ async fn sent_before(
     let Some(random_id) = new.random_id else { return Ok(None) };
     let query = sql("SELECT message, pts FROM sent WHERE owner = $1 AND random_id = $2");
     let row = transaction.row(query.bind(new.sender).bind(random_id)).await?;
-    row.map(|mut row| Ok(Sent { message: row.read()?, pts: row.read()? })).transpose()
+    row.map(|mut row| Ok(Sent { message: row.read()?, pts: row.read()?, is_repeat: true }))
+        .transpose()
 }
 
 async fn remember(

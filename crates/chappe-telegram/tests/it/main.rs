@@ -5,6 +5,8 @@
 
 mod client;
 mod devices;
+mod groups;
+mod groups_rights;
 mod messages;
 mod password;
 mod people;

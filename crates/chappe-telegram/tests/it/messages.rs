@@ -81,7 +81,8 @@ async fn message_reaches_every_device_but_its_own() {
     assert_eq!(pair.bob.ask(GetState {}).await.unwrap().unread_count, 1);
 }
 
-/// Rule:   the same random_id makes no second message, however often it is sent.
+/// Rule:   the same random_id makes no second message, however often it is sent; with another
+///         message it is refused.
 /// Source: API-12.
 #[tokio::test]
 async fn repeat_makes_no_second_message() {
@@ -94,6 +95,10 @@ async fn repeat_makes_no_second_message() {
     }
     assert_eq!(history(&mut pair.bob, window(&pair.to_ada)).await.0.len(), 1);
     assert!(pair.bob.take_pushed().is_empty());
+    let duplicate = (400, "RANDOM_ID_DUPLICATE".to_owned());
+    assert_eq!(pair.ada.fail(say(&pair.to_bob, "twice", 5)).await, duplicate);
+    let myself = types::InputPeer::InputPeerSelf;
+    assert_eq!(pair.ada.fail(say(&myself, "once", 5)).await, duplicate);
 }
 
 /// Rule:   texts have bounds; peers are named by their hash; what one says to oneself is kept once.
@@ -413,18 +418,18 @@ async fn difference_tells_what_was_missed() {
 }
 
 /// A person whose number is known, as one names them.
-async fn find(client: &mut Client, number: &str) -> types::InputPeer {
+pub(crate) async fn find(client: &mut Client, number: &str) -> types::InputPeer {
     let found = client.ask(ResolvePhone { phone: number.into() }).await.unwrap();
     let [types::User::User(user)] = &found.users[..] else { panic!("nobody") };
     let (user_id, access_hash) = (user.id, user.access_hash.unwrap());
     types::InputPeer::InputPeerUser(ctors::InputPeerUser { user_id, access_hash })
 }
 
-fn say(peer: &types::InputPeer, text: &str, random_id: i64) -> SendMessage {
+pub(crate) fn say(peer: &types::InputPeer, text: &str, random_id: i64) -> SendMessage {
     SendMessage { peer: peer.clone(), message: text.into(), random_id, ..chappe_tl::blank() }
 }
 
-fn window(peer: &types::InputPeer) -> GetHistory {
+pub(crate) fn window(peer: &types::InputPeer) -> GetHistory {
     GetHistory { peer: peer.clone(), limit: 100, ..chappe_tl::blank() }
 }
 
@@ -438,12 +443,12 @@ fn wrong(peer: &types::InputPeer) -> types::InputPeer {
     }
 }
 
-fn updates(updates: types::Updates) -> ctors::Updates {
+pub(crate) fn updates(updates: types::Updates) -> ctors::Updates {
     let types::Updates::Updates(updates) = updates else { panic!("not the long form") };
     updates
 }
 
-fn new_message(update: &Update) -> (ctors::Message, i32, i32) {
+pub(crate) fn new_message(update: &Update) -> (ctors::Message, i32, i32) {
     let Update::UpdateNewMessage(new) = update else { panic!("no new message") };
     let types::Message::Message(message) = &new.message else { panic!("no message") };
     ((**message).clone(), new.pts, new.pts_count)
@@ -454,14 +459,14 @@ fn peer_id(peer: &types::Peer) -> i64 {
     user.user_id
 }
 
-fn replied(message: &ctors::Message) -> Option<i32> {
+pub(crate) fn replied(message: &ctors::Message) -> Option<i32> {
     match &message.reply_to {
         Some(types::MessageReplyHeader::MessageReplyHeader(header)) => header.reply_to_msg_id,
         _ => None,
     }
 }
 
-fn user_ids(users: &[types::User]) -> Vec<i64> {
+pub(crate) fn user_ids(users: &[types::User]) -> Vec<i64> {
     let id = |user: &types::User| match user {
         types::User::User(user) => user.id,
         types::User::UserEmpty(user) => user.id,
@@ -469,7 +474,7 @@ fn user_ids(users: &[types::User]) -> Vec<i64> {
     users.iter().map(id).collect()
 }
 
-fn texts(messages: &[types::Message]) -> Vec<String> {
+pub(crate) fn texts(messages: &[types::Message]) -> Vec<String> {
     let text = |message: &types::Message| {
         let types::Message::Message(message) = message else { panic!("no message") };
         message.message.to_string_lossy().into_owned()
@@ -478,10 +483,11 @@ fn texts(messages: &[types::Message]) -> Vec<String> {
 }
 
 /// Ids of a history, and how many there are in all if these are not all.
-async fn history(client: &mut Client, asked: GetHistory) -> (Vec<i32>, Option<i32>) {
-    let id = |message: &types::Message| {
-        let types::Message::Message(message) = message else { panic!("no message") };
-        message.id
+pub(crate) async fn history(client: &mut Client, asked: GetHistory) -> (Vec<i32>, Option<i32>) {
+    let id = |message: &types::Message| match message {
+        types::Message::Message(message) => message.id,
+        types::Message::MessageService(message) => message.id,
+        types::Message::MessageEmpty(message) => message.id,
     };
     match client.ask(asked).await.unwrap() {
         types::messages::Messages::Messages(all) => (all.messages.iter().map(id).collect(), None),
