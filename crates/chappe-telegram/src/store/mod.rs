@@ -19,6 +19,7 @@ mod messages;
 mod names;
 mod passwords;
 mod peers;
+mod pins;
 mod sending;
 mod sessions;
 
@@ -35,7 +36,7 @@ pub(crate) use drafts::Draft;
 pub(crate) use events::{Change, Event, Happening, News};
 pub(crate) use invites::Invite;
 pub(crate) use members::{Member, Role, Standing, State};
-pub(crate) use messages::{Message, Sieve, Window};
+pub(crate) use messages::{Message, Sieve, Window, kinds};
 pub(crate) use names::Contact;
 pub(crate) use passwords::Password;
 pub(crate) use peers::Peer;

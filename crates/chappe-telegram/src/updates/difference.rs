@@ -6,6 +6,7 @@ use chappe_api::functions::updates::GetDifference;
 use chappe_api::{ctors, types};
 use chappe_server::{Caller, State};
 
+use super::view::pinned_or_heeded;
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::messages::{Named, Shown, peer_of, shown_message};
@@ -77,7 +78,8 @@ impl Service {
         let (mut messages, mut updates) = (Vec::new(), Vec::new());
         let (mut new, mut edited) = (BTreeMap::new(), BTreeMap::new());
         let (mut inboxes, mut outboxes) = (BTreeMap::new(), BTreeMap::new());
-        for Event { pts, count, happening } in events {
+        for event in events {
+            let Event { pts, count, happening } = event;
             let at = (*pts, *count);
             match happening {
                 Happening::NewMessage(id) => {
@@ -91,6 +93,9 @@ impl Service {
                     let messages = ids.clone();
                     let deleted = ctors::UpdateDeleteMessages { messages, pts, pts_count };
                     updates.push(types::Update::UpdateDeleteMessages(deleted));
+                }
+                Happening::Pinned { .. } | Happening::Heeded(_) => {
+                    updates.push(pinned_or_heeded(event, &mut named));
                 }
                 Happening::ReadInbox { peer, max_id } => {
                     inboxes.insert(*peer, (*max_id, at));

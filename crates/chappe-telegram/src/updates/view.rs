@@ -6,11 +6,11 @@ use chappe_server::Caller;
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::messages::{Named, Shown, peer_of, shown_message};
-use crate::store::{Event, Happening};
+use crate::store::{Event, Happening, Sent};
 
 impl Service {
     /// What clients of an account are told of events, in their order.
-    pub(super) async fn updates_of(
+    pub(crate) async fn updates_of(
         &self,
         account: i64,
         events: &[Event],
@@ -57,6 +57,7 @@ impl Service {
                 let deleted = ctors::UpdateDeleteMessages { messages, pts, pts_count };
                 types::Update::UpdateDeleteMessages(deleted)
             }
+            Happening::Pinned { .. } | Happening::Heeded(_) => pinned_or_heeded(event, named),
             Happening::ReadInbox { peer, max_id } => {
                 named.peer(*peer);
                 let dialog = self.store.dialog(account, *peer).await?;
@@ -115,6 +116,25 @@ impl Service {
         self.updates(me, updates, named, caller.now.unix_seconds()).await
     }
 
+    /// An event, and then what the service said of it, as the answer to whose doing it was.
+    pub(crate) async fn declared_after(
+        &self,
+        caller: &Caller,
+        me: i64,
+        event: Event,
+        sent: Sent,
+    ) -> Result<types::Updates, Failure> {
+        let mut named = Named::default();
+        let mut updates = Vec::new();
+        self.tell(me, &event, &mut named, &mut updates).await?;
+        let id = sent.message;
+        let random_id = i64::from_le_bytes(self.rng().bytes());
+        updates.push(types::Update::UpdateMessageId(ctors::UpdateMessageId { id, random_id }));
+        let said = Event { pts: sent.pts, count: 1, happening: Happening::NewMessage(id) };
+        self.tell(me, &said, &mut named, &mut updates).await?;
+        self.updates(me, updates, named, caller.now.unix_seconds()).await
+    }
+
     /// A message just edited, as the answer to who did.
     pub(crate) async fn own_edit(
         &self,
@@ -128,6 +148,32 @@ impl Service {
         }
         let event = Event { pts, count: 1, happening: Happening::Edited(id) };
         self.updates_of(me, &[event], caller.now.unix_seconds()).await
+    }
+}
+
+/// Messages that are kept in sight or no longer, or were looked at. Of any other event, that it
+/// moved the pts.
+pub(super) fn pinned_or_heeded(event: &Event, named: &mut Named) -> types::Update {
+    let (pts, pts_count) = (event.pts, event.count);
+    match &event.happening {
+        Happening::Pinned { peer, ids, is_pinned } => {
+            named.peer(*peer);
+            let (pinned, peer, messages) = (*is_pinned, peer_of(*peer), ids.clone());
+            let update =
+                ctors::UpdatePinnedMessages { pinned, peer, messages, pts, pts_count };
+            types::Update::UpdatePinnedMessages(update)
+        }
+        Happening::Heeded(ids) => {
+            let messages = ids.clone();
+            let update = ctors::UpdateReadMessagesContents {
+                messages,
+                pts,
+                pts_count,
+                ..chappe_tl::blank()
+            };
+            types::Update::UpdateReadMessagesContents(update)
+        }
+        _ => nothing(pts, pts_count),
     }
 }
 
