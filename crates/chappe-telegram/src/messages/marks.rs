@@ -70,7 +70,9 @@ pub(crate) async fn reorder_pinned_dialogs(
         }
     } else {
         order.retain(|peer| before.contains(peer));
-        order.extend(before.iter().filter(|peer| !order.contains(peer)).copied().collect::<Vec<_>>());
+        order.extend(
+            before.iter().filter(|peer| !order.contains(peer)).copied().collect::<Vec<_>>(),
+        );
     }
     service.store.set_pinned_dialogs(me, &order).await?;
     let shown = order.iter().copied().map(dialog_peer).collect();

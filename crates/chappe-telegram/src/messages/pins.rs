@@ -39,9 +39,8 @@ pub(crate) async fn update_pinned_message(
     let mut declared = None;
     if !(call.unpin || call.silent || is_one_sided) {
         let id = Some(call.id);
-        let sent = service
-            .declare_to(&mut change, (me, peer), &owners, Action::Pin, id, now)
-            .await?;
+        let sent =
+            service.declare_to(&mut change, (me, peer), &owners, Action::Pin, id, now).await?;
         declared = Some(sent);
     }
     service.announce(turn, change, &pusher, (me, &caller)).await?;

@@ -182,9 +182,7 @@ fn sieve_of(filter: &Filter) -> Option<Sieve> {
     match filter {
         Filter::InputMessagesFilterEmpty => Some(Sieve::default()),
         Filter::InputMessagesFilterUrl => of_kinds(kinds::URL),
-        Filter::InputMessagesFilterPinned => {
-            Some(Sieve { is_pinned: true, ..Sieve::default() })
-        }
+        Filter::InputMessagesFilterPinned => Some(Sieve { is_pinned: true, ..Sieve::default() }),
         Filter::InputMessagesFilterMyMentions => {
             Some(Sieve { is_mention: true, ..Sieve::default() })
         }

@@ -159,8 +159,7 @@ pub(super) fn pinned_or_heeded(event: &Event, named: &mut Named) -> types::Updat
         Happening::Pinned { peer, ids, is_pinned } => {
             named.peer(*peer);
             let (pinned, peer, messages) = (*is_pinned, peer_of(*peer), ids.clone());
-            let update =
-                ctors::UpdatePinnedMessages { pinned, peer, messages, pts, pts_count };
+            let update = ctors::UpdatePinnedMessages { pinned, peer, messages, pts, pts_count };
             types::Update::UpdatePinnedMessages(update)
         }
         Happening::Heeded(ids) => {

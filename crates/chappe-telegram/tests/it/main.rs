@@ -5,11 +5,16 @@
 
 mod client;
 mod devices;
+mod dialogs;
+mod drafts;
+mod forwards;
 mod groups;
 mod groups_rights;
 mod messages;
 mod password;
 mod people;
+mod pins;
+mod search;
 mod sign_in;
 mod strangers;
 mod temporary;
