@@ -5,9 +5,11 @@
 
 mod client;
 mod devices;
+mod engine;
 mod messages;
 mod password;
 mod people;
+mod rivals;
 mod sign_in;
 mod strangers;
 mod temporary;
