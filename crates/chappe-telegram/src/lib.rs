@@ -18,6 +18,7 @@ mod langpack;
 mod messages;
 mod password;
 mod phone;
+mod repeat;
 mod service;
 mod store;
 mod updates;
@@ -148,13 +149,14 @@ pub async fn router(
         .known(chappe_api::FUNCTIONS, move |request, function| {
             let service = known.clone();
             async move { service.without_handler(&request.caller, function).await }
-        }))
+        })
+        .layer(repeat::Repeat))
 }
 
 fn database(backend: &Backend) -> Result<Database, StoreError> {
     backend.database().cloned().ok_or_else(|| StoreError::Unusable {
         place: "the backend".to_owned(),
         problem: "it has no database, and people and messages have to be kept".to_owned(),
-        mend: "use Backend::embedded",
+        mend: "use Backend::embedded or Backend::postgres",
     })
 }
