@@ -197,6 +197,28 @@ fn message_larger_than_a_response_leaves_alone() {
     assert_eq!(responses(&mut raw), [(3, vec![words(&[1])])]);
 }
 
+/// Rule:   one message leaves as it is, several in a container as long as they fit, to the byte.
+/// Source: HTP-18, MSG-28.
+#[test]
+fn messages_share_a_response_as_long_as_they_fit() {
+    let mut raw = quiet();
+    raw.session.push(raw.now, words(&[1]));
+    raw.request(2, &[]);
+    let packets = raw.packets();
+    assert_eq!((packets.len(), &packets[0].1.body), (1, &words(&[1])));
+    for (more, are_shared) in [(0, true), (4, false)] {
+        // Each takes 16 bytes beside its body.
+        let half = Bytes::from(vec![1; (1 << 19) - 16]);
+        let other = Bytes::from(vec![2; half.len() + more]);
+        let mut raw = quiet();
+        raw.session.push(raw.now, half.clone());
+        raw.session.push(raw.now, other.clone());
+        raw.request(2, &[]);
+        let expected = if are_shared { vec![half, other] } else { vec![half] };
+        assert_eq!(responses(&mut raw), [(2, expected)], "{more} bytes more");
+    }
+}
+
 /// Rule:   what left in a response and is not acknowledged leaves again in a later one, after the
 ///         resend interval and not before, in a container and under its old numbers; a response is
 ///         no acknowledgement.
