@@ -181,6 +181,10 @@ fn address_that_proved_nothing_is_sent_what_came_from_it() {
     assert_eq!(sent(&mut end, HOME), 0);
     end.take(AWAY, &third);
     check(sent(&mut end, AWAY), third.len());
+    // What came from one place and was not used is of no use to another.
+    end.take(HOME, &first);
+    end.take(AWAY, &third);
+    check(sent(&mut end, AWAY), third.len());
     // It is back where it was, and begins anew.
     end.take(HOME, &first);
     check(sent(&mut end, HOME), first.len());
