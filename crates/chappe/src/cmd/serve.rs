@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::files::{DATABASE, PRIVATE_KEY, PUBLIC_KEY, read, write_new};
 use super::keys::{fingerprint, write_pair};
 use crate::cli::ServeArgs;
-use crate::config::listen::{self, ListenAddress};
+use crate::config::listen;
 use crate::config::serve::ServeConfig;
 use crate::exit::Exit;
 use crate::metrics::Page;
@@ -42,15 +42,10 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let reload = signal(SignalKind::hangup())?;
     let (listeners, addresses): (Vec<_>, Vec<_>) =
         listen::bind_all(&config.listen)?.into_iter().unzip();
-    let mut sockets = Vec::new();
-    for address in addresses.iter().filter(|_| config.experimental_udp) {
-        if let ListenAddress::Tcp(address) = address {
-            let socket = chappe_net::udp::bind(*address)
-                .await
-                .with_context(|| format!("cannot take datagrams at {address}"))?;
-            sockets.push(socket);
-        }
-    }
+    let sockets = match config.experimental_udp {
+        true => listen::bind_datagrams(&addresses)?,
+        false => Vec::new(),
+    };
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
 
     let mut telegram = chappe_telegram::Config::default();
