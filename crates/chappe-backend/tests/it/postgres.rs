@@ -251,7 +251,13 @@ fn addresses_are_checked_and_never_shown() {
     let shown = format!("{config:?}");
     assert!(shown.contains("database chappe at db.example.org:5433"), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
+    let config = self::config("postgres://h/d?connections-max=3&wait-max=4&statement-max=5&port=7");
+    let seconds = Duration::from_secs;
+    assert_eq!((config.connections_max, config.wait_max), (3, seconds(4)));
+    assert_eq!(config.statement_max, seconds(5));
     for wrong in [
+        "postgres://me:s3cret@host/db?connections-max=0",
+        "postgres://me:s3cret@host/db?wait-max=s3cret",
         "mysql://me:s3cret@host/db",
         "postgres://me:s3cret@host/db?passwrod=s3cret",
         "postgres://me:s3cret@host:port/db",
