@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.split_first() {
         Some((command, rest)) if command == "conformance" => conformance::run(rest),
+        Some((command, rest)) if command == "durability" => test::durability(rest),
         Some((command, rest)) if command == "schema" => schema::run(rest),
         Some((command, rest)) if command == "test" => test::run(rest),
         Some((command, _)) if command == "tidy" => tidy::run(),
@@ -41,6 +42,9 @@ usage: cargo xtask <command>
 commands:
   conformance
             make docs/conformance.md: every rule, our tests of it, what other implementations do
+  durability
+            kill a server under load, and its database, 100 times each, or as often as is said, and
+            look for what was lost
   schema    make the Telegram schema and the error table from published packages
             --check          compare with the committed files, write nothing
             --tl FILE        read this .tl file, not the one of the published crate

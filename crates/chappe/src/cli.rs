@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
 use crate::config::accounts::{SignUp, TestNumbers};
+use crate::config::database::DatabaseUrl;
 use crate::config::listen::ListenAddress;
 
 /// MTProto in one binary: a server that unmodified Telegram clients talk to, a client for any
@@ -56,6 +57,11 @@ pub(crate) struct ServeArgs {
     /// Directory of the RSA key and the database, made when absent [default: chappe-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Where everything but the RSA key is kept: postgres://USER:PASSWORD@HOST:PORT/DATABASE or
+    /// sqlite:FILE; who may list processes sees a flag, so prefer the file where there is a password
+    /// [default: the file chappe.db in the data directory]
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<DatabaseUrl>,
     /// Address to accept connections on, several times for several; port 0 takes a free one, [::]
     /// takes IPv4 as well, unix:PATH is a socket in the file system [default: 127.0.0.1:4430]
     #[arg(long, value_name = "ADDR")]
@@ -201,6 +207,20 @@ pub(crate) struct CallArgs {
     pub(crate) log: Option<String>,
 }
 
+/// Where a server keeps its accounts.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Data directory of the server [default: chappe-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Database of the server, if it has one by --database
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<DatabaseUrl>,
+    /// Settings of the server, which name both
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
     /// Make an account, also while the server runs; prints it as a line of JSON.
@@ -216,15 +236,13 @@ pub(crate) enum UserCommand {
         /// The name that leads to it, without @.
         #[arg(long, value_name = "NAME")]
         username: Option<String>,
-        /// Data directory of the server.
-        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
     /// Print every account as a line of JSON.
     List {
-        /// Data directory of the server.
-        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
 }
 
@@ -236,9 +254,8 @@ pub(crate) enum BotCommand {
         name: String,
         /// The name that leads to it, without @.
         username: String,
-        /// Data directory of the server.
-        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
 }
 

@@ -6,7 +6,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use chappe_backend::Backend;
 use chappe_crypto::rsa::PrivateKey;
 use chappe_net::tls::Certificate;
 use chappe_proto::handshake::server::DcPolicy;
@@ -14,7 +13,7 @@ use chappe_server::{RsaIdentity, Server, ServerConfig};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::files::{DATABASE, PRIVATE_KEY, PUBLIC_KEY, read, write_new};
+use super::files::{PRIVATE_KEY, PUBLIC_KEY, read, write_new};
 use super::keys::{fingerprint, write_pair};
 use crate::cli::ServeArgs;
 use crate::config::listen;
@@ -37,7 +36,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     };
     let identity = open_identity(&config.data)?;
     let fingerprint = fingerprint(identity.public());
-    let backend = Backend::embedded(config.data.join(DATABASE)).await?;
+    let backend = config.database.open().await?;
     let certificate = config.tls.as_ref().map(Certificates::open).transpose()?;
     let reload = signal(SignalKind::hangup())?;
     let (listeners, addresses): (Vec<_>, Vec<_>) =
