@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
+use chappe_api::functions::{InitConnection, InvokeWithLayer};
 use chappe_api::{ctors, types};
 use chappe_backend::Backend;
 use chappe_crypto::rsa::PublicKey;
@@ -20,7 +21,7 @@ use chappe_proto::transport::{ClientOptions, Framing, Transport};
 use chappe_proto::{Now, SessionId};
 use chappe_server::{RsaIdentity, Server};
 use chappe_telegram::{Admin, Config};
-use chappe_tl::{Encode, Function};
+use chappe_tl::{Encode, Function, Raw};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,6 +35,10 @@ pub(crate) struct Client {
     rng: Rng,
     ids: MsgIds,
     calls: i32,
+    /// Announced with the first call.
+    pub(crate) layer: i32,
+    /// Says nothing of itself.
+    pub(crate) is_silent: bool,
     key: Arc<AuthKey>,
     salt: i64,
     /// Came unasked and was not looked at.
@@ -114,6 +119,8 @@ impl Client {
             rng: rng.fork(),
             ids: MsgIds::default(),
             calls: 0,
+            layer: chappe_api::LAYER,
+            is_silent: false,
             key: Arc::new(AuthKey::new([0; 256])),
             salt: 0,
             pushed: VecDeque::new(),
@@ -153,9 +160,12 @@ impl Client {
             msg_id,
             seq_no: self.calls * 2 + 1,
         };
-        self.calls += 1;
         self.link.use_key(Arc::clone(&self.key));
-        let body = chappe_tl::to_bytes(call).unwrap();
+        let mut body = chappe_tl::to_bytes(call).unwrap();
+        if self.calls == 0 && !self.is_silent {
+            body = introduced(self.layer, body);
+        }
+        self.calls += 1;
         self.link.send(Arc::clone(&self.key), Message { header, body });
         self.flush().await;
         loop {
@@ -244,4 +254,21 @@ impl Client {
             self.link.handle_bytes(now, &mut self.inbound);
         }
     }
+}
+
+/// A call with what a client says of itself before its first one.
+fn introduced(layer: i32, call: Bytes) -> Bytes {
+    let query = InitConnection {
+        api_id: 1,
+        device_model: "test".into(),
+        system_version: "1".into(),
+        app_version: "1".into(),
+        system_lang_code: "en".into(),
+        lang_pack: "".into(),
+        lang_code: "en".into(),
+        proxy: None,
+        params: None,
+        query: Raw(call),
+    };
+    chappe_tl::to_bytes(&InvokeWithLayer { layer, query }).unwrap()
 }
