@@ -3,6 +3,7 @@
 //! Handlers know the newest layer alone. Calls of any layer are lifted to it before they run,
 //! answers and pushes are lowered to the layer of who gets them (docs/decisions/0019-layers.md).
 
+mod fifty_seven;
 mod rules;
 mod service;
 

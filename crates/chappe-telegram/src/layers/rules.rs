@@ -42,7 +42,7 @@ const SUBSTITUTES: &[(&str, &str)] = &[
 ];
 
 /// The same, where something of the value can be kept. An update that nobody understands still
-/// moves the pts (UPD-12).
+/// moves the pts (UPD-12); one that came alone leaves an empty bundle.
 const FALLBACKS: &[Fallback] = &[
     Fallback {
         ty: "Update",
@@ -50,6 +50,7 @@ const FALLBACKS: &[Fallback] = &[
         needs: &["channel_id", "pts", "pts_count"],
     },
     Fallback { ty: "Update", constructor: "updateDeleteMessages", needs: &["pts", "pts_count"] },
+    Fallback { ty: "Updates", constructor: "updates", needs: &["update", "date"] },
     Fallback { ty: "Message", constructor: "messageEmpty", needs: &["id"] },
     Fallback { ty: "User", constructor: "userEmpty", needs: &["id"] },
     Fallback { ty: "Chat", constructor: "chatEmpty", needs: &["id"] },
@@ -65,6 +66,7 @@ const PROJECTIONS: &[Projection] = &[
     Projection { from: "RecentStory", to: "int", field: "max_id" },
     Projection { from: "messages.InvitedUsers", to: "Updates", field: "updates" },
     Projection { from: "messages.ChatInviteJoinResult", to: "Updates", field: "updates" },
+    Projection { from: "messages.WebPagePreview", to: "MessageMedia", field: "media" },
     Projection { from: "messages.DialogFilters", to: "Vector<DialogFilter>", field: "filters" },
 ];
 

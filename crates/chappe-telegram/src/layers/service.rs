@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, FutureExt, ready};
 use tower::{Layer, Service};
 use tracing::{error, warn};
 
-use super::Layers;
+use super::{Layers, fifty_seven};
 
 /// The `tower` layer that does it.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,9 @@ impl Service<Request> for Lowered {
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         let (layers, id) = (self.layers, request.id());
+        if request.caller.layer == Some(fifty_seven::LAYER) {
+            return self.call_of_layer_57(id, request);
+        }
         let (layer, lifted) = match self.admit(&request) {
             Ok(admitted) => admitted,
             Err(error) => return ready(Err(error)).boxed(),
@@ -61,6 +64,19 @@ impl Service<Request> for Lowered {
 }
 
 impl Lowered {
+    fn call_of_layer_57(
+        &mut self,
+        id: u32,
+        mut request: Request,
+    ) -> BoxFuture<'static, Result<Bytes, RpcError>> {
+        match fifty_seven::lift(id, &request.call) {
+            Ok(lifted) => request.call = lifted,
+            Err(error) => return ready(Err(error)).boxed(),
+        }
+        let answer = self.calls.call(request);
+        async move { fifty_seven::lower(id, &answer.await?) }.boxed()
+    }
+
     /// The layer to answer in, and the call as the newest has it.
     fn admit(&self, request: &Request) -> Result<(i32, Bytes), RpcError> {
         let Some(layer) = request.caller.layer else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
+use chappe_api::functions::help::GetNearestDc;
 use chappe_api::functions::{InitConnection, InvokeWithLayer};
 use chappe_api::{ctors, types};
 use chappe_backend::Backend;
@@ -43,7 +44,12 @@ pub(crate) struct Client {
     salt: i64,
     /// Came unasked and was not looked at.
     pushed: VecDeque<types::Updates>,
+    /// Came unasked, in the words of an older layer.
+    foreign: VecDeque<Bytes>,
 }
+
+/// `updates`, of every layer.
+const UPDATES: u32 = 0x74ae_4240;
 
 /// A service with a database of its own.
 pub(crate) struct Home {
@@ -124,6 +130,7 @@ impl Client {
             key: Arc::new(AuthKey::new([0; 256])),
             salt: 0,
             pushed: VecDeque::new(),
+            foreign: VecDeque::new(),
         };
         let request = KeyRequest { dc: 2, expires_in, server_keys };
         let (state, body) = start(request, &mut rng);
@@ -205,9 +212,29 @@ impl Client {
         self.pushed.drain(..).collect()
     }
 
+    /// Announces a layer anew.
+    pub(crate) async fn announce(&mut self, layer: i32) {
+        let call = chappe_tl::to_bytes(&GetNearestDc {}).unwrap();
+        self.call(&Raw(introduced(layer, call))).await.unwrap();
+    }
+
+    /// What comes unasked next, in the words of an older layer.
+    pub(crate) async fn told_otherwise(&mut self) -> Bytes {
+        loop {
+            if let Some(body) = self.foreign.pop_front() {
+                return body;
+            }
+            for body in self.bodies().await {
+                self.keep(body);
+            }
+        }
+    }
+
     fn keep(&mut self, body: Bytes) {
-        if let Ok(updates) = chappe_tl::from_bytes(body) {
-            self.pushed.push_back(updates);
+        match chappe_tl::from_bytes(body.clone()) {
+            Ok(updates) => self.pushed.push_back(updates),
+            Err(_) if kind::id_of(&body) == UPDATES => self.foreign.push_back(body),
+            Err(_) => {}
         }
     }
 

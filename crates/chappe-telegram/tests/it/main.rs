@@ -5,6 +5,7 @@
 
 mod client;
 mod devices;
+mod layers;
 mod messages;
 mod password;
 mod people;

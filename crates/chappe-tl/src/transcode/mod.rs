@@ -151,6 +151,7 @@ impl Transcoder {
             Ok(None) => Ok(bytes.clone()),
             Err(Stop::Malformed(offset)) => Err(TranscodeError::Malformed { offset }),
             Err(Stop::Unknown(id)) => Err(TranscodeError::Unknown { id }),
+            Err(Stop::Unfit) => Err(TranscodeError::Inexpressible { name: "a number".to_owned() }),
             Err(Stop::Inexpressible(shape)) => {
                 let name = self.shapes.list[shape as usize].name.clone();
                 Err(TranscodeError::Inexpressible { name })

@@ -84,6 +84,8 @@ pub(super) enum How {
     /// A bit.
     Flag,
     IntToLong,
+    /// If it fits.
+    LongToInt,
     IntToDouble,
     DoubleToInt,
     Vector(Kind, Box<How>),
@@ -414,6 +416,7 @@ impl<'a> Planner<'a> {
         }
         match (from, to) {
             (Kind::Int, Kind::Long) => return Some(How::IntToLong),
+            (Kind::Long, Kind::Int) => return Some(How::LongToInt),
             (Kind::Int, Kind::Double) => return Some(How::IntToDouble),
             (Kind::Double, Kind::Int) => return Some(How::DoubleToInt),
             (Kind::Vector(from), Kind::Vector(to)) => {

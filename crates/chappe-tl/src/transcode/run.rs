@@ -28,6 +28,15 @@ pub(super) enum Stop {
     Unknown(u32),
     /// The place of the shape.
     Inexpressible(u32),
+    /// A number that the target has no room for.
+    Unfit,
+}
+
+impl Stop {
+    /// What a number without room is to the object that it is in.
+    fn within(self, place: u32) -> Self {
+        if matches!(self, Self::Unfit) { Self::Inexpressible(place) } else { self }
+    }
 }
 
 type Walked = Result<(), Stop>;
@@ -82,18 +91,28 @@ impl<'a> Run<'a> {
                 self.emit(&i64::from(value).to_le_bytes());
                 Ok(())
             }
+            How::LongToInt => {
+                let low = self.peek()?.cast_signed();
+                let begin = self.at;
+                self.skip_bytes(8)?;
+                if i64::from_le_bytes(self.chunk(begin)?) != i64::from(low) {
+                    return Err(Stop::Unfit);
+                }
+                self.cut(begin);
+                self.emit(&low.to_le_bytes());
+                Ok(())
+            }
             How::IntToDouble => {
                 let value = self.replaced_int()?;
                 self.emit(&f64::from(value).to_le_bytes());
                 Ok(())
             }
             How::DoubleToInt => {
-                let at = self.at;
+                let begin = self.at;
                 self.skip_bytes(8)?;
-                let bytes = self.input[at..at + 8].try_into().map_err(|_| Stop::Malformed(at))?;
-                self.cut(at);
                 // A cast saturates; no number is zero.
-                let rounded = f64::from_le_bytes(bytes).round() as i32;
+                let rounded = f64::from_le_bytes(self.chunk(begin)?).round() as i32;
+                self.cut(begin);
                 self.emit(&rounded.to_le_bytes());
                 Ok(())
             }
@@ -320,7 +339,7 @@ impl<'a> Run<'a> {
             Source::Field(at, how) if is_there => {
                 source.go_to(self, *at)?;
                 self.copied = self.at;
-                self.value(how)?;
+                self.value(how).map_err(|stop| stop.within(place))?;
                 source.passed(self);
                 self.flush();
                 Ok(())
@@ -466,8 +485,11 @@ impl<'a> Run<'a> {
     }
 
     fn peek(&self) -> Result<u32, Stop> {
-        let bytes = self.input[self.at..].first_chunk().ok_or(Stop::Malformed(self.at))?;
-        Ok(u32::from_le_bytes(*bytes))
+        Ok(u32::from_le_bytes(self.chunk(self.at)?))
+    }
+
+    fn chunk<const N: usize>(&self, at: usize) -> Result<[u8; N], Stop> {
+        self.input[at..].first_chunk().copied().ok_or(Stop::Malformed(at))
     }
 
     fn u32(&mut self) -> Result<u32, Stop> {
