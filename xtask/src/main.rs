@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod conformance;
 mod documents;
+mod layers;
 mod planted;
 mod sans_io;
 mod schema;
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
     let outcome = match args.split_first() {
         Some((command, rest)) if command == "conformance" => conformance::run(rest),
         Some((command, rest)) if command == "durability" => test::durability(rest),
+        Some((command, rest)) if command == "layers" => layers::run(rest),
         Some((command, rest)) if command == "schema" => schema::run(rest),
         Some((command, rest)) if command == "test" => test::run(rest),
         Some((command, _)) if command == "tidy" => tidy::run(),
@@ -45,6 +47,8 @@ commands:
   durability
             kill a server under load, and its database, 100 times each, or as often as is said, and
             look for what was lost
+  layers    make the schemas of older layers from a folder of whole ones (docs/decisions/0019);
+            --check verifies the committed ones
   schema    make the Telegram schema and the error table from published packages
             --check          compare with the committed files, write nothing
             --tl FILE        read this .tl file, not the one of the published crate

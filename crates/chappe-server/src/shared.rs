@@ -23,6 +23,7 @@ use crate::layer::Calls;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::router::{Routed, Translate};
 
 /// What recognises peers, by what wraps them.
 pub(crate) struct Detectors {
@@ -59,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) calls: Calls,
     /// Functions that a temporary key may call before it is bound (PFS-04).
     pub(crate) unbound_calls: HashSet<u32>,
+    /// What becomes of pushes on their way.
+    pub(crate) pushes: Option<Translate>,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) detect: Detectors,
     pub(crate) connections: Connections,
@@ -80,7 +83,7 @@ impl Shared {
         config: ServerConfig,
         clock: Clock,
         backend: Backend,
-        (calls, unbound_calls): (Calls, HashSet<u32>),
+        routed: Routed,
         events: Arc<dyn Events>,
         exchange: KeyExchange,
         metrics: Metrics,
@@ -103,8 +106,9 @@ impl Shared {
             session_config: Arc::new(session_config),
             clock,
             backend,
-            calls,
-            unbound_calls,
+            calls: routed.calls,
+            unbound_calls: routed.unbound,
+            pushes: routed.pushes,
             events,
             exchange,
             turns: Turns::new(),

@@ -15,6 +15,7 @@ mod contacts;
 mod error;
 mod help;
 mod langpack;
+pub mod layers;
 mod messages;
 mod password;
 mod phone;
@@ -27,11 +28,15 @@ mod users;
 use chappe_api::functions::help::{GetConfig, GetNearestDc};
 use chappe_backend::{Backend, Database, StoreError};
 use chappe_crypto::Rng;
-use chappe_server::Router;
+use chappe_proto::rpc::RpcError;
+use chappe_server::{Request, Router};
+use chappe_tl::FunctionInfo;
+use futures_util::future::{BoxFuture, FutureExt};
 
 pub use admin::{Admin, AdminError, User};
 pub use codes::{CodeError, CodeLog, CodeSender};
 pub use config::{Config, SignUp, TestNumbers};
+use layers::{Layers, Lowering};
 pub use service::Service;
 
 /// The whole API as one router, over tables in the database of `backend`, which are made where
@@ -146,11 +151,22 @@ pub async fn router(
         // PFS-04: what clients ask before they know whom they talk to.
         .allow_unbound::<GetConfig>()
         .allow_unbound::<GetNearestDc>()
-        .known(chappe_api::FUNCTIONS, move |request, function| {
-            let service = known.clone();
-            async move { service.without_handler(&request.caller, function).await }
-        })
-        .layer(repeat::Repeat))
+        .known(chappe_api::FUNCTIONS, answer_without_handler(&known))
+        .known(Layers::older_functions(), answer_without_handler(&known))
+        .layer(repeat::Repeat)
+        .layer(Lowering)
+        .pushes(|layer, body| Layers::get().push(layer?, body)))
+}
+
+/// What a function says that has no handler.
+fn answer_without_handler(
+    service: &Service,
+) -> impl Fn(Request, &'static FunctionInfo) -> BoxFuture<'static, RpcError> + Send + Sync + use<> {
+    let service = service.clone();
+    move |request, function| {
+        let service = service.clone();
+        async move { service.without_handler(&request.caller, function).await }.boxed()
+    }
 }
 
 fn database(backend: &Backend) -> Result<Database, StoreError> {

@@ -113,10 +113,7 @@ impl Service {
         but: Option<(AuthKeyId, SessionId)>,
     ) -> Result<(), Failure> {
         let Ok(body) = chappe_tl::to_bytes(updates) else { return Ok(()) };
-        for key in self.store.keys_of(account).await? {
-            let but = but.filter(|(own, _)| *own == key).map(|(_, session)| session);
-            pusher.to_key_but(key, but, body.clone()).await;
-        }
+        pusher.to_keys(self.store.keys_of(account).await?, but, body).await;
         Ok(())
     }
 }

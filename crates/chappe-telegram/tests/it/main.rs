@@ -11,6 +11,7 @@ mod engine;
 mod forwards;
 mod groups;
 mod groups_rights;
+mod layers;
 mod messages;
 mod password;
 mod people;
