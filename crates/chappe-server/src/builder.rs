@@ -1,6 +1,6 @@
 //! Putting a server together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chappe_backend::Backend;
@@ -14,7 +14,7 @@ use crate::exchange::KeyExchange;
 use crate::keys::RsaIdentity;
 use crate::layer::Calls;
 use crate::metrics::Metrics;
-use crate::router::Router;
+use crate::router::{Policy, Router};
 use crate::server::Server;
 use crate::shared::Shared;
 
@@ -23,7 +23,7 @@ use crate::shared::Shared;
 pub struct Builder {
     identities: Vec<RsaIdentity>,
     backend: Option<Backend>,
-    calls: Option<(Calls, HashSet<u32>)>,
+    calls: Option<(Calls, Policy)>,
     names: HashMap<u32, &'static str>,
     config: ServerConfig,
     events: Arc<dyn Events>,

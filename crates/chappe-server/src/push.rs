@@ -47,9 +47,8 @@ impl Pusher {
         handle.tell_in_turn(Input::Push(body)).await.map_err(|_| PushError)
     }
 
-    /// Sends a boxed object to every session of a key and of the temporary keys bound to it, but
-    /// those that want no updates (SVC-50).
-    /// Gives how many that were.
+    /// Sends a boxed object to every session of a key and of the temporary keys bound to it that
+    /// hears of updates (API-13, SVC-50). Gives how many that were.
     pub async fn to_key(&self, key: AuthKeyId, body: Bytes) -> usize {
         self.to_key_but(key, None, body).await
     }
@@ -63,9 +62,10 @@ impl Pusher {
     ) -> usize {
         let Some(shared) = self.0.upgrade() else { return 0 };
         let mut sent = 0;
-        for handle in shared.directory.sessions(key) {
-            let is_meant = !handle.is_muted() && Some(handle.id()) != session;
-            if is_meant && handle.tell_in_turn(Input::Push(body.clone())).await.is_ok() {
+        for handle in shared.directory.hearers(key) {
+            if Some(handle.id()) != session
+                && handle.tell_in_turn(Input::Push(body.clone())).await.is_ok()
+            {
                 sent += 1;
             }
         }

@@ -1,6 +1,5 @@
 //! What all tasks of a server share.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::layer::Calls;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
+use crate::router::Policy;
 
 /// What recognises peers, by what wraps them.
 pub(crate) struct Detectors {
@@ -57,8 +57,7 @@ pub(crate) struct Shared {
     pub(crate) started: Duration,
     pub(crate) backend: Backend,
     pub(crate) calls: Calls,
-    /// Functions that a temporary key may call before it is bound (PFS-04).
-    pub(crate) unbound_calls: HashSet<u32>,
+    pub(crate) policy: Policy,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) detect: Detectors,
     pub(crate) connections: Connections,
@@ -80,7 +79,7 @@ impl Shared {
         config: ServerConfig,
         clock: Clock,
         backend: Backend,
-        (calls, unbound_calls): (Calls, HashSet<u32>),
+        (calls, policy): (Calls, Policy),
         events: Arc<dyn Events>,
         exchange: KeyExchange,
         metrics: Metrics,
@@ -102,7 +101,7 @@ impl Shared {
             clock,
             backend,
             calls,
-            unbound_calls,
+            policy,
             events,
             exchange,
             turns: Turns::new(),
