@@ -8,10 +8,12 @@
 mod account;
 mod admin;
 mod auth;
+mod bots;
 mod codes;
 mod config;
 mod contacts;
 mod error;
+mod floods;
 mod help;
 mod langpack;
 mod messages;
@@ -62,6 +64,18 @@ pub async fn router(
         .function(auth::send_code)
         .function(auth::sign_in)
         .function(auth::sign_up)
+        .function(bots::edit_inline_message)
+        .function(bots::get_callback_answer)
+        .function(bots::get_commands)
+        .function(bots::get_info)
+        .function(bots::get_inline_results)
+        .function(bots::reset_commands)
+        .function(bots::send_inline_result)
+        .function(bots::set_callback_answer)
+        .function(bots::set_commands)
+        .function(bots::set_info)
+        .function(bots::set_inline_results)
+        .function(bots::start_bot)
         .function(contacts::add_contact)
         .function(contacts::delete_contacts)
         .function(contacts::get_contacts)
@@ -71,6 +85,7 @@ pub async fn router(
         .function(help::get_config)
         .function(help::get_nearest_dc)
         .function(help::get_app_config)
+        .function(help::get_support)
         .function(langpack::get_lang_pack)
         .function(langpack::get_difference)
         .function(langpack::get_strings)
@@ -99,7 +114,22 @@ pub async fn router(
         .known(chappe_api::FUNCTIONS, move |request, function| {
             let service = known.clone();
             async move { service.without_handler(&request.caller, function).await }
-        }))
+        })
+        .quiet(is_quiet)
+        .in_place_of_lost_pushes(too_long()))
+}
+
+/// Whether a function makes no session a receiver of updates (API-13): what connections for files
+/// call, and what is called before anybody is signed in.
+fn is_quiet(function: &str) -> bool {
+    let namespace = function.split_once('.').map_or("", |(namespace, _)| namespace);
+    matches!(namespace, "upload" | "help" | "langpack")
+        || (namespace == "auth" && function.ends_with("Authorization"))
+}
+
+/// What a session is told that has lost updates (UPD-10).
+fn too_long() -> bytes::Bytes {
+    chappe_tl::to_bytes(&chappe_api::types::Updates::UpdatesTooLong).expect("it is four bytes")
 }
 
 fn database(backend: &Backend) -> Result<Database, StoreError> {

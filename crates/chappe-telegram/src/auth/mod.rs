@@ -3,6 +3,7 @@
 mod bot;
 mod code;
 mod log_out;
+mod notices;
 mod sign_in;
 mod token;
 

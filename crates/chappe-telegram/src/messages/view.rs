@@ -8,6 +8,7 @@ use chappe_server::Caller;
 use super::entities::shown;
 use super::peer::peer_of;
 use crate::Service;
+use crate::bots::shown_markup;
 use crate::error::Failure;
 use crate::store::{EntityKind, Message};
 
@@ -22,6 +23,7 @@ impl Named {
 
     fn message(&mut self, message: &Message) {
         self.0.extend([message.peer, message.sender]);
+        self.0.extend(message.content.via_bot);
         for entity in &message.content.entities {
             if let EntityKind::MentionName { account } = entity.kind {
                 self.0.insert(account);
@@ -47,10 +49,12 @@ pub(crate) fn message(message: &Message, named: &mut Named) -> types::Message {
         id: message.id,
         from_id: Some(peer_of(message.sender)),
         peer_id: peer_of(message.peer),
+        via_bot_id: message.content.via_bot,
         reply_to,
         date: i32::try_from(message.date).unwrap_or(i32::MAX),
         edit_date: message.edited.map(|date| i32::try_from(date).unwrap_or(i32::MAX)),
         message: message.content.text.as_str().into(),
+        reply_markup: message.content.markup.as_ref().map(shown_markup).map(Box::new),
         entities: shown(&message.content),
         ..chappe_tl::blank()
     }))

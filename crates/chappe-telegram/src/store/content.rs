@@ -3,7 +3,7 @@
 use chappe_backend::StoreError;
 use serde::{Deserialize, Serialize};
 
-use super::damaged;
+use super::{Markup, damaged};
 
 /// Text and what it is dressed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,12 @@ pub(crate) struct Content {
     pub(crate) silent: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) noforwards: bool,
+    /// A keyboard under it, or what is to become of the one on the screen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) markup: Option<Markup>,
+    /// The bot whose inline result it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) via_bot: Option<i64>,
 }
 
 /// A part of a text that is shown in some way. Places are UTF-16 units.

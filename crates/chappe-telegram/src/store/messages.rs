@@ -277,7 +277,7 @@ async fn copy_of(
     transaction.row(query).await?.map(|mut row| row.read()).transpose()
 }
 
-async fn insert(
+pub(super) async fn insert(
     transaction: &mut Transaction<'_>,
     new: &NewMessage,
     (owner, id, peer): (i64, i32, i64),

@@ -9,19 +9,24 @@ mod codes;
 mod content;
 mod dialogs;
 mod events;
+mod log;
+mod markup;
 mod messages;
 mod names;
+mod notices;
 mod passwords;
 mod sessions;
 
 use chappe_backend::sql::{Transaction, sql};
 use chappe_backend::{Database, Migrations, StoreError};
 
-pub(crate) use accounts::Account;
+pub(crate) use accounts::{Account, FIRST_ACCOUNT, SERVICE_ACCOUNT};
+pub(crate) use bots::BotCommand;
 pub(crate) use codes::{CodeJudgement, LoginCode};
 pub(crate) use content::{Content, Entity, EntityKind};
 pub(crate) use dialogs::Dialog;
 pub(crate) use events::{Change, Event, Happening, News};
+pub(crate) use markup::{Button, ButtonKind, InlineButton, InlineKind, Markup, Style};
 pub(crate) use messages::{Message, NewMessage, Window};
 pub(crate) use names::Contact;
 pub(crate) use passwords::Password;
@@ -40,6 +45,7 @@ const MIGRATIONS: Migrations = Migrations {
         include_str!("migrations/0002-messages.sql"),
         include_str!("migrations/0003-passwords.sql"),
         include_str!("migrations/0004-names.sql"),
+        include_str!("migrations/0007-bots.sql"),
     ],
 };
 

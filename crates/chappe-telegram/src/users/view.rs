@@ -7,7 +7,7 @@ use chappe_tl::Str;
 
 use crate::Service;
 use crate::error::Failure;
-use crate::store::Account;
+use crate::store::{Account, SERVICE_ACCOUNT};
 
 impl Service {
     /// An account as it sees itself.
@@ -56,8 +56,11 @@ impl Service {
             username: account.username.as_deref().map(Into::into),
             phone: phone.map(Into::into),
             // Bots are always there.
-            status: (!account.is_bot).then_some(status),
-            bot_info_version: account.is_bot.then_some(1),
+            status: (!account.is_bot && account.id != SERVICE_ACCOUNT).then_some(status),
+            bot_info_version: account.info_version,
+            bot_inline_placeholder: account.inline_placeholder.as_deref().map(Into::into),
+            verified: account.id == SERVICE_ACCOUNT,
+            support: account.id == SERVICE_ACCOUNT,
             ..chappe_tl::blank()
         }
     }
@@ -71,6 +74,11 @@ impl Service {
         if hash == 0 { 1 } else { hash }
     }
 
+    /// Whether a bot may name somebody without a hash: who has written to it (API-10).
+    async fn knows_as_bot(&self, viewer: i64, account: i64) -> Result<bool, Failure> {
+        Ok(self.store.is_bot(viewer).await? && self.store.is_acquainted(viewer, account).await?)
+    }
+
     /// The account that `viewer` means; `None` where there is none that it may name.
     pub(crate) async fn meant(
         &self,
@@ -82,7 +90,10 @@ impl Service {
             types::InputUser::InputUser(user) => {
                 let hash = self.access_hash(viewer, user.user_id);
                 let is_known = equal(&hash.to_le_bytes(), &user.access_hash.to_le_bytes());
-                if !is_known && user.user_id != viewer {
+                if !is_known
+                    && user.user_id != viewer
+                    && !(user.access_hash == 0 && self.knows_as_bot(viewer, user.user_id).await?)
+                {
                     return Ok(None);
                 }
                 user.user_id

@@ -3,11 +3,16 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod bots;
+mod boundaries;
 mod client;
 mod devices;
+mod inline;
 mod messages;
+mod notices;
 mod password;
 mod people;
+mod push;
 mod sign_in;
 mod strangers;
 mod temporary;

@@ -413,14 +413,14 @@ async fn difference_tells_what_was_missed() {
 }
 
 /// A person whose number is known, as one names them.
-async fn find(client: &mut Client, number: &str) -> types::InputPeer {
+pub(crate) async fn find(client: &mut Client, number: &str) -> types::InputPeer {
     let found = client.ask(ResolvePhone { phone: number.into() }).await.unwrap();
     let [types::User::User(user)] = &found.users[..] else { panic!("nobody") };
     let (user_id, access_hash) = (user.id, user.access_hash.unwrap());
     types::InputPeer::InputPeerUser(ctors::InputPeerUser { user_id, access_hash })
 }
 
-fn say(peer: &types::InputPeer, text: &str, random_id: i64) -> SendMessage {
+pub(crate) fn say(peer: &types::InputPeer, text: &str, random_id: i64) -> SendMessage {
     SendMessage { peer: peer.clone(), message: text.into(), random_id, ..chappe_tl::blank() }
 }
 
@@ -438,12 +438,12 @@ fn wrong(peer: &types::InputPeer) -> types::InputPeer {
     }
 }
 
-fn updates(updates: types::Updates) -> ctors::Updates {
+pub(crate) fn updates(updates: types::Updates) -> ctors::Updates {
     let types::Updates::Updates(updates) = updates else { panic!("not the long form") };
     updates
 }
 
-fn new_message(update: &Update) -> (ctors::Message, i32, i32) {
+pub(crate) fn new_message(update: &Update) -> (ctors::Message, i32, i32) {
     let Update::UpdateNewMessage(new) = update else { panic!("no new message") };
     let types::Message::Message(message) = &new.message else { panic!("no message") };
     ((**message).clone(), new.pts, new.pts_count)
