@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::cli::ServeArgs;
 use crate::cmd::files;
+use crate::codes::CodeSender;
 use crate::config::accounts::{SignUp, TestNumbers};
 use crate::config::limits::Limits;
 use crate::config::listen::{ListenAddress, Text};
@@ -39,6 +40,7 @@ pub(crate) struct ServeConfig {
     pub(crate) experimental_udp: bool,
     pub(crate) test_numbers: TestNumbers,
     pub(crate) sign_up: SignUp,
+    pub(crate) code_sender: CodeSender,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log: String,
     pub(crate) limits: Limits,
@@ -69,6 +71,7 @@ struct File {
     experimental_udp: Option<bool>,
     test_numbers: Option<TestNumbers>,
     sign_up: Option<SignUp>,
+    code_sender: Option<Text<CodeSender>>,
     metrics: Option<SocketAddr>,
     log: Option<String>,
     #[serde(default)]
@@ -119,6 +122,10 @@ impl ServeConfig {
             experimental_udp: args.experimental_udp || file.experimental_udp.unwrap_or(false),
             test_numbers: args.test_numbers.or(file.test_numbers).unwrap_or(test_numbers),
             sign_up: args.sign_up.or(file.sign_up).unwrap_or(SignUp::Automatic),
+            code_sender: args
+                .code_sender
+                .or(file.code_sender.map(|Text(sender)| sender))
+                .unwrap_or_default(),
             metrics: args.metrics.or(file.metrics),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
             limits: file.limits,
@@ -183,6 +190,7 @@ mod tests {
             experimental_udp: false,
             test_numbers: None,
             sign_up: None,
+            code_sender: None,
             metrics: None,
             log: None,
         })
@@ -243,6 +251,7 @@ mod tests {
             ("transports = [\"obfuscated-full\"]", "obfuscated-full"),
             ("secret = [\"0011\"]", "secret of 2 bytes"),
             ("proxy-protocol = [\"10.0.0.0/33\"]", "proxy-protocol"),
+            ("code-sender = \"mail\"", "mail"),
             ("tls-cert = \"a\"", "tls-key"),
             ("tls-key = \"a\"", "tls-cert"),
         ] {
