@@ -8,7 +8,7 @@ use chappe_proto::rpc::RpcError;
 use chappe_server::Caller;
 use chappe_tl::FunctionInfo;
 
-use crate::auth::LoginTokens;
+use crate::auth::{Exports, LoginTokens};
 use crate::bots::{CallbackAnswer, InlineQueries, Queries, Results, is_for_bots, is_for_people};
 use crate::config::Config;
 use crate::error::{Failure, bad};
@@ -31,6 +31,8 @@ pub struct Service {
     pub(crate) secret: Arc<[u8; 32]>,
     /// Of those who sign in by another device.
     pub(crate) tokens: Arc<LoginTokens>,
+    /// Of those who take their sign-in to another key.
+    pub(crate) exports: Arc<Exports>,
     /// Of those who tell a password.
     pub(crate) challenges: Arc<Challenges>,
     /// Buttons that were pressed.
@@ -58,6 +60,7 @@ impl Service {
             store,
             secret: Arc::new(secret),
             tokens: Arc::default(),
+            exports: Arc::default(),
             challenges: Arc::default(),
             callbacks: Arc::default(),
             inline_queries: Arc::default(),

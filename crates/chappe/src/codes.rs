@@ -250,7 +250,9 @@ mod tests {
             assert_eq!(sent.is_ok(), is_ok, "{status}");
             assert!(request.starts_with("POST /code?key=1 HTTP/1.1\r\n"), "{request}");
             assert!(request.contains("content-type: application/json\r\n"), "{request}");
-            assert!(request.contains(r#"{"code":"12345","phone":"15550100001"}"#), "{request}");
+            let (_, body) = request.split_once("\r\n\r\n").unwrap();
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            assert_eq!(body, json!({ "phone": "15550100001", "code": "12345" }));
         }
         let sender = "http://127.0.0.1:1/".parse::<CodeSender>().unwrap().sender();
         assert!(sender.send("15550100001", "12345").await.is_err());

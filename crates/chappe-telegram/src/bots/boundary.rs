@@ -96,11 +96,17 @@ pub(crate) fn is_for_bots(function: u32) -> bool {
 }
 
 impl Service {
-    /// Sees whether `me` may write to somebody: bots write to those alone who have written to
+    /// Sees whether `me` may write to somebody: nobody does whom one of the two has blocked; bots write to those alone who have written to
     /// them, and not to each other.
     pub(crate) async fn check_may_write(&self, me: i64, peer: &Account) -> Result<(), Failure> {
         if peer.id == me {
             return Ok(());
+        }
+        if self.store.is_blocked(me, peer.id).await? {
+            return Err(bad("YOU_BLOCKED_USER"));
+        }
+        if self.store.is_blocked(peer.id, me).await? {
+            return Err(bad("USER_IS_BLOCKED"));
         }
         match (self.store.is_bot(me).await?, peer.is_bot) {
             (false, false) => Ok(()),

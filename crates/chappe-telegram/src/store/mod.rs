@@ -4,6 +4,7 @@
 //! commits a transaction; what a handler may combine takes the transaction as an argument.
 
 mod accounts;
+mod blocks;
 mod bots;
 mod codes;
 mod content;

@@ -20,6 +20,7 @@ pub(crate) async fn get_full_user(
     };
     let full_user = types::UserFull {
         bot_info,
+        blocked: service.store.is_blocked(me, account.id).await?,
         can_pin_message: true,
         id: account.id,
         about: Some(&*account.about).filter(|about| !about.is_empty()).map(Into::into),

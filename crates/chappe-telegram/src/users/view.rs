@@ -39,13 +39,6 @@ impl Service {
 
     fn shown(&self, now: i64, viewer: i64, account: &Account) -> ctors::User {
         let is_self = viewer == account.id;
-        let status = if account.online_until > now {
-            let expires = clamp(account.online_until);
-            types::UserStatus::UserStatusOnline(ctors::UserStatusOnline { expires })
-        } else {
-            let was_online = clamp(account.online_until);
-            types::UserStatus::UserStatusOffline(ctors::UserStatusOffline { was_online })
-        };
         let phone = account.phone.as_deref().filter(|_| is_self);
         ctors::User {
             self_: is_self,
@@ -55,14 +48,26 @@ impl Service {
             last_name: some(&account.last_name),
             username: account.username.as_deref().map(Into::into),
             phone: phone.map(Into::into),
-            // Bots are always there.
-            status: (!account.is_bot && account.id != SERVICE_ACCOUNT).then_some(status),
+            status: self.status(now, account),
             bot_info_version: account.info_version,
             bot_inline_placeholder: account.inline_placeholder.as_deref().map(Into::into),
             verified: account.id == SERVICE_ACCOUNT,
             support: account.id == SERVICE_ACCOUNT,
             ..chappe_tl::blank()
         }
+    }
+
+    /// Whether somebody is there, and since when not. Bots are always.
+    pub(crate) fn status(&self, now: i64, account: &Account) -> Option<types::UserStatus> {
+        if account.is_bot || account.id == SERVICE_ACCOUNT {
+            return None;
+        }
+        let until = clamp(account.online_until);
+        Some(if account.online_until > now {
+            types::UserStatus::UserStatusOnline(ctors::UserStatusOnline { expires: until })
+        } else {
+            types::UserStatus::UserStatusOffline(ctors::UserStatusOffline { was_online: until })
+        })
     }
 
     /// What a viewer has to know of an account to name it (UPD-30): another for each viewer, so

@@ -3,10 +3,12 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod acquaintances;
 mod bots;
 mod boundaries;
 mod client;
 mod devices;
+mod exports;
 mod inline;
 mod messages;
 mod notices;

@@ -1,4 +1,4 @@
-// go mod init example && go get github.com/gotd/td && go run this_file.go
+// go mod init example && go get github.com/gotd/td && go run sign_in.go
 package main
 
 import (

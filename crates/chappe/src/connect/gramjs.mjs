@@ -1,5 +1,5 @@
 // npm install telegram
-// node this_file.mjs
+// node sign_in.mjs
 import { createRequire } from 'node:module'
 
 const require = createRequire(import.meta.url)

@@ -1,4 +1,4 @@
-# sh this_file.sh, where Rust is installed
+# sh sign_in.sh, where Rust is installed
 #
 # grammers has the keys of Telegram compiled in. This makes a program beside a copy of the crate that
 # holds them, which knows the key of this server as well.

@@ -1,5 +1,5 @@
 # pip install kurigram
-# python this_file.py
+# python sign_in.py
 import asyncio
 
 import pyrogram

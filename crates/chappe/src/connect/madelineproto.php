@@ -1,6 +1,6 @@
 <?php
 // composer require danog/madelineproto
-// php this_file.php
+// php sign_in.php
 //
 // MadelineProto has its addresses compiled in. The proxy of `chappe serve --secret {{SECRET}}` leads
 // it here: start the server with that secret.

@@ -1,5 +1,5 @@
 // npm install @mtcute/node
-// node this_file.mjs
+// node sign_in.mjs
 import { MemoryStorage, TelegramClient } from '@mtcute/node'
 import { addPublicKey, NodeCryptoProvider } from '@mtcute/node/utils.js'
 

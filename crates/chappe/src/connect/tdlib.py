@@ -1,5 +1,5 @@
 # pip install tdjson
-# python this_file.py
+# python sign_in.py
 #
 # TDLib has the keys and the addresses of Telegram compiled in. This makes a copy of its library that
 # knows the key of this server in their place, and leads it here through a SOCKS5 proxy of its own.

@@ -1,5 +1,5 @@
 # pip install telethon
-# python this_file.py
+# python sign_in.py
 import asyncio
 
 from telethon import TelegramClient

@@ -26,3 +26,11 @@ CREATE TABLE bot_acquaintance (
     account BIGINT NOT NULL,
     PRIMARY KEY (bot, account)
 );
+
+-- From whom somebody wants to hear nothing.
+CREATE TABLE block (
+    owner BIGINT NOT NULL,
+    account BIGINT NOT NULL,
+    date BIGINT NOT NULL,
+    PRIMARY KEY (owner, account)
+);
