@@ -24,7 +24,7 @@ pub(crate) fn authorise(
     key: &Arc<KeyRecord>,
     call: &Unwrapped,
 ) -> Result<Arc<KeyRecord>, RpcError> {
-    let is_open = shared.unbound_calls.contains(&call.id());
+    let is_open = shared.policy.unbound.contains(&call.id());
     match key.standing() {
         Standing::Permanent if shared.config.pfs_only && !is_open => {
             Err(RpcError::bad_request("TEMP_AUTH_KEY_EMPTY"))

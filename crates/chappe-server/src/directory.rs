@@ -15,7 +15,7 @@ use crate::config::SessionLimits;
 use crate::keys::KeyRecord;
 use crate::metrics::Gauged;
 use crate::registry::LinkSender;
-use crate::session::{Input, SessionHandle};
+use crate::session::{Hearing, Input, SessionHandle};
 
 mod few;
 mod keys;
@@ -298,12 +298,19 @@ impl Directory {
         handles.find(|entry| entry.handle.is_alive()).map(|entry| Arc::clone(&entry.handle))
     }
 
-    /// All open sessions of a key and of the temporary keys that are bound to it.
-    pub(crate) fn sessions(&self, key: AuthKeyId) -> Vec<Arc<SessionHandle>> {
+    /// The sessions of a key, and of the temporary keys that are bound to it, that are pushed to:
+    /// those that hear, and those that have made no call yet if none that hears is connected
+    /// (API-13).
+    pub(crate) fn hearers(&self, key: AuthKeyId) -> Vec<Arc<SessionHandle>> {
         let state = self.lock();
-        let handles = state.entries_of(key).flat_map(|entry| entry.sessions.values());
-        let handles = handles.map(|session| &session.handle);
-        handles.filter(|handle| handle.is_alive()).cloned().collect()
+        let sessions = state.entries_of(key).flat_map(|entry| entry.sessions.values());
+        let alive: Vec<_> = sessions.filter(|session| session.handle.is_alive()).collect();
+        let has = |session: &SessionEntry, hearing| session.handle.hears(hearing);
+        let has_heard = alive.iter().any(|entry| entry.links > 0 && has(entry, Hearing::Yes));
+        let is_meant = |entry: &&SessionEntry| {
+            has(entry, Hearing::Yes) || (!has_heard && has(entry, Hearing::Undecided))
+        };
+        alive.into_iter().filter(is_meant).map(|entry| Arc::clone(&entry.handle)).collect()
     }
 
     /// Says something to every session.

@@ -49,9 +49,8 @@ impl Pusher {
         handle.tell_in_turn(Input::Push(body)).await.map_err(|_| PushError)
     }
 
-    /// Sends a boxed object to every session of a key and of the temporary keys bound to it, but
-    /// those that want no updates (SVC-50).
-    /// Gives how many that were.
+    /// Sends a boxed object to every session of a key and of the temporary keys bound to it that
+    /// hears of updates (API-13, SVC-50). Gives how many that were.
     pub async fn to_key(&self, key: AuthKeyId, body: Bytes) -> usize {
         self.to_keys([key], None, body).await
     }
@@ -78,13 +77,13 @@ impl Pusher {
         let mut said = Said::new(body);
         let mut sent = 0;
         for key in keys {
-            let handles = shared.directory.sessions(key);
+            let handles = shared.directory.hearers(key);
             if handles.is_empty() {
                 continue;
             }
             let Some(body) = said.to(&shared, key) else { continue };
             for handle in handles {
-                let is_meant = !handle.is_muted() && Some((key, handle.id())) != but;
+                let is_meant = Some((key, handle.id())) != but;
                 if is_meant && handle.tell_in_turn(Input::Push(body.clone())).await.is_ok() {
                     sent += 1;
                 }

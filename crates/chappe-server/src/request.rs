@@ -29,6 +29,8 @@ pub struct Caller {
     pub peer: SocketAddr,
     /// Our end of it: the address that the client reached us by.
     pub local: SocketAddr,
+    /// The function that is called, by its id, once it is on its way to a handler.
+    pub function: u32,
     /// When the call arrived.
     pub now: Now,
     /// The layer to answer in: of this call's `invokeWithLayer`, else the one saved with the key.

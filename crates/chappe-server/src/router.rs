@@ -23,7 +23,7 @@ pub struct Router<S> {
     known: Vec<Known>,
     fallback: Fallback,
     layers: Vec<Box<dyn FnOnce(Calls) -> Calls + Send>>,
-    unbound: HashSet<u32>,
+    policy: Policy,
     names: HashMap<u32, &'static str>,
     pushes: Option<Translate>,
 }
@@ -35,9 +35,20 @@ pub(crate) type Translate = Arc<dyn Fn(Option<i32>, &Bytes) -> Option<Bytes> + S
 pub(crate) struct Routed {
     /// What runs calls.
     pub(crate) calls: Calls,
-    /// Functions that a temporary key may call before it is bound (PFS-04).
-    pub(crate) unbound: HashSet<u32>,
+    /// What is decided of them before.
+    pub(crate) policy: Policy,
     pub(crate) pushes: Option<Translate>,
+}
+
+/// What is decided of functions before they run.
+#[derive(Default)]
+pub(crate) struct Policy {
+    /// A temporary key may call them before it is bound (PFS-04).
+    pub(crate) unbound: HashSet<u32>,
+    /// Whoever makes no other calls wants no updates (API-13).
+    pub(crate) quiet: HashSet<u32>,
+    /// Told in the place of pushes that were given up (SES-07).
+    pub(crate) loss: Option<Bytes>,
 }
 
 type Route<S> =
@@ -61,7 +72,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
                 Box::pin(std::future::ready(Err(RpcError::unknown_method(request.id()))))
             }),
             layers: Vec::new(),
-            unbound: HashSet::new(),
+            policy: Policy::default(),
             names: HashMap::new(),
             pushes: None,
         }
@@ -87,7 +98,25 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     /// call. A server that wants temporary keys alone answers these under permanent keys, too.
     #[must_use]
     pub fn allow_unbound<C: Function>(mut self) -> Self {
-        self.unbound.insert(C::ID);
+        self.policy.unbound.insert(C::ID);
+        self
+    }
+
+    /// Takes those of the functions answered or [known](Self::known) so far whose name `is_quiet`
+    /// for calls that make no session a receiver of updates: what a second connection makes, for
+    /// files say. Default: none; whoever calls anything hears of everything.
+    #[must_use]
+    pub fn quiet(mut self, is_quiet: impl Fn(&str) -> bool) -> Self {
+        let quiet = self.names.iter().filter(|(_, name)| is_quiet(name)).map(|(id, _)| *id);
+        self.policy.quiet.extend(quiet);
+        self
+    }
+
+    /// Pushes this boxed object to a session in the place of pushes that it did not acknowledge
+    /// and that were given up (SES-07): it is to ask for what it missed. Default: none.
+    #[must_use]
+    pub fn in_place_of_lost_pushes(mut self, body: Bytes) -> Self {
+        self.policy.loss = Some(body);
         self
     }
 
@@ -147,10 +176,10 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     }
 
     pub(crate) fn into_routed(self) -> Routed {
-        let Self { state, routes, known, fallback, layers, unbound, pushes, .. } = self;
+        let Self { state, routes, known, fallback, layers, policy, pushes, .. } = self;
         let routes = Calls::new(Arc::new(Routes { state, routes, known, fallback }));
         let calls = layers.into_iter().fold(routes, |calls, layer| layer(calls));
-        Routed { calls, unbound, pushes }
+        Routed { calls, policy, pushes }
     }
 }
 
@@ -163,8 +192,9 @@ struct Routes<S> {
 }
 
 impl<S: Clone + Send + Sync + 'static> Dispatch for Routes<S> {
-    fn dispatch(&self, request: Request) -> BoxFuture<'static, Result<Bytes, RpcError>> {
+    fn dispatch(&self, mut request: Request) -> BoxFuture<'static, Result<Bytes, RpcError>> {
         let id = request.id();
+        request.caller.function = id;
         if let Some(route) = self.routes.get(&id) {
             return route(request, self.state.clone());
         }

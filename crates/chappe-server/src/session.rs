@@ -45,7 +45,7 @@ mod handle;
 
 use beside::Beside;
 
-pub(crate) use handle::{AttachedLink, Input, SessionHandle};
+pub(crate) use handle::{AttachedLink, Hearing, Input, SessionHandle};
 
 /// Starts the task of a session.
 pub(crate) fn open(
@@ -70,6 +70,7 @@ pub(crate) fn open(
         memory: shared.memory.open(),
         open: None,
         has_called: false,
+        lost: 0,
         is_destroying_key: false,
         gone: Vec::new(),
         stop: Stop::No,
@@ -98,6 +99,8 @@ struct SessionTask {
     /// Counts while the session is not forgotten.
     open: Option<Gauged>,
     has_called: bool,
+    /// Pushes given up since the client was told of it.
+    lost: u64,
     is_destroying_key: bool,
     /// Keys destroyed by what was asked here, to be forgotten once the answer is on its way.
     gone: Vec<AuthKeyId>,
@@ -132,6 +135,8 @@ type Outcome = Result<Result<Bytes, RpcError>, Box<dyn Any + Send>>;
 
 /// Inputs taken before what they led to is sent, so that answers share packets.
 const BATCH_MAX: usize = 32;
+/// Pushes given up until a client that was told of it is told again.
+const LOSS_UNTOLD_MAX: u64 = 100;
 
 impl SessionTask {
     /// Boxed, since a task would hold it twice.
@@ -222,7 +227,7 @@ impl SessionTask {
                 self.forgotten();
                 self.session.forget(now);
                 self.has_called = false;
-                self.handle.set_muted(false);
+                self.handle.set_hearing(Hearing::Undecided);
             }
             Input::Drain => self.stop = Stop::Draining,
             Input::End => self.stop = Stop::Now,
@@ -251,6 +256,10 @@ impl SessionTask {
         if !self.gone.is_empty() {
             // Its answer has to leave while there is a key for it.
             self.session.hurry_responses();
+        }
+        // What is to be said of lost pushes leaves with the rest.
+        if let Some(tally) = self.session.take_tally() {
+            self.note(&tally);
         }
         loop {
             self.handle_events(now);
@@ -284,7 +293,7 @@ impl SessionTask {
     }
 
     /// Counts and logs what the session has judged.
-    fn note(&self, tally: &Tally) {
+    fn note(&mut self, tally: &Tally) {
         let metrics = &self.shared.metrics;
         for (code, Refused { count, last }) in &tally.refused {
             debug!(code, count, msg_id = %last, "messages refused");
@@ -302,6 +311,19 @@ impl SessionTask {
         if pushes > 0 {
             let key = self.record.id();
             self.shared.events.pushes_dropped(key, self.handle.id(), pushes);
+            self.tell_of_loss(pushes);
+        }
+    }
+
+    /// Says that pushes were given up: once, and again when so many more were that the word of it
+    /// may be among them.
+    fn tell_of_loss(&mut self, pushes: u64) {
+        let Some(word) = self.shared.policy.loss.clone() else { return };
+        let was_told = self.lost > 0;
+        self.lost += pushes;
+        if !was_told || self.lost > LOSS_UNTOLD_MAX {
+            self.lost = 1;
+            self.session.push(self.shared.clock.now(), word);
         }
     }
 
@@ -382,6 +404,7 @@ impl SessionTask {
             msg_id,
             peer,
             local,
+            function,
             now,
             layer: call.layer.or(saved.as_ref().map(|saved| saved.layer)),
             client: saved.map(|saved| saved.client),
@@ -460,8 +483,8 @@ impl SessionTask {
         {
             return Err(RpcError::bad_request("CONNECTION_LAYER_INVALID"));
         }
-        self.has_called |= !call.without_updates;
-        self.handle.set_muted(!self.has_called);
+        self.has_called |= !call.without_updates && !self.shared.policy.quiet.contains(&call.id());
+        self.handle.set_hearing(if self.has_called { Hearing::Yes } else { Hearing::No });
         let (Some(client), Some(layer)) = (&call.client, call.layer) else { return Ok(None) };
         let connection = Connection { layer, client: Arc::new(client.clone()) };
         let stored = connection.to_stored().filter(|stored| stored.check_size().is_ok());

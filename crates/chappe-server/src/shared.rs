@@ -1,6 +1,5 @@
 //! What all tasks of a server share.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use chappe_backend::Backend;
@@ -23,7 +22,7 @@ use crate::layer::Calls;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::router::{Routed, Translate};
+use crate::router::{Policy, Routed, Translate};
 
 /// What recognises peers, by what wraps them.
 pub(crate) struct Detectors {
@@ -58,8 +57,7 @@ pub(crate) struct Shared {
     pub(crate) session_config: Arc<SessionConfig>,
     pub(crate) backend: Backend,
     pub(crate) calls: Calls,
-    /// Functions that a temporary key may call before it is bound (PFS-04).
-    pub(crate) unbound_calls: HashSet<u32>,
+    pub(crate) policy: Policy,
     /// What becomes of pushes on their way.
     pub(crate) pushes: Option<Translate>,
     pub(crate) events: Arc<dyn Events>,
@@ -107,7 +105,7 @@ impl Shared {
             clock,
             backend,
             calls: routed.calls,
-            unbound_calls: routed.unbound,
+            policy: routed.policy,
             pushes: routed.pushes,
             events,
             exchange,

@@ -5,7 +5,7 @@ use chappe_crypto::{Rng, sha256};
 
 use crate::account::check_name;
 use crate::phone::Phone;
-use crate::store::Store;
+use crate::store::{FIRST_ACCOUNT, Store};
 
 /// Accounts of a service, also while it runs.
 pub struct Admin {
@@ -47,6 +47,9 @@ pub enum AdminError {
     /// Somebody has the username.
     #[error("the username {0} is taken")]
     UsernameTaken(String),
+    /// There is no bot of that username.
+    #[error("there is no bot {0}")]
+    NoBot(String),
     /// The name is empty or too long.
     #[error("a name has 1 to 64 characters")]
     Name,
@@ -104,6 +107,7 @@ impl Admin {
     ///
     /// What befell the database.
     pub async fn users(&self, from: i64, limit: u32) -> Result<Vec<User>, AdminError> {
+        let from = from.max(FIRST_ACCOUNT);
         let accounts = self.store.accounts(from, limit.into()).await?;
         let shown = |account: crate::store::Account| User {
             id: account.id,
@@ -135,6 +139,22 @@ impl Admin {
         let made = self.store.insert_bot((name, username), hash, now).await?;
         let id = made.ok_or_else(|| AdminError::UsernameTaken(username.to_owned()))?;
         Ok(format!("{id}:{secret}"))
+    }
+
+    /// Lets the bot of this username answer inline queries: the text is shown before one is typed.
+    /// `None` ends that.
+    ///
+    /// # Errors
+    ///
+    /// [`AdminError::NoBot`] where it is no bot's, else what befell the database.
+    pub async fn set_inline(
+        &self,
+        username: &str,
+        placeholder: Option<&str>,
+    ) -> Result<(), AdminError> {
+        let bot = self.store.account_of_username(username).await?.filter(|found| found.is_bot);
+        let bot = bot.ok_or_else(|| AdminError::NoBot(username.to_owned()))?;
+        Ok(self.store.set_inline_placeholder(bot.id, placeholder).await?)
     }
 
     async fn check_username(&self, username: &str) -> Result<(), AdminError> {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::codes::{CodeLog, CodeSender};
 
@@ -22,11 +23,29 @@ pub struct Config {
     /// Which numbers have a code that everybody knows (ACC-01). Default: none. On a server that
     /// strangers reach, whoever knows the pattern is whoever they like among them.
     pub test_numbers: TestNumbers,
+    /// Applications that may sign in, by their `api_id` (ACC-08). Default: none named, so all.
+    pub api_ids: Vec<i32>,
     /// Seconds for which a code counts. Default: 600.
     pub code_life: u32,
     /// Codes that one number may have at once; one more is refused with `PHONE_NUMBER_FLOOD`.
     /// Default: 5.
     pub codes_max: u32,
+    /// Codes within an hour for one number. Default: 10.
+    pub codes_of_number_max: u32,
+    /// Codes within an hour that one address may ask for. Default: 50; many may be behind one.
+    pub codes_of_address_max: u32,
+    /// Wrong codes within an hour for one number. Default: 20.
+    pub wrong_of_number_max: u32,
+    /// Wrong codes, passwords and tokens within an hour from one address. Default: 200.
+    pub wrong_of_address_max: u32,
+    /// Seconds for which events are kept for clients that were away (UPD-13). Default: 7 days.
+    pub log_life: u32,
+    /// Events that are kept of one account (UPD-13). Default: 100,000; each takes some 100 bytes.
+    pub log_max: i32,
+    /// How long a bot may take to say what a pressed button shows. Default: 15 s.
+    pub callback_wait: Duration,
+    /// How long a bot may take to answer an inline query. Default: 10 s.
+    pub inline_wait: Duration,
     /// How codes reach people. Default: they are logged, for an operator who passes them on.
     pub code_sender: Arc<dyn CodeSender>,
 }
@@ -65,8 +84,17 @@ impl Default for Config {
             country: "XX".to_owned(),
             sign_up: SignUp::default(),
             test_numbers: TestNumbers::default(),
+            api_ids: Vec::new(),
             code_life: 600,
             codes_max: 5,
+            codes_of_number_max: 10,
+            codes_of_address_max: 50,
+            wrong_of_number_max: 20,
+            wrong_of_address_max: 200,
+            log_life: 604_800,
+            log_max: 100_000,
+            callback_wait: Duration::from_secs(15),
+            inline_wait: Duration::from_secs(10),
             code_sender: Arc::new(CodeLog),
         }
     }

@@ -8,11 +8,13 @@
 mod account;
 mod admin;
 mod auth;
+mod bots;
 mod chats;
 mod codes;
 mod config;
 mod contacts;
 mod error;
+mod floods;
 mod help;
 mod langpack;
 pub mod layers;
@@ -62,13 +64,27 @@ pub async fn router(
         .function(account::update_username)
         .function(auth::accept_login_token)
         .function(auth::cancel_code)
+        .function(auth::export_authorization)
         .function(auth::export_login_token)
+        .function(auth::import_authorization)
         .function(auth::import_bot_authorization)
         .function(auth::log_out)
         .function(auth::resend_code)
         .function(auth::send_code)
         .function(auth::sign_in)
         .function(auth::sign_up)
+        .function(bots::edit_inline_message)
+        .function(bots::get_callback_answer)
+        .function(bots::get_commands)
+        .function(bots::get_info)
+        .function(bots::get_inline_results)
+        .function(bots::reset_commands)
+        .function(bots::send_inline_result)
+        .function(bots::set_callback_answer)
+        .function(bots::set_commands)
+        .function(bots::set_info)
+        .function(bots::set_inline_results)
+        .function(bots::start_bot)
         .function(chats::add_chat_user)
         .function(chats::check_chat_invite)
         .function(chats::create_chat)
@@ -89,14 +105,19 @@ pub async fn router(
         .function(chats::get_full_chat)
         .function(chats::import_chat_invite)
         .function(contacts::add_contact)
+        .function(contacts::block)
         .function(contacts::delete_contacts)
+        .function(contacts::get_blocked)
         .function(contacts::get_contacts)
+        .function(contacts::get_statuses)
         .function(contacts::import_contacts)
         .function(contacts::resolve_phone)
         .function(contacts::resolve_username)
+        .function(contacts::unblock)
         .function(help::get_config)
         .function(help::get_nearest_dc)
         .function(help::get_app_config)
+        .function(help::get_support)
         .function(langpack::get_lang_pack)
         .function(langpack::get_difference)
         .function(langpack::get_strings)
@@ -155,7 +176,22 @@ pub async fn router(
         .known(Layers::older_functions(), answer_without_handler(&known))
         .layer(repeat::Repeat)
         .layer(Lowering)
-        .pushes(|layer, body| Layers::get().push(layer?, body)))
+        .pushes(|layer, body| Layers::get().push(layer?, body))
+        .quiet(is_quiet)
+        .in_place_of_lost_pushes(too_long()))
+}
+
+/// Whether a function makes no session a receiver of updates (API-13): what connections for files
+/// call, and what is called before anybody is signed in.
+fn is_quiet(function: &str) -> bool {
+    let namespace = function.split_once('.').map_or("", |(namespace, _)| namespace);
+    matches!(namespace, "upload" | "help" | "langpack")
+        || (namespace == "auth" && function.ends_with("Authorization"))
+}
+
+/// What a session is told that has lost updates (UPD-10).
+fn too_long() -> bytes::Bytes {
+    chappe_tl::to_bytes(&chappe_api::types::Updates::UpdatesTooLong).expect("it is four bytes")
 }
 
 /// What a function says that has no handler.

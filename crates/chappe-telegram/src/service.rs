@@ -8,9 +8,11 @@ use chappe_proto::rpc::RpcError;
 use chappe_server::Caller;
 use chappe_tl::FunctionInfo;
 
-use crate::auth::LoginTokens;
+use crate::auth::{Exports, LoginTokens};
+use crate::bots::{CallbackAnswer, InlineQueries, Queries, Results, is_for_bots, is_for_people};
 use crate::config::Config;
-use crate::error::Failure;
+use crate::error::{Failure, bad};
+use crate::floods::Floods;
 use crate::password::Challenges;
 use crate::store::{Identity, Store};
 use crate::updates::Lines;
@@ -29,8 +31,17 @@ pub struct Service {
     pub(crate) secret: Arc<[u8; 32]>,
     /// Of those who sign in by another device.
     pub(crate) tokens: Arc<LoginTokens>,
+    /// Of those who take their sign-in to another key.
+    pub(crate) exports: Arc<Exports>,
     /// Of those who tell a password.
     pub(crate) challenges: Arc<Challenges>,
+    /// Buttons that were pressed.
+    pub(crate) callbacks: Arc<Queries<(), CallbackAnswer>>,
+    /// What bots were asked inline, and what they answered.
+    pub(crate) inline_queries: Arc<InlineQueries>,
+    pub(crate) results: Arc<Results>,
+    /// Who does too much of what costs something.
+    pub(crate) floods: Arc<Floods>,
     /// Who hears of what happens.
     pub(crate) lines: Lines,
     rng: Arc<Mutex<Rng>>,
@@ -49,16 +60,31 @@ impl Service {
             store,
             secret: Arc::new(secret),
             tokens: Arc::default(),
+            exports: Arc::default(),
             challenges: Arc::default(),
+            callbacks: Arc::default(),
+            inline_queries: Arc::default(),
+            results: Arc::default(),
+            floods: Arc::default(),
             lines: Lines::default(),
             rng: Arc::new(Mutex::new(rng)),
         })
     }
 
-    /// The account that calls.
+    /// The account that calls, if it may call this (API-07).
     pub(crate) async fn me(&self, caller: &Caller) -> Result<i64, Failure> {
         match self.store.identity(caller.auth_key_id).await? {
-            Some(Identity { is_waiting: false, account }) => Ok(account),
+            Some(Identity { is_waiting: false, is_bot: true, .. })
+                if is_for_people(caller.function) =>
+            {
+                Err(bad("BOT_METHOD_INVALID"))
+            }
+            Some(Identity { is_waiting: false, is_bot: false, .. })
+                if is_for_bots(caller.function) =>
+            {
+                Err(bad("USER_BOT_REQUIRED"))
+            }
+            Some(Identity { is_waiting: false, account, .. }) => Ok(account),
             Some(_) => Err(Failure::Rpc(RpcError::unauthorized("SESSION_PASSWORD_NEEDED"))),
             None => Err(Self::signed_out()),
         }
@@ -88,6 +114,15 @@ impl Service {
     /// API-04: clients decide by this text that they have to sign in.
     pub(crate) fn signed_out() -> Failure {
         Failure::Rpc(RpcError::unauthorized("AUTH_KEY_UNREGISTERED"))
+    }
+
+    /// Whether an application may sign in here (ACC-08).
+    pub(crate) fn check_api_id(&self, api_id: i32) -> Result<(), Failure> {
+        let allowed = &self.config.api_ids;
+        match allowed.is_empty() || allowed.contains(&api_id) {
+            true => Ok(()),
+            false => Err(bad("API_ID_INVALID")),
+        }
     }
 
     pub(crate) fn rng(&self) -> MutexGuard<'_, Rng> {

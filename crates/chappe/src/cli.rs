@@ -10,6 +10,8 @@ use chappe_proto::transport::{EndpointSecret, Transport};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
+use crate::cmd::connect::Library;
+use crate::codes::CodeSender;
 use crate::config::accounts::{SignUp, TestNumbers};
 use crate::config::database::DatabaseUrl;
 use crate::config::listen::ListenAddress;
@@ -34,6 +36,11 @@ pub(crate) enum Command {
     /// Call one function of a server and print its answer as JSON.
     #[command(disable_help_flag = true)]
     Call(CallArgs),
+    /// Print a program by which a library signs in to a server, as it is.
+    ///
+    /// It holds the address, the number of the data centre and the key, and a test account unless
+    /// another number is named. Its first lines say what to install and how to run it.
+    Connect(ConnectArgs),
     /// Make accounts and look at them.
     #[command(subcommand)]
     User(UserCommand),
@@ -125,6 +132,11 @@ pub(crate) struct ServeArgs {
     /// What becomes of a number that has no account, once its code is right [default: automatic]
     #[arg(long, value_name = "HOW")]
     pub(crate) sign_up: Option<SignUp>,
+    /// How codes reach people: `log` writes them to the log, for an operator who passes them on;
+    /// `command:PROGRAM ARGS` runs a program that finds phone and code as a line of JSON on its
+    /// standard input; http://… or https://… is posted the same JSON [default: log]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) code_sender: Option<CodeSender>,
     /// Address at which Prometheus finds what is counted, as http://ADDR/metrics; nothing guards it
     /// [default: none]
     #[arg(long, value_name = "ADDR")]
@@ -221,6 +233,30 @@ pub(crate) struct PlaceArgs {
     pub(crate) config: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct ConnectArgs {
+    /// Library that signs in.
+    pub(crate) library: Library,
+    /// Where the server is.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:4430")]
+    pub(crate) address: SocketAddr,
+    /// Number of the data centre.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) dc: i32,
+    /// Data directory of the server, for its key.
+    #[arg(long, value_name = "DIR", default_value = "chappe-data")]
+    pub(crate) data: PathBuf,
+    /// Its public key (PEM), where the data directory is not at hand.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Number to sign in with; its code is asked for [default: a test account, whose code is known]
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) phone: Option<String>,
+    /// Secret that the server was started with, which MadelineProto needs.
+    #[arg(long, value_name = "SECRET")]
+    pub(crate) secret: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
     /// Make an account, also while the server runs; prints it as a line of JSON.
@@ -254,6 +290,18 @@ pub(crate) enum BotCommand {
         name: String,
         /// The name that leads to it, without @.
         username: String,
+        /// It answers inline queries; this is shown before one is typed.
+        #[arg(long, value_name = "PLACEHOLDER")]
+        inline: Option<String>,
+        #[command(flatten)]
+        place: PlaceArgs,
+    },
+    /// Let a bot answer inline queries, or not any more.
+    Inline {
+        /// The name that leads to it, without @.
+        username: String,
+        /// What is shown before a query is typed; without it the bot answers none.
+        placeholder: Option<String>,
         #[command(flatten)]
         place: PlaceArgs,
     },

@@ -4,6 +4,7 @@
 
 mod cli;
 mod cmd;
+mod codes;
 mod config;
 mod exit;
 mod metrics;
@@ -19,6 +20,7 @@ fn main() -> std::process::ExitCode {
         Command::Serve(args) => cmd::serve::run(args),
         Command::Bot(command) => cmd::accounts::bot(command),
         Command::Call(args) => cmd::call::run(args),
+        Command::Connect(args) => cmd::connect::run(args),
         Command::Keys(command) => cmd::keys::run(command),
         Command::Tl(command) => cmd::tl::run(command),
         Command::User(command) => cmd::accounts::user(command),

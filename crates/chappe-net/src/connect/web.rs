@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use chappe_crypto::{Rng, sha1};
 use http::header::{
-    CONNECTION, HOST, PROXY_AUTHORIZATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    CONNECTION, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::request::Builder;
@@ -31,6 +31,8 @@ pub struct Site {
     path: String,
     /// An HTTP proxy that is asked instead, by the whole address.
     proxy: Option<Proxy>,
+    /// What bodies are, where the server wants to know.
+    content_type: Option<&'static str>,
 }
 
 /// What a server answers to a request.
@@ -69,7 +71,7 @@ pub enum WebError {
 impl Site {
     /// A path of the host `authority`, which names a port where it is not the usual one.
     pub fn new(authority: impl Into<String>, path: impl Into<String>) -> Self {
-        Self { authority: authority.into(), path: path.into(), proxy: None }
+        Self { authority: authority.into(), path: path.into(), proxy: None, content_type: None }
     }
 
     /// The same, by an HTTP proxy that is asked for the whole address (HTP-33).
@@ -78,9 +80,18 @@ impl Site {
         Self { proxy: Some(proxy), ..self }
     }
 
+    /// The same, told what the bodies sent to it are.
+    #[must_use]
+    pub fn taking(self, content_type: &'static str) -> Self {
+        Self { content_type: Some(content_type), ..self }
+    }
+
     fn request(&self, method: &str) -> Builder {
-        let Self { authority, path, proxy } = self;
+        let Self { authority, path, proxy, content_type } = self;
         let mut request = Request::builder().method(method).header(HOST, authority);
+        if let Some(content_type) = content_type {
+            request = request.header(CONTENT_TYPE, *content_type);
+        }
         match proxy {
             None => request = request.uri(path),
             Some(proxy) => {

@@ -1,7 +1,7 @@
 //! The way to the task of a session, and how much may wait on it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use bytes::Bytes;
 use chappe_net::listen::Ends;
@@ -22,8 +22,19 @@ pub(crate) struct SessionHandle {
     room_rates: RoomRates,
     /// Not forgotten. One that is forgotten only remembers ids until it is opened again.
     alive: AtomicBool,
-    /// Made no call yet but such that want no updates (SVC-50).
-    muted: AtomicBool,
+    /// A [`Hearing`].
+    hearing: AtomicU8,
+}
+
+/// Whether a session is pushed to (API-13, SVC-50).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Hearing {
+    /// It has made no call: it takes the place of one that is gone.
+    Undecided,
+    /// It made such calls alone as want no updates.
+    No,
+    Yes,
 }
 
 /// What a session is told.
@@ -65,7 +76,7 @@ impl SessionHandle {
             room: Semaphore::new(rates.max as usize),
             room_rates: rates,
             alive: AtomicBool::new(true),
-            muted: AtomicBool::new(false),
+            hearing: AtomicU8::new(Hearing::Undecided as u8),
         };
         (Arc::new(handle), inputs)
     }
@@ -78,12 +89,12 @@ impl SessionHandle {
         self.alive.load(Ordering::Acquire)
     }
 
-    pub(crate) fn is_muted(&self) -> bool {
-        self.muted.load(Ordering::Relaxed)
+    pub(crate) fn hears(&self, hearing: Hearing) -> bool {
+        self.hearing.load(Ordering::Relaxed) == hearing as u8
     }
 
-    pub(super) fn set_muted(&self, is_muted: bool) {
-        self.muted.store(is_muted, Ordering::Relaxed);
+    pub(super) fn set_hearing(&self, hearing: Hearing) {
+        self.hearing.store(hearing as u8, Ordering::Relaxed);
     }
 
     pub(crate) fn has_ended(&self) -> bool {

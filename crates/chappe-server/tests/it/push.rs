@@ -1,12 +1,14 @@
 //! Messages nobody asked for.
 
 use bytes::Bytes;
+use chappe_backend::Backend;
 use chappe_proto::SessionId;
-use chappe_proto::schema::functions::InvokeWithoutUpdates;
-use chappe_server::PushError;
+use chappe_proto::schema::functions::{InvokeWithoutUpdates, Ping};
+use chappe_proto::session::outbox::OutboxLimits;
+use chappe_server::{PushError, ServerConfig};
 
-use crate::client::Client;
-use crate::functions::Echo;
+use crate::client::{Client, Wire};
+use crate::functions::{self, App, Echo, Fill};
 use crate::sessions::raw;
 use crate::world::World;
 
@@ -58,6 +60,71 @@ async fn session_without_updates_gets_none() {
     client.call(Echo::from("x")).await.unwrap();
     client.call_raw::<Echo>(&quiet).await.unwrap();
     assert_eq!(world.pusher.to_key(client.account.key.id(), UPDATE).await, 1);
+}
+
+/// Rule:   calls that are said to be quiet, as those for files are, make no session a receiver; the
+///         first other one does, for good. A session that has called nothing takes the place of
+///         receivers that are gone, and none beside one that is there.
+/// Source: API-13, QRK-09, QRK-14.
+#[tokio::test]
+async fn quiet_calls_make_no_receiver() {
+    let app = App::default();
+    let router = functions::router(app.clone()).quiet(|name| name == "Fill");
+    let world = World::routed(Backend::memory(), |_| {}, app, router).await;
+    let mut main = Client::new(&world).await;
+    let key = main.account.key.id();
+    main.call(Echo::from("x")).await.unwrap();
+    main.call(Fill::from("1")).await.unwrap();
+    let mut media = Client::with(&world, &main.account).await;
+    media.call(Fill::from("1")).await.unwrap();
+    let mut heir = Client::with(&world, &main.account).await;
+    heir.begin(&Ping { ping_id: 1 }).await;
+    heir.wire.hear().await;
+    assert_eq!(world.pusher.to_key(key, UPDATE).await, 1);
+    assert_eq!(main.pushed().await, UPDATE);
+
+    drop(std::mem::replace(&mut main.wire, Wire::connect(world.address).await));
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert_eq!(
+        world.pusher.to_key(key, UPDATE).await,
+        2,
+        "one that may come back, one that is here"
+    );
+    assert_eq!(heir.pushed().await, UPDATE);
+    media.wire.hear_nothing().await;
+    media.call(Echo::from("x")).await.unwrap();
+    media.call(Fill::from("1")).await.unwrap();
+    assert_eq!(world.pusher.to_key(key, UPDATE).await, 2, "a receiver is there again");
+    assert_eq!(media.pushed().await, UPDATE);
+}
+
+/// Rule:   in the place of pushes that were given up a session is told once that there were some,
+///         and not again before a hundred more were.
+/// Source: UPD-10, SES-07.
+#[tokio::test]
+async fn lost_pushes_are_told_of_once() {
+    let word = Bytes::from_static(b"\x02\x00\x00\x99");
+    let app = App::default();
+    let router = functions::router(app.clone()).in_place_of_lost_pushes(word.clone());
+    let few = |config: &mut ServerConfig| config.session.outbox = OutboxLimits::new(8, 1 << 20);
+    let world = World::routed(Backend::memory(), few, app, router).await;
+    let mut client = Client::new(&world).await;
+    client.call(Echo::from("x")).await.unwrap();
+    let key = client.account.key.id();
+    drop(std::mem::replace(&mut client.wire, Wire::connect(world.address).await));
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    for _ in 0..12 {
+        world.pusher.to_key(key, UPDATE).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    client.reconnect(&world).await;
+    let mut kept = 0;
+    while client.pushed().await != word {
+        kept += 1;
+    }
+    assert!(kept < 12, "nothing was given up");
+    world.pusher.to_key(key, UPDATE).await;
+    assert_eq!(client.pushed().await, UPDATE, "it is told once");
 }
 
 /// A push to a session that is not there says so.

@@ -4,7 +4,8 @@ mod devices;
 mod profile;
 
 use chappe_api::functions::account::UpdateStatus;
-use chappe_server::{Caller, State};
+use chappe_api::{ctors, types};
+use chappe_server::{Caller, Pusher, State};
 
 pub(crate) use devices::{get_authorizations, reset_authorization, reset_authorizations};
 pub(crate) use profile::{check as check_name, check_username, update_profile, update_username};
@@ -19,10 +20,17 @@ const ONLINE: i64 = 240;
 pub(crate) async fn update_status(
     State(service): State<Service>,
     caller: Caller,
+    pusher: Pusher,
     call: UpdateStatus,
 ) -> Result<bool, Failure> {
     let me = service.me(&caller).await?;
     let now = caller.now.unix_seconds();
     service.store.set_online(me, if call.offline { now } else { now + ONLINE }).await?;
+    let account = service.store.account(me).await?.ok_or_else(Service::signed_out)?;
+    if let Some(status) = service.status(now, &account) {
+        let update = ctors::UpdateUserStatus { user_id: me, status };
+        let update = types::Update::UpdateUserStatus(update);
+        service.tell_acquaintances(&caller, &pusher, me, update).await?;
+    }
     Ok(true)
 }

@@ -1,8 +1,8 @@
 //! Names: `account.updateProfile`, `account.updateUsername`, `account.checkUsername`.
 
 use chappe_api::functions::account::{CheckUsername, UpdateProfile, UpdateUsername};
-use chappe_api::types;
-use chappe_server::{Caller, State};
+use chappe_api::{ctors, types};
+use chappe_server::{Caller, Pusher, State};
 use chappe_tl::Str;
 
 use crate::Service;
@@ -17,6 +17,7 @@ const USERNAME: std::ops::RangeInclusive<usize> = 4..=32;
 pub(crate) async fn update_profile(
     State(service): State<Service>,
     caller: Caller,
+    pusher: Pusher,
     call: UpdateProfile,
 ) -> Result<types::User, Failure> {
     let me = service.me(&caller).await?;
@@ -33,12 +34,13 @@ pub(crate) async fn update_profile(
         return Err(bad("ABOUT_TOO_LONG"));
     }
     service.store.set_profile(me, (first_name, last_name, about)).await?;
-    service.myself(&caller, me).await
+    service.renamed(&caller, &pusher, me).await
 }
 
 pub(crate) async fn update_username(
     State(service): State<Service>,
     caller: Caller,
+    pusher: Pusher,
     call: UpdateUsername,
 ) -> Result<types::User, Failure> {
     let me = service.me(&caller).await?;
@@ -53,7 +55,7 @@ pub(crate) async fn update_username(
     if !service.store.set_username(me, username).await? {
         return Err(bad("USERNAME_OCCUPIED"));
     }
-    service.myself(&caller, me).await
+    service.renamed(&caller, &pusher, me).await
 }
 
 pub(crate) async fn check_username(
@@ -85,8 +87,27 @@ pub(crate) fn check(username: &str) -> Result<(), Failure> {
 }
 
 impl Service {
-    async fn myself(&self, caller: &Caller, me: i64) -> Result<types::User, Failure> {
+    /// Tells those who know somebody what they are called now; the answer to who did that.
+    async fn renamed(
+        &self,
+        caller: &Caller,
+        pusher: &Pusher,
+        me: i64,
+    ) -> Result<types::User, Failure> {
         let account = self.store.account(me).await?.ok_or_else(Self::signed_out)?;
+        let username = |username: &str| types::Username {
+            editable: true,
+            active: true,
+            username: username.into(),
+            ..chappe_tl::blank()
+        };
+        let update = types::Update::UpdateUserName(ctors::UpdateUserName {
+            user_id: me,
+            first_name: account.first_name.as_str().into(),
+            last_name: account.last_name.as_str().into(),
+            usernames: account.username.as_deref().map(username).into_iter().collect(),
+        });
+        self.tell_acquaintances(caller, pusher, me, update).await?;
         Ok(self.user(caller, me, &account))
     }
 }

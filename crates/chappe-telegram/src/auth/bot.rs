@@ -14,7 +14,12 @@ pub(crate) async fn import_bot_authorization(
     caller: Caller,
     call: ImportBotAuthorization,
 ) -> Result<types::auth::Authorization, Failure> {
-    let invalid = || bad("ACCESS_TOKEN_INVALID");
+    service.check_api_id(call.api_id)?;
+    service.check_guesses(&caller, None)?;
+    let invalid = || {
+        service.note_wrong(&caller, None);
+        bad("ACCESS_TOKEN_INVALID")
+    };
     let (id, secret) = text(&call.bot_auth_token)?.split_once(':').ok_or_else(invalid)?;
     let id: i64 = id.parse().map_err(|_| invalid())?;
     let kept = service.store.bot_secret(id).await?.ok_or_else(invalid)?;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use chappe_api::functions::auth::{CancelCode, ResendCode, SendCode};
 use chappe_api::{ctors, types};
 use chappe_proto::rpc::RpcError;
-use chappe_server::{Caller, State};
+use chappe_server::{Caller, Pusher, State};
 use chappe_tl::Str;
 use tracing::warn;
 
@@ -23,9 +23,15 @@ const NEXT_CODE_WAIT: i32 = 60;
 pub(crate) async fn send_code(
     State(service): State<Service>,
     caller: Caller,
+    pusher: Pusher,
     call: SendCode,
 ) -> Result<types::auth::SentCode, Failure> {
+    service.check_api_id(call.api_id)?;
     let phone = Phone::parse(text(&call.phone_number)?)?;
+    let is_test = service.is_test(&phone);
+    if !is_test {
+        service.count_code(&caller, &phone)?;
+    }
     let now = caller.now.unix_seconds();
     let code = LoginCode {
         hash: service.fresh_name(),
@@ -34,7 +40,6 @@ pub(crate) async fn send_code(
         expires: now + i64::from(service.config.code_life),
     };
     let before = service.store.keep_code(&code, now).await?;
-    let is_test = service.is_test(&phone);
     if !is_test && before >= i64::from(service.config.codes_max) {
         service.store.use_code(&code.phone, &code.hash).await?;
         return Err(bad("PHONE_NUMBER_FLOOD"));
@@ -43,10 +48,13 @@ pub(crate) async fn send_code(
         service.deliver(&code).await?;
     }
     let account = service.store.account_of_phone(phone.digits()).await?;
-    let has_session = match account {
+    let has_session = match &account {
         Some(account) => service.store.has_session(account.id).await?,
         None => false,
     };
+    if let Some(account) = account.filter(|_| has_session && !is_test) {
+        service.tell_code(&caller, &pusher, account.id, &code.code).await?;
+    }
     Ok(sent(&code, has_session))
 }
 
@@ -60,6 +68,7 @@ pub(crate) async fn resend_code(
     let kept = service.store.code(phone.digits(), hash, caller.now.unix_seconds()).await?;
     let code = kept.ok_or_else(|| bad("PHONE_CODE_EXPIRED"))?;
     if !service.is_test(&phone) {
+        service.count_code(&caller, &phone)?;
         service.deliver(&code).await?;
     }
     Ok(sent(&code, false))
@@ -99,7 +108,7 @@ fn sent(code: &LoginCode, has_session: bool) -> types::auth::SentCode {
 
 impl Service {
     /// Whether everybody knows the code of this number (ACC-01, ACC-02).
-    pub(super) fn is_test(&self, phone: &Phone) -> bool {
+    pub(crate) fn is_test(&self, phone: &Phone) -> bool {
         match (self.config.test_numbers, phone.test_dc()) {
             (TestNumbers::Off, _) | (_, None) => false,
             (TestNumbers::Own, Some(dc)) => i32::from(dc) == self.config.dc,

@@ -4,7 +4,7 @@ use chappe_api::functions::auth::{SignIn, SignUp};
 use chappe_api::{ctors, types};
 use chappe_crypto::equal;
 use chappe_proto::rpc::RpcError;
-use chappe_server::{Caller, State};
+use chappe_server::{Caller, Pusher, State};
 use chappe_tl::Str;
 use tracing::info;
 
@@ -21,6 +21,7 @@ pub(crate) const NAME_MAX: usize = 64;
 pub(crate) async fn sign_in(
     State(service): State<Service>,
     caller: Caller,
+    pusher: Pusher,
     call: SignIn,
 ) -> Result<types::auth::Authorization, Failure> {
     let phone = Phone::parse(text(&call.phone_number)?)?;
@@ -29,6 +30,7 @@ pub(crate) async fn sign_in(
     if said.is_empty() {
         return Err(bad("PHONE_CODE_EMPTY"));
     }
+    service.check_guesses(&caller, Some(&phone))?;
     let is_test = service.is_test(&phone);
     // Tools for test numbers say six digits as well as five (ACC-03).
     let is_right = |code: &str| {
@@ -38,7 +40,10 @@ pub(crate) async fn sign_in(
     };
     match service.store.judge_code(name, is_right, caller.now.unix_seconds()).await? {
         CodeJudgement::Right => {}
-        CodeJudgement::Wrong => return Err(bad("PHONE_CODE_INVALID")),
+        CodeJudgement::Wrong => {
+            service.note_wrong(&caller, Some(&phone));
+            return Err(bad("PHONE_CODE_INVALID"));
+        }
         CodeJudgement::Expired => return Err(bad("PHONE_CODE_EXPIRED")),
     }
     if let Some(account) = service.store.account_of_phone(phone.digits()).await? {
@@ -48,6 +53,7 @@ pub(crate) async fn sign_in(
             return Err(Failure::Rpc(RpcError::unauthorized("SESSION_PASSWORD_NEEDED")));
         }
         info!(account = account.id, auth_key_id = %caller.auth_key_id, "signed in");
+        service.tell_of_sign_in(&caller, &pusher, &account).await?;
         return Ok(service.authorization(&caller, &account));
     }
     match service.config.sign_up {

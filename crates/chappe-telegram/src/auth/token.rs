@@ -41,8 +41,10 @@ const OFFERS_MAX: usize = 100_000;
 pub(crate) async fn export_login_token(
     State(service): State<Service>,
     caller: Caller,
-    _call: ExportLoginToken,
+    pusher: Pusher,
+    call: ExportLoginToken,
 ) -> Result<types::auth::LoginToken, Failure> {
+    service.check_api_id(call.api_id)?;
     if let Some(identity) = service.store.identity(caller.auth_key_id).await? {
         let account = service.store.account(identity.account).await?;
         let account = account.ok_or_else(Service::signed_out)?;
@@ -57,6 +59,7 @@ pub(crate) async fn export_login_token(
             return Err(password_needed());
         }
         info!(account = account.id, auth_key_id = %caller.auth_key_id, "signed in by a token");
+        service.tell_of_sign_in(&caller, &pusher, &account).await?;
         return Ok(service.success(&caller, &account));
     }
     let token = service.rng().bytes();

@@ -35,12 +35,18 @@ pub(crate) async fn edit_message(
     if before.sender != me || before.content.forwarded.is_some() {
         return Err(Failure::Rpc(RpcError::new(403, "MESSAGE_AUTHOR_REQUIRED")));
     }
-    if peer != Peer::Account(me) && before.date + EDIT_TIME < now {
+    let is_bot = service.store.is_bot(me).await?;
+    if peer != Peer::Account(me) && !is_bot && before.date + EDIT_TIME < now {
         return Err(bad("MESSAGE_EDIT_TIME_EXPIRED"));
     }
-    let said = call.message.ok_or_else(|| bad("MESSAGE_NOT_MODIFIED"))?;
     let entities = call.entities.unwrap_or_default();
-    let mut content = service.content(me, &said, &entities).await?;
+    let mut content = match &call.message {
+        Some(said) => service.content(me, said, &entities).await?,
+        None => before.content.clone(),
+    };
+    // A keyboard that an edit does not name is taken away.
+    content.markup = service.markup(me, call.reply_markup.as_deref()).await?;
+    content.via_bot = before.content.via_bot;
     content.silent = before.content.silent;
     content.noforwards = before.content.noforwards;
     if content == before.content {

@@ -14,7 +14,7 @@ const ENTITIES_MAX: usize = 100;
 
 impl Service {
     /// What somebody wants to say: its end trimmed, entities clipped to it.
-    pub(super) async fn content(
+    pub(crate) async fn content(
         &self,
         me: i64,
         said: &Str,
@@ -106,7 +106,7 @@ impl Service {
 }
 
 /// Entities as clients hear them.
-pub(super) fn shown(content: &Content) -> Option<Vec<types::MessageEntity>> {
+pub(crate) fn shown(content: &Content) -> Option<Vec<types::MessageEntity>> {
     if content.entities.is_empty() {
         return None;
     }

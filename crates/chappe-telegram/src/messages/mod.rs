@@ -20,6 +20,7 @@ mod view;
 pub(crate) use change::{delete_history, delete_messages, edit_message};
 pub(crate) use dialogs::{get_dialogs, get_peer_dialogs, get_pinned_dialogs};
 pub(crate) use drafts::{clear_all_drafts, get_all_drafts, save_draft};
+pub(crate) use entities::shown as shown_entities;
 pub(crate) use forward::forward_messages;
 pub(crate) use history::{get_history, get_messages};
 pub(crate) use marks::{
@@ -36,6 +37,6 @@ pub(crate) use seen::{
     get_peer_settings, get_unread_reactions, get_web_page, get_web_page_preview,
     hide_peer_settings_bar, read_message_contents, read_reactions, received_messages,
 };
-pub(crate) use send::send_message;
+pub(crate) use send::{replied, send_message};
 pub(crate) use typing::set_typing;
 pub(crate) use view::{Named, Shown, message as shown_message};

@@ -16,12 +16,14 @@ pub(crate) async fn send_message(
 ) -> Result<types::Updates, Failure> {
     let me = service.me(&caller).await?;
     let peer = service.peer(me, &call.peer).await?;
+    service.check_may_write(me, &peer).await?;
     if call.schedule_date.is_some() {
         return Err(bad("SCHEDULE_DATE_INVALID"));
     }
     let entities = call.entities.unwrap_or_default();
     let mut content = service.content(me, &call.message, &entities).await?;
     (content.silent, content.noforwards) = (call.silent, call.noforwards);
+    content.markup = service.markup(me, call.reply_markup.as_deref()).await?;
     let new = NewMessage {
         sender: me,
         peer,
@@ -35,7 +37,7 @@ pub(crate) async fn send_message(
 }
 
 /// The message of one's own box that is replied to; a story or a draft is none.
-pub(super) fn replied(reply_to: &types::InputReplyTo) -> Option<i32> {
+pub(crate) fn replied(reply_to: &types::InputReplyTo) -> Option<i32> {
     match reply_to {
         types::InputReplyTo::InputReplyToMessage(message) if message.reply_to_msg_id > 0 => {
             Some(message.reply_to_msg_id)

@@ -8,6 +8,7 @@ use chappe_server::Caller;
 use super::entities::shown;
 use super::peer::peer_of;
 use crate::Service;
+use crate::bots::shown_markup;
 use crate::error::Failure;
 use crate::store::{Action, EntityKind, Forwarded, Message, Peer};
 
@@ -40,6 +41,7 @@ impl Named {
     fn message(&mut self, message: &Message) {
         self.peer(message.peer);
         self.account(message.sender);
+        self.accounts.extend(message.content.via_bot);
         for entity in &message.content.entities {
             if let EntityKind::MentionName { account } = entity.kind {
                 self.account(account);
@@ -100,10 +102,12 @@ pub(crate) fn message(message: &Message, named: &mut Named) -> types::Message {
         from_id,
         peer_id,
         fwd_from: content.forwarded.as_ref().map(|forwarded| Box::new(shown_origin(forwarded))),
+        via_bot_id: content.via_bot,
         reply_to,
         date,
         edit_date: message.edited.map(clamp),
         message: content.text.as_str().into(),
+        reply_markup: content.markup.as_ref().map(shown_markup).map(Box::new),
         entities: shown(content),
         ..chappe_tl::blank()
     }))

@@ -5,7 +5,7 @@ use chappe_api::types;
 use chappe_crypto::srp::{Challenge, SrpError};
 use chappe_proto::Now;
 use chappe_proto::rpc::RpcError;
-use chappe_server::{Caller, State};
+use chappe_server::{Caller, Pusher, State};
 use tracing::info;
 
 use super::computed;
@@ -16,16 +16,22 @@ use crate::store::Password;
 pub(crate) async fn check_password(
     State(service): State<Service>,
     caller: Caller,
+    pusher: Pusher,
     call: CheckPassword,
 ) -> Result<types::auth::Authorization, Failure> {
     let me = service.whoever(&caller).await?;
     if service.store.password(me).await?.is_none() {
         return Err(bad("PASSWORD_HASH_INVALID"));
     }
-    service.check_knowledge(me, &call.password, caller.now).await?;
+    service.check_guesses(&caller, None)?;
+    if let Err(failure) = service.check_knowledge(me, &call.password, caller.now).await {
+        service.note_wrong(&caller, None);
+        return Err(failure);
+    }
     service.store.end_waiting(caller.auth_key_id).await?;
     info!(account = me, auth_key_id = %caller.auth_key_id, "signed in with a password");
     let account = service.store.account(me).await?.ok_or_else(Service::signed_out)?;
+    service.tell_of_sign_in(&caller, &pusher, &account).await?;
     Ok(service.authorization(&caller, &account))
 }
 
@@ -50,7 +56,7 @@ impl Service {
     }
 
     /// Sees whether somebody knows the password of an account.
-    pub(super) async fn check_knowledge(
+    pub(crate) async fn check_knowledge(
         &self,
         account: i64,
         said: &types::InputCheckPasswordSrp,

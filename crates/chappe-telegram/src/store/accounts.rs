@@ -20,20 +20,35 @@ pub(crate) struct Account {
     pub(crate) qts: i32,
     pub(crate) is_bot: bool,
     pub(crate) username: Option<String>,
+    /// Of a bot that answers inline queries: what is shown before one is typed.
+    pub(crate) inline_placeholder: Option<String>,
+    /// Of a bot: rises with every change of its commands.
+    pub(crate) info_version: Option<i32>,
 }
+
+/// Ordinary accounts have this number or a higher one (ACC-10).
+pub(crate) const FIRST_ACCOUNT: i64 = 1_000_000;
+/// Who tells people of their account itself (ACC-10).
+pub(crate) const SERVICE_ACCOUNT: i64 = 777_000;
 
 const BY_ID: &str =
     "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
-    (SELECT shown FROM username WHERE username.account = account.id)
+    (SELECT shown FROM username WHERE username.account = account.id),
+    (SELECT inline_placeholder FROM bot WHERE bot.account = account.id),
+    (SELECT info_version FROM bot WHERE bot.account = account.id)
     FROM account WHERE id = $1";
 const BY_PHONE: &str =
     "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
-    (SELECT shown FROM username WHERE username.account = account.id)
+    (SELECT shown FROM username WHERE username.account = account.id),
+    (SELECT inline_placeholder FROM bot WHERE bot.account = account.id),
+    (SELECT info_version FROM bot WHERE bot.account = account.id)
     FROM account WHERE phone = $1";
 
 const FROM_ID: &str =
     "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
-    (SELECT shown FROM username WHERE username.account = account.id)
+    (SELECT shown FROM username WHERE username.account = account.id),
+    (SELECT inline_placeholder FROM bot WHERE bot.account = account.id),
+    (SELECT info_version FROM bot WHERE bot.account = account.id)
     FROM account WHERE id >= $1 ORDER BY id LIMIT $2";
 
 impl Account {
@@ -49,6 +64,8 @@ impl Account {
             qts: row.read()?,
             is_bot: row.read::<i64>()? != 0,
             username: row.read()?,
+            inline_placeholder: row.read()?,
+            info_version: row.read()?,
         })
     }
 }

@@ -2,8 +2,9 @@
 
 use chappe_backend::StoreError;
 use chappe_backend::sql::sql;
+use serde::{Deserialize, Serialize};
 
-use super::{Store, next};
+use super::{Store, damaged, next};
 
 impl Store {
     /// Makes a bot, known by its username; `None` where somebody else has that.
@@ -35,5 +36,114 @@ impl Store {
     pub(crate) async fn bot_secret(&self, account: i64) -> Result<Option<Vec<u8>>, StoreError> {
         let query = sql("SELECT secret_hash FROM bot WHERE account = $1").bind(account);
         self.database.row(query).await?.map(|mut row| row.read()).transpose()
+    }
+}
+
+/// What a bot can be told to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BotCommand {
+    pub(crate) command: String,
+    pub(crate) description: String,
+}
+
+impl Store {
+    /// Whether an account is a bot.
+    pub(crate) async fn is_bot(&self, account: i64) -> Result<bool, StoreError> {
+        let query = sql("SELECT 1 FROM bot WHERE account = $1").bind(account);
+        Ok(self.database.row(query).await?.is_some())
+    }
+
+    /// What a bot says to those who have not begun to talk with it.
+    pub(crate) async fn bot_description(&self, bot: i64) -> Result<String, StoreError> {
+        let query = sql("SELECT description FROM bot WHERE account = $1").bind(bot);
+        self.database.row(query).await?.map_or(Ok(String::new()), |mut row| row.read())
+    }
+
+    pub(crate) async fn set_bot_description(
+        &self,
+        bot: i64,
+        description: &str,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let change = sql("UPDATE bot SET description = $2, info_version = info_version + 1
+             WHERE account = $1");
+        transaction.run(change.bind(bot).bind(description)).await?;
+        transaction.commit().await
+    }
+
+    /// Lets a bot answer inline queries, under this placeholder, or not any more.
+    pub(crate) async fn set_inline_placeholder(
+        &self,
+        bot: i64,
+        placeholder: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let change = sql("UPDATE bot SET inline_placeholder = $2 WHERE account = $1");
+        transaction.run(change.bind(bot).bind(placeholder.map(str::to_owned))).await?;
+        transaction.commit().await
+    }
+
+    /// The commands of a bot for a scope in a language, which are none unless they were set.
+    pub(crate) async fn bot_commands(
+        &self,
+        bot: i64,
+        scope: &str,
+        lang: &str,
+    ) -> Result<Option<Vec<BotCommand>>, StoreError> {
+        let query =
+            sql("SELECT commands FROM bot_commands WHERE bot = $1 AND scope = $2 AND lang = $3");
+        let row = self.database.row(query.bind(bot).bind(scope).bind(lang)).await?;
+        row.map(|mut row| {
+            let commands: String = row.read()?;
+            serde_json::from_str(&commands).map_err(|error| damaged(&format!("commands: {error}")))
+        })
+        .transpose()
+    }
+
+    /// Sets the commands of a bot, or takes them away.
+    pub(crate) async fn set_bot_commands(
+        &self,
+        bot: i64,
+        (scope, lang): (&str, &str),
+        commands: Option<&[BotCommand]>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let delete = sql("DELETE FROM bot_commands WHERE bot = $1 AND scope = $2 AND lang = $3");
+        transaction.run(delete.bind(bot).bind(scope).bind(lang)).await?;
+        if let Some(commands) = commands {
+            let commands = serde_json::to_string(commands).expect("strings are JSON");
+            let insert = sql("INSERT INTO bot_commands (bot, scope, lang, commands)
+                 VALUES ($1, $2, $3, $4)");
+            transaction.run(insert.bind(bot).bind(scope).bind(lang).bind(commands)).await?;
+        }
+        let change = sql("UPDATE bot SET info_version = info_version + 1 WHERE account = $1");
+        transaction.run(change.bind(bot)).await?;
+        transaction.commit().await
+    }
+
+    /// Notes that somebody has written to a bot.
+    pub(crate) async fn acquaint(&self, bot: i64, account: i64) -> Result<(), StoreError> {
+        if self.is_acquainted(bot, account).await? {
+            return Ok(());
+        }
+        let mut transaction = self.database.begin().await?;
+        let insert = sql("INSERT INTO bot_acquaintance (bot, account) VALUES ($1, $2)
+             ON CONFLICT (bot, account) DO NOTHING");
+        transaction.run(insert.bind(bot).bind(account)).await?;
+        transaction.commit().await
+    }
+
+    /// Whether somebody has ever written to a bot.
+    pub(crate) async fn is_acquainted(&self, bot: i64, account: i64) -> Result<bool, StoreError> {
+        let query = sql("SELECT 1 FROM bot_acquaintance WHERE bot = $1 AND account = $2");
+        Ok(self.database.row(query.bind(bot).bind(account)).await?.is_some())
+    }
+
+    /// Who has ever written to a bot, `limit` at most.
+    pub(crate) async fn acquaintances(&self, bot: i64, limit: i64) -> Result<Vec<i64>, StoreError> {
+        let query =
+            sql("SELECT account FROM bot_acquaintance WHERE bot = $1 ORDER BY account LIMIT $2");
+        let rows = self.database.rows(query.bind(bot).bind(limit)).await?;
+        rows.into_iter().map(|mut row| row.read()).collect()
     }
 }

@@ -4,7 +4,7 @@ use chappe_backend::StoreError;
 use serde::{Deserialize, Serialize};
 
 use super::messages::kinds;
-use super::{Action, Forwarded, damaged};
+use super::{Action, Forwarded, Markup, damaged};
 
 /// Text and what it is dressed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,12 @@ pub(crate) struct Content {
     /// What happened, of a message that the service writes; it has no text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) action: Option<Action>,
+    /// A keyboard under it, or what is to become of the one on the screen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) markup: Option<Markup>,
+    /// The bot whose inline result it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) via_bot: Option<i64>,
 }
 
 /// A part of a text that is shown in some way. Places are UTF-16 units.

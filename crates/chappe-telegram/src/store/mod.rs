@@ -5,6 +5,7 @@
 
 mod accounts;
 mod action;
+mod blocks;
 mod bots;
 mod changing;
 mod chats;
@@ -14,9 +15,12 @@ mod dialogs;
 mod drafts;
 mod events;
 mod invites;
+mod log;
+mod markup;
 mod members;
 mod messages;
 mod names;
+mod notices;
 mod passwords;
 mod peers;
 mod pins;
@@ -26,8 +30,9 @@ mod sessions;
 use chappe_backend::sql::{Transaction, sql};
 use chappe_backend::{Database, Migrations, StoreError};
 
-pub(crate) use accounts::Account;
+pub(crate) use accounts::{Account, FIRST_ACCOUNT, SERVICE_ACCOUNT};
 pub(crate) use action::{Action, Forwarded};
+pub(crate) use bots::BotCommand;
 pub(crate) use chats::Chat;
 pub(crate) use codes::{CodeJudgement, LoginCode};
 pub(crate) use content::{Content, Entity, EntityKind};
@@ -35,6 +40,7 @@ pub(crate) use dialogs::Dialog;
 pub(crate) use drafts::Draft;
 pub(crate) use events::{Change, Event, Happening, News};
 pub(crate) use invites::Invite;
+pub(crate) use markup::{Button, ButtonKind, InlineButton, InlineKind, Markup, Style};
 pub(crate) use members::{Member, Role, Standing, State};
 pub(crate) use messages::{Message, Sieve, Window, kinds};
 pub(crate) use names::Contact;
@@ -57,6 +63,7 @@ const MIGRATIONS: Migrations = Migrations {
         include_str!("migrations/0003-passwords.sql"),
         include_str!("migrations/0004-names.sql"),
         include_str!("migrations/0006-groups.sql"),
+        include_str!("migrations/0007-bots.sql"),
     ],
 };
 

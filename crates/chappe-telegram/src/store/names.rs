@@ -105,6 +105,13 @@ impl Store {
         transaction.commit().await
     }
 
+    /// Who knows an account, `limit` at most.
+    pub(crate) async fn who_knows(&self, account: i64, limit: i64) -> Result<Vec<i64>, StoreError> {
+        let query = sql("SELECT owner FROM contact WHERE account = $1 ORDER BY owner LIMIT $2");
+        let rows = self.database.rows(query.bind(account).bind(limit)).await?;
+        rows.into_iter().map(|mut row| row.read()).collect()
+    }
+
     pub(crate) async fn forget_contact(&self, owner: i64, account: i64) -> Result<(), StoreError> {
         let mut transaction = self.database.begin().await?;
         let delete = sql("DELETE FROM contact WHERE owner = $1 AND account = $2");

@@ -94,17 +94,17 @@ impl Store {
 }
 
 /// A message on its way into one box.
-struct Copy {
-    owner: i64,
-    id: i32,
-    peer: Peer,
-    origin: i32,
-    reply_to: Option<i32>,
-    is_mention: bool,
+pub(super) struct Copy {
+    pub(super) owner: i64,
+    pub(super) id: i32,
+    pub(super) peer: Peer,
+    pub(super) origin: i32,
+    pub(super) reply_to: Option<i32>,
+    pub(super) is_mention: bool,
 }
 
 impl Copy {
-    async fn insert(
+    pub(super) async fn insert(
         self,
         transaction: &mut Transaction<'_>,
         new: &NewMessage,

@@ -27,16 +27,19 @@ pub(crate) struct Identity {
     pub(crate) account: i64,
     /// The password is still to be told.
     pub(crate) is_waiting: bool,
+    pub(crate) is_bot: bool,
 }
 
 impl Store {
     /// Who a key is.
     pub(crate) async fn identity(&self, key: AuthKeyId) -> Result<Option<Identity>, StoreError> {
-        let query = sql("SELECT account, is_waiting FROM session_of_account WHERE key_id = $1");
+        let query = sql("SELECT account, is_waiting,
+             (SELECT is_bot FROM account WHERE account.id = session_of_account.account)
+             FROM session_of_account WHERE key_id = $1");
         let row = self.database.row(query.bind(row_id(key))).await?;
         row.map(|mut row| {
             let (account, is_waiting) = (row.read()?, row.read::<i64>()? != 0);
-            Ok(Identity { account, is_waiting })
+            Ok(Identity { account, is_waiting, is_bot: row.read::<i64>()? != 0 })
         })
         .transpose()
     }

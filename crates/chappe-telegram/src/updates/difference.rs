@@ -24,17 +24,20 @@ pub(crate) async fn get_difference(
     if call.pts <= 0 {
         return Err(bad("PERSISTENT_TIMESTAMP_EMPTY"));
     }
-    let state = service.state(&caller, me).await?;
-    if call.pts == state.pts && call.qts <= state.qts {
-        let types::updates::State { date, seq, .. } = state;
-        let empty = ctors::updates::DifferenceEmpty { date, seq };
+    // Two numbers of one row: whoever asks for nothing new costs no more than that.
+    let position = service.store.position(me).await?.ok_or_else(Service::signed_out)?;
+    if call.pts == position.pts && call.qts <= position.qts {
+        let date = i32::try_from(caller.now.unix_seconds()).unwrap_or(i32::MAX);
+        let empty = ctors::updates::DifferenceEmpty { date, seq: 0 };
         return Ok(types::updates::Difference::DifferenceEmpty(empty));
     }
-    if call.pts_total_limit.is_some_and(|limit| call.pts.saturating_add(limit) < state.pts) {
-        let pts = state.pts;
+    let is_beyond = |limit: i32| call.pts.saturating_add(limit) < position.pts;
+    if call.pts < position.pruned || call.pts_total_limit.is_some_and(is_beyond) {
+        let pts = position.pts;
         let too_long = ctors::updates::DifferenceTooLong { pts };
         return Ok(types::updates::Difference::DifferenceTooLong(too_long));
     }
+    let state = service.state(&caller, me).await?;
     let limit = call.pts_limit.unwrap_or(EVENTS_MAX).clamp(1, EVENTS_MAX);
     // Whoever comes from the future, as after a backup was restored, is told where we are.
     let events = service.store.events(me, call.pts, limit.into()).await?;
@@ -61,6 +64,19 @@ pub(crate) async fn get_difference(
         state: types::updates::State { pts: reached, ..state },
     };
     Ok(types::updates::Difference::Difference(Box::new(difference)))
+}
+
+/// Where the pts of an update begins: clients take those of one answer in that order (UPD-04).
+fn begin(update: &types::Update) -> i32 {
+    use types::Update as U;
+    let (pts, count) = match update {
+        U::UpdateDeleteMessages(update) => (update.pts, update.pts_count),
+        U::UpdateEditMessage(update) => (update.pts, update.pts_count),
+        U::UpdateReadHistoryInbox(update) => (update.pts, update.pts_count),
+        U::UpdateReadHistoryOutbox(update) => (update.pts, update.pts_count),
+        _ => (0, 0),
+    };
+    pts - count
 }
 
 /// What events come to.
@@ -137,6 +153,7 @@ impl Service {
             let read = ctors::UpdateReadHistoryOutbox { peer, max_id, pts, pts_count };
             updates.push(types::Update::UpdateReadHistoryOutbox(read));
         }
+        updates.sort_by_key(begin);
         let shown = self.named(caller.now.unix_seconds(), me, named).await?;
         Ok(Missed { messages, updates, shown })
     }

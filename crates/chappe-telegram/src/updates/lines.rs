@@ -44,6 +44,8 @@ impl Lines {
 
 /// Events read from the log at once.
 const BATCH: i64 = 100;
+/// Events of an account after which its log is looked at. Fewer than one look takes out.
+const PRUNE_EVERY: i32 = 100;
 
 impl Service {
     /// Makes a change and sees to it that everybody hears of it. The session of `caller` has its
@@ -58,6 +60,7 @@ impl Service {
         let session = (caller.auth_key_id, caller.session_id);
         for news in change.commit().await? {
             let answered = (news.account == me).then_some(session);
+            self.prune_now_and_then(news, caller.now.unix_seconds());
             if self.lines.told().note(news, answered, caller.now.unix_seconds()) {
                 let (service, pusher) = (self.clone(), pusher.clone());
                 tokio::spawn(async move { service.push_line(&pusher, news.account).await });
@@ -65,6 +68,20 @@ impl Service {
         }
         drop(turn);
         Ok(())
+    }
+
+    /// Takes the oldest events out of the log of an account once a hundred have come to it.
+    fn prune_now_and_then(&self, News { account, pts, count }: News, now: i64) {
+        if pts / PRUNE_EVERY == (pts - count) / PRUNE_EVERY {
+            return;
+        }
+        let (service, before) = (self.clone(), now - i64::from(self.config.log_life));
+        tokio::spawn(async move {
+            let pruned = service.store.prune(account, before, service.config.log_max).await;
+            if let Err(error) = pruned {
+                warn!(%error, account, "the log cannot be pruned");
+            }
+        });
     }
 
     /// Pushes what the log has for an account until there is nothing more.

@@ -14,7 +14,13 @@ pub(crate) async fn get_full_user(
 ) -> Result<types::users::UserFull, Failure> {
     let me = service.me(&caller).await?;
     let account = service.meant(me, &call.id).await?.ok_or_else(|| bad("USER_ID_INVALID"))?;
+    let bot_info = match account.is_bot {
+        true => Some(Box::new(service.bot_info(&caller, me, &account).await?)),
+        false => None,
+    };
     let full_user = types::UserFull {
+        bot_info,
+        blocked: service.store.is_blocked(me, account.id).await?,
         can_pin_message: true,
         id: account.id,
         about: Some(&*account.about).filter(|about| !about.is_empty()).map(Into::into),

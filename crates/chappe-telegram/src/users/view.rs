@@ -7,7 +7,7 @@ use chappe_tl::Str;
 
 use crate::Service;
 use crate::error::Failure;
-use crate::store::Account;
+use crate::store::{Account, SERVICE_ACCOUNT};
 
 impl Service {
     /// An account as it sees itself.
@@ -39,13 +39,6 @@ impl Service {
 
     fn shown(&self, now: i64, viewer: i64, account: &Account) -> ctors::User {
         let is_self = viewer == account.id;
-        let status = if account.online_until > now {
-            let expires = clamp(account.online_until);
-            types::UserStatus::UserStatusOnline(ctors::UserStatusOnline { expires })
-        } else {
-            let was_online = clamp(account.online_until);
-            types::UserStatus::UserStatusOffline(ctors::UserStatusOffline { was_online })
-        };
         let phone = account.phone.as_deref().filter(|_| is_self);
         ctors::User {
             self_: is_self,
@@ -55,11 +48,26 @@ impl Service {
             last_name: some(&account.last_name),
             username: account.username.as_deref().map(Into::into),
             phone: phone.map(Into::into),
-            // Bots are always there.
-            status: (!account.is_bot).then_some(status),
-            bot_info_version: account.is_bot.then_some(1),
+            status: self.status(now, account),
+            bot_info_version: account.info_version,
+            bot_inline_placeholder: account.inline_placeholder.as_deref().map(Into::into),
+            verified: account.id == SERVICE_ACCOUNT,
+            support: account.id == SERVICE_ACCOUNT,
             ..chappe_tl::blank()
         }
+    }
+
+    /// Whether somebody is there, and since when not. Bots are always.
+    pub(crate) fn status(&self, now: i64, account: &Account) -> Option<types::UserStatus> {
+        if account.is_bot || account.id == SERVICE_ACCOUNT {
+            return None;
+        }
+        let until = clamp(account.online_until);
+        Some(if account.online_until > now {
+            types::UserStatus::UserStatusOnline(ctors::UserStatusOnline { expires: until })
+        } else {
+            types::UserStatus::UserStatusOffline(ctors::UserStatusOffline { was_online: until })
+        })
     }
 
     /// What a viewer has to know of an account to name it (UPD-30): another for each viewer, so
@@ -69,6 +77,11 @@ impl Service {
         let hash = sha256(&[&self.secret[..], b"user", &viewer, &account]);
         let hash = hash.first_chunk().map_or(1, |bytes| i64::from_le_bytes(*bytes));
         if hash == 0 { 1 } else { hash }
+    }
+
+    /// Whether a bot may name somebody without a hash: who has written to it (API-10).
+    async fn knows_as_bot(&self, viewer: i64, account: i64) -> Result<bool, Failure> {
+        Ok(self.store.is_bot(viewer).await? && self.store.is_acquainted(viewer, account).await?)
     }
 
     /// The account that `viewer` means; `None` where there is none that it may name.
@@ -82,7 +95,10 @@ impl Service {
             types::InputUser::InputUser(user) => {
                 let hash = self.access_hash(viewer, user.user_id);
                 let is_known = equal(&hash.to_le_bytes(), &user.access_hash.to_le_bytes());
-                if !is_known && user.user_id != viewer {
+                if !is_known
+                    && user.user_id != viewer
+                    && !(user.access_hash == 0 && self.knows_as_bot(viewer, user.user_id).await?)
+                {
                     return Ok(None);
                 }
                 user.user_id

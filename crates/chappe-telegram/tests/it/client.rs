@@ -44,6 +44,7 @@ pub(crate) struct Client {
     pub(crate) is_silent: bool,
     key: Arc<AuthKey>,
     salt: i64,
+    session: SessionId,
     /// Came unasked and was not looked at.
     pushed: VecDeque<types::Updates>,
     /// Came unasked, in the words of an older layer.
@@ -94,7 +95,7 @@ impl Home {
     async fn connect(&mut self, expires_in: Option<i32>) -> Client {
         self.clients += 1;
         let rng = Rng::from_seed([100 + self.clients; 32]);
-        Client::connect(self.address, Arc::clone(&self.server_keys), expires_in, rng).await
+        Client::connect(self.address, Arc::clone(&self.server_keys), (2, expires_in), rng).await
     }
 }
 
@@ -116,29 +117,11 @@ impl Client {
     async fn connect(
         address: SocketAddr,
         server_keys: Arc<[PublicKey]>,
-        expires_in: Option<i32>,
+        (dc, expires_in): (i32, Option<i32>),
         mut rng: Rng,
     ) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        let transport = Transport::plain(Framing::Intermediate);
-        let options = ClientOptions::default();
-        let link = Link::client(LinkConfig::client(), transport, &options, rng.fork());
-        let mut client = Self {
-            stream,
-            link,
-            inbound: BytesMut::new(),
-            begun: Instant::now(),
-            rng: rng.fork(),
-            ids: MsgIds::default(),
-            calls: 0,
-            layer: chappe_api::LAYER,
-            is_silent: false,
-            key: Arc::new(AuthKey::new([0; 256])),
-            salt: 0,
-            pushed: VecDeque::new(),
-            foreign: VecDeque::new(),
-        };
-        let request = KeyRequest { dc: 2, expires_in, server_keys };
+        let mut client = Self::open(address, rng.fork()).await;
+        let request = KeyRequest { dc, expires_in, server_keys };
         let (state, body) = start(request, &mut rng);
         let (state, body) = state.handle(&client.exchange(&body).await, &mut rng).unwrap();
         let answer = client.exchange(&body).await;
@@ -149,6 +132,42 @@ impl Client {
         };
         (client.key, client.salt) = (Arc::new(new.key), new.first_salt);
         client
+    }
+
+    /// A connection without a key.
+    async fn open(address: SocketAddr, mut rng: Rng) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let transport = Transport::plain(Framing::Intermediate);
+        let options = ClientOptions::default();
+        Self {
+            stream,
+            link: Link::client(LinkConfig::client(), transport, &options, rng.fork()),
+            inbound: BytesMut::new(),
+            begun: Instant::now(),
+            rng,
+            ids: MsgIds::default(),
+            calls: 0,
+            layer: chappe_api::LAYER,
+            is_silent: false,
+            key: Arc::new(AuthKey::new([0; 256])),
+            salt: 0,
+            session: SessionId(7),
+            pushed: VecDeque::new(),
+            foreign: VecDeque::new(),
+        }
+    }
+
+    /// Another session of the same key, on a connection of its own.
+    pub(crate) async fn beside(&self, home: &Home, session: i64) -> Self {
+        let rng = Rng::from_seed([u8::try_from(session).unwrap(); 32]);
+        let (key, salt, session) = (Arc::clone(&self.key), self.salt, SessionId(session));
+        Self { key, salt, session, ..Self::open(home.address, rng).await }
+    }
+
+    /// A key made with a data centre of this number.
+    pub(crate) async fn of_dc(home: &Home, dc: i32) -> Self {
+        let rng = Rng::from_seed([99; 32]);
+        Self::connect(home.address, Arc::clone(&home.server_keys), (dc, None), rng).await
     }
 
     /// The answer to a call.
@@ -169,7 +188,7 @@ impl Client {
         let msg_id = self.ids.next(now.unix, Origin::Client, &mut self.rng);
         let header = Header {
             salt: self.salt,
-            session_id: SessionId(7),
+            session_id: self.session,
             msg_id,
             seq_no: self.calls * 2 + 1,
         };

@@ -3,6 +3,9 @@
 // A test fails by panicking, its helpers as well.
 #![allow(clippy::unwrap_used)]
 
+mod acquaintances;
+mod bots;
+mod boundaries;
 mod client;
 mod devices;
 mod dialogs;
@@ -12,12 +15,16 @@ mod forwards;
 mod groups;
 mod groups_rights;
 mod layers;
+mod exports;
+mod inline;
 mod messages;
+mod notices;
 mod password;
 mod people;
 mod pins;
 mod rivals;
 mod search;
+mod push;
 mod sign_in;
 mod strangers;
 mod temporary;

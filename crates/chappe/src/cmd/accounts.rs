@@ -51,9 +51,21 @@ pub(crate) fn user(command: UserCommand) -> Result<Exit> {
 pub(crate) fn bot(command: BotCommand) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let BotCommand::Create { name, username, place } = command;
-        let token = open(place).await?.create_bot(&name, &username, now()).await?;
-        print(&json!({ "username": username, "token": token }))?;
+        match command {
+            BotCommand::Create { name, username, inline, place } => {
+                let mut admin = open(place).await?;
+                let token = admin.create_bot(&name, &username, now()).await?;
+                if inline.is_some() {
+                    admin.set_inline(&username, inline.as_deref()).await?;
+                }
+                print(&json!({ "username": username, "token": token }))?;
+            }
+            BotCommand::Inline { username, placeholder, place } => {
+                let admin = open(place).await?;
+                admin.set_inline(&username, placeholder.as_deref()).await?;
+                print(&json!({ "username": username, "inline": placeholder }))?;
+            }
+        }
         Ok(Exit::Done)
     })
 }

@@ -5,6 +5,7 @@ use tracing_subscriber::EnvFilter;
 
 pub(crate) mod accounts;
 pub(crate) mod call;
+pub(crate) mod connect;
 pub(crate) mod files;
 pub(crate) mod keys;
 pub(crate) mod serve;

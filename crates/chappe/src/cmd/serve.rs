@@ -2,6 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
         true => listen::bind_datagrams(&addresses)?,
         false => Vec::new(),
     };
+    let reachable = config.advertise.or_else(|| reachable(&addresses));
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
 
     let mut telegram = chappe_telegram::Config::default();
@@ -52,6 +54,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     telegram.advertise = config.advertise;
     telegram.test_numbers = config.test_numbers.into();
     telegram.sign_up = config.sign_up.into();
+    telegram.code_sender = config.code_sender.sender();
     let rng = chappe_net::entropy::rng()?;
     let router = chappe_telegram::router(telegram, &backend, rng).await?;
     let mut settings = ServerConfig::default();
@@ -93,6 +96,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{ready}")?;
     stdout.flush()?;
+    tell_how_to_connect(reachable, config.dc, &config.data);
     if let Some(address) = config.advertise {
         tracing::info!(%address, "clients are told to come back to this address");
     }
@@ -106,6 +110,28 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let serving = server.serve_all(listeners).with_graceful_shutdown(stop);
     sockets.into_iter().fold(serving, chappe_server::Serve::experimental_udp).await?;
     Ok(Exit::Done)
+}
+
+/// The first address that a client on this machine can name.
+fn reachable(addresses: &[ListenAddress]) -> Option<SocketAddr> {
+    addresses.iter().find_map(|address| match address {
+        ListenAddress::Tcp(address) if address.ip().is_unspecified() => {
+            Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()))
+        }
+        ListenAddress::Tcp(address) => Some(*address),
+        ListenAddress::Unix(_) => None,
+    })
+}
+
+/// Names the commands that come next for whoever starts a server for the first time.
+fn tell_how_to_connect(address: Option<SocketAddr>, dc: i32, data: &Path) {
+    let Some(address) = address else { return };
+    let here = format!("--address {address} --dc {dc} --data {}", data.display());
+    tracing::info!("a program that signs in here: chappe connect telethon {here}");
+    tracing::info!(
+        "in the place of telethon: kurigram, mtcute, gramjs, grammers, ferogram, tdlib, gotd, \
+         madelineproto"
+    );
 }
 
 /// The certificate in use, and where it comes from.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::cli::{PlaceArgs, ServeArgs};
 use crate::cmd::files;
+use crate::codes::CodeSender;
 use crate::config::accounts::{SignUp, TestNumbers};
 use crate::config::database::{DatabaseConfig, DatabaseUrl};
 use crate::config::limits::Limits;
@@ -43,6 +44,7 @@ pub(crate) struct ServeConfig {
     pub(crate) experimental_udp: bool,
     pub(crate) test_numbers: TestNumbers,
     pub(crate) sign_up: SignUp,
+    pub(crate) code_sender: CodeSender,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log: String,
     pub(crate) limits: Limits,
@@ -76,6 +78,7 @@ struct File {
     experimental_udp: Option<bool>,
     test_numbers: Option<TestNumbers>,
     sign_up: Option<SignUp>,
+    code_sender: Option<Text<CodeSender>>,
     metrics: Option<SocketAddr>,
     log: Option<String>,
     #[serde(default)]
@@ -141,6 +144,10 @@ impl ServeConfig {
             experimental_udp: args.experimental_udp || file.experimental_udp.unwrap_or(false),
             test_numbers: args.test_numbers.or(file.test_numbers).unwrap_or(test_numbers),
             sign_up: args.sign_up.or(file.sign_up).unwrap_or(SignUp::Automatic),
+            code_sender: args
+                .code_sender
+                .or(file.code_sender.map(|Text(sender)| sender))
+                .unwrap_or_default(),
             metrics: args.metrics.or(file.metrics),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
             limits: file.limits,
@@ -206,6 +213,7 @@ mod tests {
             experimental_udp: false,
             test_numbers: None,
             sign_up: None,
+            code_sender: None,
             metrics: None,
             log: None,
         })
@@ -273,6 +281,7 @@ mod tests {
             ("transports = [\"obfuscated-full\"]", "obfuscated-full"),
             ("secret = [\"0011\"]", "secret of 2 bytes"),
             ("proxy-protocol = [\"10.0.0.0/33\"]", "proxy-protocol"),
+            ("code-sender = \"mail\"", "mail"),
             ("tls-cert = \"a\"", "tls-key"),
             ("tls-key = \"a\"", "tls-cert"),
         ] {

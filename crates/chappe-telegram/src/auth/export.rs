@@ -1,0 +1,92 @@
+//! `auth.exportAuthorization` and `auth.importAuthorization`: clients take a sign-in to another
+//! data centre of their list, which here is this one under another number (§7.2).
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chappe_api::functions::auth::{ExportAuthorization, ImportAuthorization};
+use chappe_api::types;
+use chappe_server::{Caller, State};
+use tracing::info;
+
+use crate::Service;
+use crate::error::{Failure, bad};
+
+/// Sign-ins on their way from one key to another. In memory: who began before a restart begins
+/// again.
+#[derive(Debug, Default)]
+pub(crate) struct Exports(Mutex<HashMap<Vec<u8>, Export>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Export {
+    account: i64,
+    /// On the monotonic clock.
+    until: Duration,
+}
+
+/// Bytes by which a sign-in is taken along.
+const TOKEN_LEN: usize = 32;
+/// How long they count.
+const LIFE: Duration = Duration::from_secs(60);
+/// Sign-ins on their way; more are refused.
+const EXPORTS_MAX: usize = 100_000;
+
+pub(crate) async fn export_authorization(
+    State(service): State<Service>,
+    caller: Caller,
+    call: ExportAuthorization,
+) -> Result<types::auth::ExportedAuthorization, Failure> {
+    let me = service.me(&caller).await?;
+    // Test data centres are numbered from 10,001 on.
+    let number = call.dc_id.checked_rem(10_000).unwrap_or(0);
+    if !(1..=5).contains(&number) || number == service.config.dc {
+        return Err(bad("DC_ID_INVALID"));
+    }
+    let token = service.rng().bytes::<TOKEN_LEN>().to_vec();
+    if !service.exports.keep(token.clone(), me, caller.now.mono) {
+        return Err(Failure::Rpc(chappe_proto::rpc::RpcError::new(420, "FLOOD_WAIT_60")));
+    }
+    Ok(types::auth::ExportedAuthorization { id: me, bytes: token.into() })
+}
+
+/// The password is not asked for again: whoever exported has told it.
+pub(crate) async fn import_authorization(
+    State(service): State<Service>,
+    caller: Caller,
+    call: ImportAuthorization,
+) -> Result<types::auth::Authorization, Failure> {
+    let account = service.exports.take(&call.bytes, caller.now.mono);
+    let account = account.filter(|account| *account == call.id);
+    let account = account.ok_or_else(|| bad("AUTH_BYTES_INVALID"))?;
+    let account = service.store.account(account).await?.ok_or_else(|| bad("USER_ID_INVALID"))?;
+    service.store.sign_in(account.id, service.session_of(&caller)).await?;
+    service.store.end_waiting(caller.auth_key_id).await?;
+    info!(account = account.id, auth_key_id = %caller.auth_key_id, "signed in from another key");
+    Ok(service.authorization(&caller, &account))
+}
+
+impl Exports {
+    /// Whether there was room.
+    fn keep(&self, token: Vec<u8>, account: i64, now: Duration) -> bool {
+        let mut exports = self.lock();
+        if exports.len() >= EXPORTS_MAX {
+            exports.retain(|_, export| export.until > now);
+        }
+        if exports.len() >= EXPORTS_MAX {
+            return false;
+        }
+        exports.insert(token, Export { account, until: now + LIFE });
+        true
+    }
+
+    /// Whose sign-in it is, once.
+    fn take(&self, token: &[u8], now: Duration) -> Option<i64> {
+        let export = self.lock().remove(token)?;
+        (export.until > now).then_some(export.account)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Export>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,67 @@
+//! `messages.startBot`: somebody follows a link to a bot.
+
+use chappe_api::functions::messages::StartBot;
+use chappe_api::types;
+use chappe_server::{Caller, Pusher, State};
+
+use crate::Service;
+use crate::error::{Failure, bad, text};
+use crate::store::{Content, Entity, EntityKind, NewMessage};
+
+/// Longest parameter of a link.
+const PARAM_MAX: usize = 64;
+
+const START: &str = "/start";
+
+pub(crate) async fn start_bot(
+    State(service): State<Service>,
+    caller: Caller,
+    pusher: Pusher,
+    call: StartBot,
+) -> Result<types::Updates, Failure> {
+    let me = service.me(&caller).await?;
+    let bot = service.meant_bot(me, &call.bot).await?;
+    let is_private = match &call.peer {
+        types::InputPeer::InputPeerEmpty => true,
+        peer => service.peer(me, peer).await?.id == bot.id,
+    };
+    if !is_private {
+        return Err(bad("PEER_ID_INVALID"));
+    }
+    let param = text(&call.start_param)?;
+    if param.len() > PARAM_MAX {
+        return Err(bad("START_PARAM_TOO_LONG"));
+    }
+    let is_of_them = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !param.bytes().all(is_of_them) {
+        return Err(bad("START_PARAM_INVALID"));
+    }
+    let command = Entity { offset: 0, length: START.len() as i32, kind: EntityKind::BotCommand };
+    let content = Content {
+        text: format!("{START} {param}").trim_end().to_owned(),
+        entities: vec![command],
+        ..Content::default()
+    };
+    service.check_may_write(me, &bot).await?;
+    service.say(&caller, &pusher, (me, bot.id, call.random_id), None, content).await
+}
+
+impl Service {
+    /// Sends what `me` says to a peer; the answer to who calls.
+    pub(super) async fn say(
+        &self,
+        caller: &Caller,
+        pusher: &Pusher,
+        (me, peer, random_id): (i64, i64, i64),
+        reply_to: Option<i32>,
+        content: Content,
+    ) -> Result<types::Updates, Failure> {
+        let date = caller.now.unix_seconds();
+        let new = NewMessage { sender: me, peer, random_id, reply_to, date, content };
+        let turn = self.lines.turn().await;
+        let mut change = self.store.change().await?;
+        let sent = self.store.send(&mut change, &new).await?;
+        self.announce(turn, change, pusher, (me, caller)).await?;
+        self.own_message(caller, me, (sent.message, random_id), sent.pts).await
+    }
+}

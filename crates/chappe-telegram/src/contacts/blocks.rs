@@ -1,0 +1,87 @@
+//! Those from whom somebody wants to hear nothing: `contacts.block` and the like.
+
+use chappe_api::functions::contacts::{Block, GetBlocked, Unblock};
+use chappe_api::{ctors, types};
+use chappe_server::{Caller, Pusher, State};
+
+use crate::Service;
+use crate::error::{Failure, bad};
+use crate::messages::{Named, peer_of};
+
+/// Blocked people of one answer.
+const BLOCKED_MAX: i32 = 100;
+
+pub(crate) async fn block(
+    State(service): State<Service>,
+    caller: Caller,
+    pusher: Pusher,
+    call: Block,
+) -> Result<bool, Failure> {
+    service.set_blocked(&caller, &pusher, &call.id, true).await
+}
+
+pub(crate) async fn unblock(
+    State(service): State<Service>,
+    caller: Caller,
+    pusher: Pusher,
+    call: Unblock,
+) -> Result<bool, Failure> {
+    service.set_blocked(&caller, &pusher, &call.id, false).await
+}
+
+/// The latest first.
+pub(crate) async fn get_blocked(
+    State(service): State<Service>,
+    caller: Caller,
+    call: GetBlocked,
+) -> Result<types::contacts::Blocked, Failure> {
+    let me = service.me(&caller).await?;
+    let (offset, limit) = (call.offset.max(0), call.limit.clamp(1, BLOCKED_MAX));
+    let found = service.store.blocked(me, offset.into(), limit.into()).await?;
+    let count = service.store.count_blocked(me).await?;
+    let mut named = Named::default();
+    let mut blocked = Vec::with_capacity(found.len());
+    for (account, date) in found {
+        named.account(account);
+        let date = i32::try_from(date).unwrap_or(i32::MAX);
+        blocked.push(types::PeerBlocked { peer_id: peer_of(account), date });
+    }
+    let users = service.users(&caller, me, named).await?;
+    let chats = Vec::new();
+    Ok(if usize::try_from(count) == Ok(blocked.len()) {
+        let all = ctors::contacts::Blocked { blocked, chats, users };
+        types::contacts::Blocked::Blocked(all)
+    } else {
+        let slice = ctors::contacts::BlockedSlice { count, blocked, chats, users };
+        types::contacts::Blocked::BlockedSlice(slice)
+    })
+}
+
+impl Service {
+    async fn set_blocked(
+        &self,
+        caller: &Caller,
+        pusher: &Pusher,
+        peer: &types::InputPeer,
+        is_blocked: bool,
+    ) -> Result<bool, Failure> {
+        let me = self.me(caller).await?;
+        let found = self.peer(me, peer).await.map_err(|_| bad("CONTACT_ID_INVALID"))?;
+        if found.id == me {
+            return Err(bad("CONTACT_ID_INVALID"));
+        }
+        let now = caller.now.unix_seconds();
+        self.store.set_blocked(me, found.id, is_blocked.then_some(now)).await?;
+        let update = types::Update::UpdatePeerBlocked(ctors::UpdatePeerBlocked {
+            blocked: is_blocked,
+            blocked_my_stories_from: false,
+            peer_id: peer_of(found.id),
+        });
+        let mut named = Named::default();
+        named.account(found.id);
+        let updates = self.updates(me, vec![update], named, now).await?;
+        let but = Some((caller.auth_key_id, caller.session_id));
+        self.push(pusher, me, &updates, but).await?;
+        Ok(true)
+    }
+}

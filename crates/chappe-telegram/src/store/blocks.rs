@@ -1,0 +1,48 @@
+//! From whom an account wants to hear nothing.
+
+use chappe_backend::StoreError;
+use chappe_backend::sql::{Row, sql};
+
+use super::Store;
+
+impl Store {
+    /// Blocks somebody since a Unix second, or not any more.
+    pub(crate) async fn set_blocked(
+        &self,
+        owner: i64,
+        account: i64,
+        since: Option<i64>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let delete = sql("DELETE FROM block WHERE owner = $1 AND account = $2");
+        transaction.run(delete.bind(owner).bind(account)).await?;
+        if let Some(since) = since {
+            let insert = sql("INSERT INTO block (owner, account, date) VALUES ($1, $2, $3)");
+            transaction.run(insert.bind(owner).bind(account).bind(since)).await?;
+        }
+        transaction.commit().await
+    }
+
+    pub(crate) async fn is_blocked(&self, owner: i64, account: i64) -> Result<bool, StoreError> {
+        let query = sql("SELECT 1 FROM block WHERE owner = $1 AND account = $2");
+        Ok(self.database.row(query.bind(owner).bind(account)).await?.is_some())
+    }
+
+    /// Whom an account has blocked and since when, the latest first.
+    pub(crate) async fn blocked(
+        &self,
+        owner: i64,
+        offset: i64,
+        limit: i64,
+    ) -> Result<Vec<(i64, i64)>, StoreError> {
+        let query = sql("SELECT account, date FROM block WHERE owner = $1
+             ORDER BY date DESC, account LIMIT $2 OFFSET $3");
+        let rows = self.database.rows(query.bind(owner).bind(limit).bind(offset)).await?;
+        rows.into_iter().map(|mut row: Row| Ok((row.read()?, row.read()?))).collect()
+    }
+
+    pub(crate) async fn count_blocked(&self, owner: i64) -> Result<i32, StoreError> {
+        let query = sql("SELECT count(*) FROM block WHERE owner = $1").bind(owner);
+        self.database.row(query).await?.map_or(Ok(0), |mut row| row.read())
+    }
+}

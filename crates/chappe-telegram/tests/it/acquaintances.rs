@@ -1,0 +1,111 @@
+//! Who is told what of somebody, and who wants to hear nothing.
+
+use chappe_api::functions::account::{UpdateProfile, UpdateStatus, UpdateUsername};
+use chappe_api::functions::contacts::{Block, GetBlocked, GetStatuses, ImportContacts, Unblock};
+use chappe_api::functions::updates::GetState;
+use chappe_api::functions::users::GetFullUser;
+use chappe_api::types::contacts::Blocked;
+use chappe_api::types::{self, Update};
+
+use crate::bots::user_of;
+use crate::client::{Client, Home};
+use crate::messages::{find, say};
+use crate::sign_in::{enter, test_numbers};
+
+/// Rule:   those who know somebody are told that they are there, and what they are called now, as
+///         are their own other devices; others are not.
+/// Source: 20-telegram-api-service §2.1, `account.updateStatus`, `updateProfile`, `updateUsername`,
+///         `contacts.getStatuses`.
+#[tokio::test]
+async fn who_knows_somebody_is_told() {
+    let mut home = Home::open(test_numbers()).await;
+    let (mut ada, mut bob) = (home.client().await, home.client().await);
+    let (mut second, mut carl) = (home.client().await, home.client().await);
+    let of_ada = enter(&mut ada, "9996620001").await.id;
+    enter(&mut second, "9996620001").await;
+    enter(&mut bob, "9996620002").await;
+    enter(&mut carl, "9996620003").await;
+    for client in [&mut second, &mut bob, &mut carl] {
+        client.ask(GetState {}).await.unwrap();
+    }
+    let contacts = vec![types::InputContact {
+        client_id: 1,
+        phone: "9996620001".into(),
+        first_name: "Ada".into(),
+        last_name: "".into(),
+        note: None,
+    }];
+    bob.ask(ImportContacts { contacts }).await.unwrap();
+    ada.ask(UpdateStatus { offline: false }).await.unwrap();
+    let name = UpdateProfile { first_name: Some("A".into()), last_name: None, about: None };
+    ada.ask(name).await.unwrap();
+    ada.ask(UpdateUsername { username: "ada_l".into() }).await.unwrap();
+    for client in [&mut bob, &mut second] {
+        let [Update::UpdateUserStatus(status)] = &client.pushed().await.updates[..] else {
+            panic!("not told")
+        };
+        assert_eq!(status.user_id, of_ada);
+        assert!(matches!(status.status, types::UserStatus::UserStatusOnline(_)));
+        let [Update::UpdateUserName(name)] = &client.pushed().await.updates[..] else {
+            panic!("not told")
+        };
+        assert!(name.first_name == "A" && name.usernames.is_empty());
+        let [Update::UpdateUserName(name)] = &client.pushed().await.updates[..] else {
+            panic!("not told")
+        };
+        assert!(matches!(&name.usernames[..], [one] if one.username == "ada_l"));
+    }
+    let statuses = bob.ask(GetStatuses {}).await.unwrap();
+    assert!(matches!(&statuses[..], [one] if one.user_id == of_ada));
+    for client in [&mut ada, &mut carl] {
+        client.ask(GetState {}).await.unwrap();
+        assert_eq!(client.take_pushed().len(), 0);
+    }
+}
+
+/// Rule:   nobody writes to who has blocked them, nor to whom they have blocked; who is blocked is
+///         listed, and one's other devices are told.
+/// Source: 20-telegram-api-service §2.1, `contacts.block`, `messages.sendMessage`,
+///         `USER_IS_BLOCKED`, `YOU_BLOCKED_USER`.
+#[tokio::test]
+async fn blocked_people_do_not_write() {
+    let mut home = Home::open(test_numbers()).await;
+    let (mut ada, mut bob) = (home.client().await, home.client().await);
+    let mut second = home.client().await;
+    enter(&mut ada, "9996620001").await;
+    enter(&mut second, "9996620001").await;
+    second.ask(GetState {}).await.unwrap();
+    let of_bob = enter(&mut bob, "9996620002").await.id;
+    let to_bob = find(&mut ada, "9996620002").await;
+    let to_ada = find(&mut bob, "9996620001").await;
+    let block = |id: &types::InputPeer| Block { my_stories_from: false, id: id.clone() };
+    let invalid = (400, "CONTACT_ID_INVALID".to_owned());
+    assert_eq!(ada.fail(block(&types::InputPeer::InputPeerSelf)).await, invalid);
+    assert!(ada.ask(block(&to_bob)).await.unwrap());
+    let [Update::UpdatePeerBlocked(told)] = &second.pushed().await.updates[..] else {
+        panic!("not told")
+    };
+    assert!(told.blocked);
+    let blocked = (400, "USER_IS_BLOCKED".to_owned());
+    assert_eq!(bob.fail(say(&to_ada, "hello", 1)).await, blocked);
+    let own = (400, "YOU_BLOCKED_USER".to_owned());
+    assert_eq!(ada.fail(say(&to_bob, "hello", 1)).await, own);
+    assert_eq!(list(&mut ada).await, [of_bob]);
+    let full = ada.ask(GetFullUser { id: user_of(&to_bob) }).await.unwrap();
+    assert!(full.full_user.blocked);
+
+    let unblock = Unblock { my_stories_from: false, id: to_bob };
+    assert!(ada.ask(unblock).await.unwrap());
+    assert_eq!(list(&mut ada).await, Vec::<i64>::new());
+    bob.ask(say(&to_ada, "hello", 1)).await.unwrap();
+}
+
+async fn list(client: &mut Client) -> Vec<i64> {
+    let call = GetBlocked { my_stories_from: false, offset: 0, limit: 10 };
+    let Blocked::Blocked(all) = client.ask(call).await.unwrap() else { panic!("not all") };
+    let id = |blocked: &types::PeerBlocked| match &blocked.peer_id {
+        types::Peer::PeerUser(user) => user.user_id,
+        _ => panic!("not a person"),
+    };
+    all.blocked.iter().map(id).collect()
+}
