@@ -27,6 +27,7 @@ pub(crate) use marks::{
     get_dialog_unread_marks, mark_dialog_unread, reorder_pinned_dialogs, toggle_dialog_pin,
 };
 pub(crate) use peer::peer_of;
+pub(crate) use post::both;
 pub(crate) use pins::{unpin_all_messages, update_pinned_message};
 pub(crate) use read::read_history;
 pub(crate) use search::{

@@ -24,6 +24,7 @@ impl Service {
         mut messages: Vec<NewMessage>,
         clear_draft: bool,
     ) -> Result<types::Updates, Failure> {
+        self.check_may_write(me, peer).await?;
         let mut replied_to = None;
         for new in &mut messages {
             if peer.chat().is_some() {

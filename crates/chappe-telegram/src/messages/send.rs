@@ -16,7 +16,6 @@ pub(crate) async fn send_message(
 ) -> Result<types::Updates, Failure> {
     let me = service.me(&caller).await?;
     let peer = service.peer(me, &call.peer).await?;
-    service.check_may_write(me, &peer).await?;
     if call.schedule_date.is_some() {
         return Err(bad("SCHEDULE_DATE_INVALID"));
     }

@@ -15,7 +15,7 @@ use tracing::warn;
 
 use crate::Service;
 use crate::error::Failure;
-use crate::store::Change;
+use crate::store::{Change, News};
 use crate::updates::telling::{Stretch, Telling};
 
 /// Who hears of what, and in which order.
