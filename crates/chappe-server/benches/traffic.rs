@@ -23,6 +23,9 @@ mod server;
 /// Calls made, so many at once: a call, or a hundred before the first answer.
 const DEPTHS: [(usize, usize); 2] = [(200, 1), (2000, 100)];
 
+/// As many answers travel as datagrams before their client has to acknowledge them.
+const DATAGRAMS_MAX: usize = 8;
+
 fn main() {
     process::serve();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -61,11 +64,15 @@ async fn measure(name: &str, way: Way, transport: Transport) {
         let mut client = Client::connect(&process, way, transport, 0).await;
         client.call(1).await;
         for (calls, depth) in DEPTHS {
+            let depth = if way == Way::Datagrams { depth.min(DATAGRAMS_MAX) } else { depth };
             // What is still to be done for the calls before is done here.
             tokio::time::sleep(Duration::from_millis(700)).await;
             let (begun, before) = (unix(), client.counts());
             for _ in 0..calls / depth {
                 client.call(depth).await;
+                if way == Way::Datagrams {
+                    client.acknowledge().await;
+                }
             }
             let (up, down) = client.counts();
             spans.push((begun..unix(), calls, depth, up - before.0, down - before.1));

@@ -53,11 +53,12 @@ pub(crate) fn serve() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
         let builder = server(keys, config).await.certificate(certificate.expect("it fits its key"));
+        // What was said before it was built, a server takes for old: nobody learns of it earlier.
+        let server = builder.build().expect("all parts are there");
         println!("{}", listener.local_addr().expect("bound"));
         println!("{}", socket.local_addr().expect("bound"));
         println!("{}", BASE64.encode(cert.der()));
         std::io::stdout().flush().expect("the parent reads");
-        let server = builder.build().expect("all parts are there");
         server
             .serve(listener)
             .experimental_udp(socket)
