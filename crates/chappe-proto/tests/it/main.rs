@@ -17,6 +17,7 @@ mod handshake_server;
 mod inbox;
 mod keys;
 mod link;
+mod link_requests;
 mod msg_id;
 mod mtproto1;
 mod pair;

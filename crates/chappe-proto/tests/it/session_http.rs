@@ -294,25 +294,66 @@ fn messages_are_given_up_after_ten_minutes() {
     assert_eq!(raw.session.load().owed, 1);
     assert_eq!(raw.session.take_tally().unwrap().dropped_pushes, 2);
     assert_eq!(raw.session.dropped(), 2);
+
+    let mut raw = quiet();
+    let call = raw.inner(true, query(1));
+    raw.request(2, std::slice::from_ref(&call));
+    raw.answer(call.msg_id, words(&[1]));
+    raw.session.handle_link_closed(LinkId(2));
+    raw.wait(secs(601));
+    raw.request(3, &[]);
+    assert_eq!(results(&mut raw), [(3, vec![])]);
+    let tally = raw.session.take_tally().unwrap();
+    assert_eq!((tally.dropped_pushes, tally.dropped_answers), (0, 1));
 }
 
 /// Rule:   messages that overflow the queue are dropped, and nothing is left of them.
 /// Source: HTP-19, SES-07.
 #[test]
 fn queue_without_requests_is_bounded() {
-    let mut config = SessionConfig::default();
-    config.outbox = chappe_proto::session::outbox::OutboxLimits::new(100, 1 << 20);
-    let mut raw = RawServer::with(config);
-    let ping = raw.inner(false, ping(1));
-    raw.request(2, &[ping]);
-    assert_eq!(raw.replies().len(), 2);
-    for number in 0..50_000 {
-        raw.session.push(raw.now, words(&[number]));
+    // What is dropped is looked for now and then; what came shortly before that stays.
+    for count in [50_000, 8430] {
+        let mut config = SessionConfig::default();
+        config.outbox = chappe_proto::session::outbox::OutboxLimits::new(100, 1 << 20);
+        let mut raw = RawServer::with(config);
+        let ping = raw.inner(false, ping(1));
+        raw.request(2, &[ping]);
+        assert_eq!(raw.replies().len(), 2);
+        for number in 0..count {
+            raw.session.push(raw.now, words(&[number]));
+        }
+        raw.request(3, &[]);
+        let sent = responses(&mut raw);
+        let expected: Vec<Bytes> = (count - 100..count).map(|number| words(&[number])).collect();
+        assert_eq!(sent, [(3, expected)]);
     }
-    raw.request(3, &[]);
-    let sent = responses(&mut raw);
-    let expected: Vec<Bytes> = (49_900..50_000).map(|number| words(&[number])).collect();
-    assert_eq!(sent, [(3, expected)]);
+}
+
+/// Rule:   what left and is not acknowledged leaves again, however much left and was acknowledged
+///         meanwhile.
+/// Source: HTP-19.
+#[test]
+fn unacknowledged_message_is_not_forgotten_among_many() {
+    let mut raw = quiet();
+    raw.session.push(raw.now, words(&[7777]));
+    raw.request(2, &[]);
+    let mut kept = None;
+    for _ in 0..13 {
+        let sent = raw.replies();
+        kept = kept.or(sent.first().map(|inner| inner.msg_id));
+        let others = sent.iter().map(|inner| inner.msg_id).filter(|id| Some(*id) != kept);
+        let acks: Vec<MsgId> = others.collect();
+        let inners = [raw.inner(false, ack(&acks)), http_wait(&mut raw, (0, 0, 0))];
+        for number in 0..1000 {
+            raw.session.push(raw.now, words(&[number]));
+        }
+        raw.request(3, &inners);
+    }
+    raw.packets();
+    raw.wait(secs(40));
+    raw.request(4, &[]);
+    let again = raw.replies();
+    assert!(again.iter().any(|inner| Some(inner.msg_id) == kept), "{} messages", again.len());
 }
 
 /// Rule:   of several requests that wait the one that has waited longest takes what there is.

@@ -84,6 +84,34 @@ fn tls_is_told_by_three_bytes_where_it_is_served() {
     }
 }
 
+/// Rule: TRN-17: inside TLS is what there is outside, but for TLS itself.
+#[test]
+fn inside_tls_there_is_no_tls() {
+    let inside = everything().inside_tls();
+    assert_eq!(name(&inside.handle(&mut [0x16, 3, 1, 2, 0, 1, 0, 1][..].into())), "more");
+    assert_eq!(name(&inside.handle(&mut b"POST"[..].into())), "http");
+    assert_eq!(name(&inside.handle(&mut [0xef][..].into())), "abridged");
+}
+
+/// Rules: WSK-09, WSK-20: inside a WebSocket everything is an obfuscated stream, whatever it begins
+///        with.
+#[test]
+fn inside_a_websocket_everything_is_obfuscated() {
+    let inside = Detect::inside_websocket();
+    for opening in
+        [&[0xef; 4][..], &[0xee; 4], &[0xdd; 4], b"GET ", b"POST", &[0x16, 3, 1], &[0; 8]]
+    {
+        let mut input = BytesMut::from(opening);
+        assert_eq!(name(&inside.handle(&mut input)), "more", "{opening:x?}");
+        input.resize(64, 0x55);
+        assert_eq!(name(&inside.handle(&mut input)), "unknown", "{opening:x?}");
+    }
+    let transport = Transport::obfuscated(Framing::Padded).unwrap();
+    let wire = put(&mut client(transport), &[1; 24]);
+    let detected = inside.handle(&mut wire[..].into());
+    assert!(matches!(detected, Detected::Codec(codec, None) if codec.transport() == transport));
+}
+
 /// Rules: TRN-20, TRN-21: a header that hides no tag is a stranger's; its bytes stay where they
 ///        are, and it stays a stranger.
 #[test]
