@@ -24,21 +24,18 @@ pub(crate) async fn send_message(
     (content.silent, content.noforwards) = (call.silent, call.noforwards);
     let new = NewMessage {
         sender: me,
-        peer: peer.id,
-        random_id: call.random_id,
+        peer,
+        random_id: Some(call.random_id),
         reply_to: call.reply_to.as_ref().and_then(replied),
         date: caller.now.unix_seconds(),
+        mentioned: Default::default(),
         content,
     };
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
-    let sent = service.store.send(&mut change, &new).await?;
-    service.announce(turn, change, &pusher, (me, &caller)).await?;
-    service.own_message(&caller, me, (sent.message, call.random_id), sent.pts).await
+    service.post((me, &caller), &pusher, peer, vec![new], call.clear_draft).await
 }
 
 /// The message of one's own box that is replied to; a story or a draft is none.
-fn replied(reply_to: &types::InputReplyTo) -> Option<i32> {
+pub(super) fn replied(reply_to: &types::InputReplyTo) -> Option<i32> {
     match reply_to {
         types::InputReplyTo::InputReplyToMessage(message) if message.reply_to_msg_id > 0 => {
             Some(message.reply_to_msg_id)

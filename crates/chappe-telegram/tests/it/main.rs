@@ -5,11 +5,18 @@
 
 mod client;
 mod devices;
+mod dialogs;
+mod drafts;
 mod engine;
+mod forwards;
+mod groups;
+mod groups_rights;
 mod messages;
 mod password;
 mod people;
+mod pins;
 mod rivals;
+mod search;
 mod sign_in;
 mod strangers;
 mod temporary;

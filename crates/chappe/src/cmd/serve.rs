@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::files::{PRIVATE_KEY, PUBLIC_KEY, read, write_new};
 use super::keys::{fingerprint, write_pair};
 use crate::cli::ServeArgs;
-use crate::config::listen::{self, ListenAddress};
+use crate::config::listen;
 use crate::config::serve::ServeConfig;
 use crate::exit::Exit;
 use crate::metrics::Page;
@@ -41,15 +41,10 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let reload = signal(SignalKind::hangup())?;
     let (listeners, addresses): (Vec<_>, Vec<_>) =
         listen::bind_all(&config.listen)?.into_iter().unzip();
-    let mut sockets = Vec::new();
-    for address in addresses.iter().filter(|_| config.experimental_udp) {
-        if let ListenAddress::Tcp(address) = address {
-            let socket = chappe_net::udp::bind(*address)
-                .await
-                .with_context(|| format!("cannot take datagrams at {address}"))?;
-            sockets.push(socket);
-        }
-    }
+    let sockets = match config.experimental_udp {
+        true => listen::bind_datagrams(&addresses)?,
+        false => Vec::new(),
+    };
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
 
     let mut telegram = chappe_telegram::Config::default();
@@ -71,6 +66,8 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     settings.detect.secrets = config.secrets.into_iter().map(|endpoint| endpoint.secret).collect();
     settings.websocket.origins = config.websocket_origins;
     settings.websocket.without_subprotocol = config.websocket_without_subprotocol;
+    settings.http.cors_everywhere = config.cors_everywhere;
+    settings.http.private_network = config.private_network;
     settings.proxy_protocol_from = config.proxy_protocol;
     settings.forwarded_from = config.forwarded_from;
     if config.strict_dc {
