@@ -37,6 +37,7 @@ impl PostgresDatabase {
         let pool = PgPoolOptions::new()
             .max_connections(config.connections_max.max(1))
             .acquire_timeout(config.wait_max)
+            .acquire_slow_threshold(config.wait_max)
             // What finds a connection lost takes another: asking first costs a round trip each time.
             .test_before_acquire(false)
             .after_connect(move |connection, _| Box::pin(set_up(connection, statement_max)))

@@ -1,10 +1,14 @@
 //! SQL that every engine understands: one text with numbered places (`$1`, `$2`, …), and integers,
 //! texts and bytes as values.
 //!
-//! What the texts have to keep to, so that the engines agree: the types `BIGINT`, `TEXT` and
-//! `BYTEA`; `ON CONFLICT` and `RETURNING`; 0 and 1 where something is so or not; no `LIKE` and no
-//! `lower`, which know different letters; no order by a column of texts, which may follow a
-//! language.
+//! What the texts have to keep to, so that the engines agree:
+//!
+//! - the types `BIGINT`, `TEXT` and `BYTEA`, and 0 and 1 where something is so or not;
+//! - `ON CONFLICT` and `RETURNING`; in `DO UPDATE SET` a column of before has its table's name;
+//! - texts are compared whole, or by `LIKE … ESCAPE` where both sides were put in lower case before:
+//!   each engine knows letters of its own, and so it is with `lower`;
+//! - no order by a column of texts, which may follow a language;
+//! - a sum is `CAST` to `BIGINT`; what is grouped names nothing but its groups and aggregates.
 
 mod row;
 mod transaction;

@@ -87,38 +87,35 @@ impl Service {
     /// Pushes what the log has for an account until there is nothing more.
     async fn push_line(&self, pusher: &Pusher, account: i64) {
         while let Some(stretch) = self.lines.next(account) {
-            let pushed = self.push_events(pusher, account, stretch).await;
-            if !matches!(pushed, Ok(true)) {
-                if let Err(failure) = pushed {
-                    warn!(?failure, account, "updates cannot be pushed");
-                }
-                // Clients find out by the gap, or by what they ask for now and then. Whatever is
-                // noted from here on has a teller of its own.
-                self.lines.told().give_up(account);
-                return;
-            }
+            let reached = self.push_events(pusher, account, stretch).await;
+            let reached = reached.unwrap_or_else(|failure| {
+                // Clients find out by the gap, or by what they ask for now and then.
+                warn!(?failure, account, "updates cannot be pushed");
+                stretch.up_to
+            });
+            self.lines.told().reach(account, reached);
         }
     }
 
-    /// Whether there was anything.
+    /// The pts up to which there is nothing left to push.
     async fn push_events(
         &self,
         pusher: &Pusher,
         account: i64,
         Stretch { after, up_to, now }: Stretch,
-    ) -> Result<bool, Failure> {
+    ) -> Result<i32, Failure> {
         // Most members of a large group are away.
         if !self.store.has_session(account).await? {
-            return Ok(false);
+            return Ok(up_to);
         }
         let mut events = self.store.events(account, after, BATCH).await?;
         events.retain(|event| event.pts <= up_to);
         for event in &events {
-            let but = self.lines.told().pushing(account, event.pts);
+            let but = self.lines.told().has(account, event.pts);
             let updates = self.updates_of(account, std::slice::from_ref(event), now).await?;
             self.push(pusher, account, &updates, but).await?;
         }
-        Ok(!events.is_empty())
+        Ok(events.last().map_or(up_to, |event| event.pts))
     }
 
     /// Sends something to every session of an account, but one.

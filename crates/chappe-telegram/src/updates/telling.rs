@@ -15,9 +15,9 @@ pub(crate) type Session = (AuthKeyId, SessionId);
 /// The accounts to which something has happened that was not pushed yet.
 ///
 /// Whoever commits a change [notes](Self::note) it. That may ask for a teller: it takes the
-/// [next](Self::next) stretch of the log, [says of each event](Self::pushing) that it pushes it, and
-/// ends when there is no further stretch, or once it has [given up](Self::give_up). An account has
-/// one teller at a time.
+/// [next](Self::next) stretch of the log, pushes each event but to whom [has](Self::has) it, says how
+/// far it [has come](Self::reach), whatever failed on the way, and ends when there is no further
+/// stretch. An account has one teller at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Telling {
     lines: HashMap<i64, Line>,
@@ -74,15 +74,15 @@ impl Telling {
         Some(Stretch { after: line.done, up_to: line.known, now: line.now })
     }
 
-    /// Notes that an event is pushed; the session that has it already.
-    pub(crate) fn pushing(&mut self, account: i64, pts: i32) -> Option<Session> {
-        let line = self.lines.get_mut(&account)?;
-        line.done = line.done.max(pts);
-        line.answered.remove(&pts)
+    /// The session that has an event already, as the answer to its call.
+    pub(crate) fn has(&mut self, account: i64, pts: i32) -> Option<Session> {
+        self.lines.get_mut(&account)?.answered.remove(&pts)
     }
 
-    /// Forgets an account whose log cannot be read. Its clients find out by the gap.
-    pub(crate) fn give_up(&mut self, account: i64) {
-        self.lines.remove(&account);
+    /// Notes that everything up to a pts was pushed, or will not be.
+    pub(crate) fn reach(&mut self, account: i64, pts: i32) {
+        if let Some(line) = self.lines.get_mut(&account) {
+            line.done = line.done.max(pts);
+        }
     }
 }

@@ -67,8 +67,8 @@ enum Teller {
     Looks,
     /// To read this part of the log.
     Reads(Stretch),
-    /// To push these.
-    Pushes(VecDeque<Event>),
+    /// To push these, the rest of a part of the log.
+    Pushes(VecDeque<Event>, Stretch),
 }
 
 /// A change that is committed, and of which nobody was told yet.
@@ -95,6 +95,8 @@ pub(super) struct World {
 const ACCOUNTS: usize = 3;
 const DEVICES: usize = 2;
 const STEPS: u32 = 400;
+/// Events that a teller reads at once; few, so that it has to come back.
+const BATCH: usize = 3;
 
 impl World {
     /// Plays a world to its end; how often devices had to ask for the difference.
@@ -200,22 +202,31 @@ impl World {
         let Some(teller) = self.tellers[account].pop() else { return };
         let next = match teller {
             Teller::Looks => self.telling.next(account as i64).map(Teller::Reads),
-            Teller::Reads(Stretch { after, up_to, .. }) => {
+            Teller::Reads(stretch) => {
+                let Stretch { after, up_to, .. } = stretch;
                 let in_it = |event: &&Event| event.pts > after && event.pts <= up_to;
-                Some(Teller::Pushes(self.logs[account].iter().filter(in_it).copied().collect()))
+                let events = self.logs[account].iter().filter(in_it).take(BATCH);
+                let events: VecDeque<Event> = events.copied().collect();
+                let up_to = events.back().map_or(up_to, |event| event.pts);
+                Some(Teller::Pushes(events, Stretch { up_to, ..stretch }))
             }
-            Teller::Pushes(mut events) => {
+            Teller::Pushes(mut events, stretch) => {
                 if let Some(event) = events.pop_front() {
                     self.push(account, event);
                 }
-                Some(if events.is_empty() { Teller::Looks } else { Teller::Pushes(events) })
+                Some(if events.is_empty() {
+                    self.telling.reach(account as i64, stretch.up_to);
+                    Teller::Looks
+                } else {
+                    Teller::Pushes(events, stretch)
+                })
             }
         };
         self.tellers[account].extend(next);
     }
 
     fn push(&mut self, account: usize, event: Event) {
-        let but = self.telling.pushing(account as i64, event.pts);
+        let but = self.telling.has(account as i64, event.pts);
         for device in &mut self.devices[account] {
             if Some(device.session) == but || !device.is_online {
                 continue;
@@ -230,8 +241,12 @@ impl World {
 
     /// The database does not answer the teller of an account.
     fn fail_to_read(&mut self, account: usize) {
-        if self.tellers[account].pop().is_some() {
-            self.telling.give_up(account as i64);
+        match self.tellers[account].pop() {
+            Some(Teller::Reads(stretch) | Teller::Pushes(_, stretch)) => {
+                self.telling.reach(account as i64, stretch.up_to);
+                self.tellers[account].push(Teller::Looks);
+            }
+            other => self.tellers[account].extend(other),
         }
     }
 
