@@ -49,15 +49,15 @@ class Server:
         self.log.close()
 
     def stop(self):
-        """SIGTERM has to end the server with status 0, in time."""
+        """SIGTERM has to end the server with status 0, in time; what is to be said if it does not, or ""."""
         self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(STOP_TIMEOUT_S)
-            outcome = "ok" if status == 0 else f"FAILED, exit status {status}"
+            failure = "" if status == 0 else f"FAILED server stops on SIGTERM: exit status {status}"
         except subprocess.TimeoutExpired:
-            outcome = f"FAILED, still running after {STOP_TIMEOUT_S} s"
-        print(f"server    stops on SIGTERM: {outcome}", flush=True)
-        return outcome == "ok"
+            failure = f"FAILED server stops on SIGTERM: still running after {STOP_TIMEOUT_S} s"
+        print(f"server    stops on SIGTERM: {'FAILED' if failure else 'ok'}", flush=True)
+        return failure
 
     def kill(self):
         if self.process.poll() is None:

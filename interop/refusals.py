@@ -31,7 +31,7 @@ TEXTS = {
 
 
 def table(server):
-    """Asks everything and prints a row for each; what passed, in their order."""
+    """Asks everything and prints a row for each; what failed of each, or ""."""
     row = "{:<6} {:<8} {:<28} {:<28} {:<8}"
     print(row.format("tool", "version", "asks", "is told", "outcome"))
     curl = re.search(r"curl (\S+)", output(["curl", "--version"]))[1]
@@ -51,9 +51,10 @@ def show(row, tool, version, name, wanted, answer):
     wrong = [word for word in wanted
              if (text(word[3:]) in answer if word.startswith("no ") else text(word) not in answer)]
     print(row.format(tool, version, name, ", ".join(wanted), "FAILED" if wrong else "ok"), flush=True)
-    if wrong:
-        print(f"  not so: {', '.join(wrong)}", *(f"  {line}" for line in answer.strip().splitlines()[-12:]), sep="\n")
-    return not wrong
+    if not wrong:
+        return ""
+    lines = [f"  {line}" for line in answer.strip().splitlines()[-12:]]
+    return "\n".join([f"FAILED {tool} asks {name}, not so: {', '.join(wrong)}", *lines])
 
 
 def http_cases(server):

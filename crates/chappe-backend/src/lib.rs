@@ -1,7 +1,8 @@
 //! What a Chappe server keeps: auth keys, and the data saved with them.
 //!
-//! [`Store`] says what can be kept; an engine keeps it. Two engines come with the crate:
-//! [`MemoryStore`], which forgets everything at exit, and [`SqliteStore`], one file and no server.
+//! [`Store`] says what can be kept; an engine keeps it. Two stores come with the crate:
+//! [`MemoryStore`], which forgets everything at exit, and [`SqlStore`], in one SQLite file (feature
+//! `sqlite`, on by default) or a PostgreSQL database (feature `postgres`).
 //! An engine of your own needs this crate without its default features, and passes
 //! `conformance::all` (feature `conformance`).
 //!
@@ -11,11 +12,17 @@
 mod backend;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "sql")]
 mod database;
+#[cfg(feature = "sql")]
+mod key_store;
 mod key_table;
 mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "scratch")]
+pub mod scratch;
+#[cfg(feature = "sql")]
 pub mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -23,13 +30,17 @@ mod store;
 mod temporary;
 
 pub use backend::Backend;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "sql")]
 pub use database::{Database, Migrations};
+#[cfg(feature = "sql")]
+pub use key_store::SqlStore;
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresConfig, PostgresDatabase};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteConfig, SqliteDatabase, SqliteStore};
+pub use sqlite::{SqliteConfig, SqliteDatabase};
 /// The SQL library, for crates with tables of their own: its types stand in this crate's interface.
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "sql")]
 pub use sqlx;
 pub use store::{
     Bound, BoxFuture, CONNECTION_DATA_MAX_BYTES, ConnectionInfo, Inserted, KeyBinding, Store,

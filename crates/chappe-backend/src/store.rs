@@ -242,6 +242,15 @@ pub enum StoreError {
         /// What to do about it.
         mend: &'static str,
     },
+    /// A transaction was undone, as if it had never begun: another one came in between, or the
+    /// connection was lost before it was committed. Whoever began it may do so again at once.
+    #[error("{place}: {problem}; nothing was changed")]
+    Undone {
+        /// The address meant.
+        place: String,
+        /// What came in between.
+        problem: String,
+    },
     /// The keys in memory reach their bound; refused so that those already there live on.
     #[error("keys in memory fill their {bytes_max} bytes; allow more, or wait until some expire")]
     Full {

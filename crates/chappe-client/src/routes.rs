@@ -145,12 +145,25 @@ impl Routes {
         }
     }
 
-    /// The address does not serve our data centre. Whether any is left that may.
+    /// The address does not serve our data centre. Whether any is left that may; ways on which
+    /// there is none are not taken any more.
     pub(crate) fn unusable(&mut self, address: usize) -> bool {
         if let Some(known) = self.addresses.get_mut(address) {
             known.is_unusable = true;
         }
-        self.addresses.iter().any(|known| !known.is_unusable)
+        let leads_somewhere = |way: &Way| !self.stops(*way).is_empty();
+        let left: Vec<Way> = self.ways.iter().copied().filter(leads_somewhere).collect();
+        if left.is_empty() {
+            return false;
+        }
+        let place = |at: usize| left.iter().position(|way| *way == self.ways[at]);
+        let (current, home) = (place(self.current), place(self.home).unwrap_or(0));
+        if current.is_none() {
+            (self.is_proven, self.blocked) = (false, 0);
+        }
+        (self.current, self.home) = (current.unwrap_or(home), home);
+        self.ways = left;
+        true
     }
 
     /// Where to connect for this way, what failed last.
@@ -379,6 +392,31 @@ mod tests {
         assert_eq!(stops(&routes), ["a:1"]);
         routes.blocked(Way::Tcp);
         assert_eq!(stops(&routes), ["w:2"]);
+    }
+
+    /// A way on which every address is of the wrong data centre is left for good; where that is so
+    /// on all of them, what is reached in other ways alone is no hope.
+    #[test]
+    fn ways_without_addresses_are_left() {
+        let transport = Transport::plain(Framing::Abridged);
+        let routes = |ways| {
+            let main = vec!["a:1".parse().unwrap()];
+            let addresses = Addresses { main, web: vec!["w:2".parse().unwrap()] };
+            Routes::new(ways, addresses, transport, None, false).unwrap()
+        };
+        let mut first = routes(vec![Way::Tcp, Way::Obfuscated, Way::Https]);
+        first.worked(Way::Tcp, 0);
+        assert!(first.unusable(0));
+        assert_eq!((first.next().way, stops(&first)), (Way::Https, vec!["w:2".to_owned()]));
+        assert!(!first.blocked(Way::Https));
+        assert!(!first.unusable(1));
+
+        let mut last = routes(vec![Way::Tcp, Way::Obfuscated, Way::Https]);
+        last.worked(Way::Https, 1);
+        assert!(last.unusable(0));
+        assert_eq!((last.next().way, last.next().is_doubtful), (Way::Https, false));
+
+        assert!(!routes(vec![Way::Tcp, Way::Obfuscated]).unusable(0));
     }
 
     fn main(main: Vec<Address>) -> Addresses {

@@ -4,27 +4,53 @@ use std::fmt;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng};
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// A cryptographic generator that starts from a seed: ChaCha with 20 rounds.
 ///
 /// It never asks the operating system. Whoever runs for real seeds it from the system once, at
 /// the edge of the program; a test or simulation seeds it with a number and gets the same run
 /// again. It cannot be cloned, because two equal generators would repeat nonces.
-pub struct Rng(ChaCha20Rng);
+///
+/// One that is not in use is no larger than its seed.
+pub struct Rng(State);
+
+enum State {
+    Resting(Zeroizing<[u8; 32]>),
+    /// Four blocks are made at a time and kept: 300 bytes, too much for each of many that wait.
+    Running(Box<ChaCha20Rng>),
+}
 
 impl Rng {
     /// A generator whose whole output follows from `seed`.
     #[must_use]
-    pub fn from_seed(mut seed: [u8; 32]) -> Self {
-        let rng = Self(ChaCha20Rng::from_seed(seed));
-        seed.zeroize();
-        rng
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self(State::Resting(Zeroizing::new(seed)))
+    }
+
+    /// Gives back the memory that is needed to draw. What is drawn later is another output than
+    /// without this, and as random; what was drawn before cannot be computed from it any more.
+    pub fn rest(&mut self) {
+        if let State::Running(rng) = &mut self.0 {
+            let mut seed = Zeroizing::new([0; 32]);
+            rng.fill_bytes(&mut *seed);
+            self.0 = State::Resting(seed);
+        }
+    }
+
+    fn running(&mut self) -> &mut ChaCha20Rng {
+        if let State::Resting(seed) = &self.0 {
+            self.0 = State::Running(Box::new(ChaCha20Rng::from_seed(**seed)));
+        }
+        match &mut self.0 {
+            State::Running(rng) => rng,
+            State::Resting(_) => unreachable!("it was just set running"),
+        }
     }
 
     /// Fills `out` with random bytes.
     pub fn fill(&mut self, out: &mut [u8]) {
-        self.0.fill_bytes(out);
+        self.running().fill_bytes(out);
     }
 
     /// An array of random bytes.
@@ -37,12 +63,12 @@ impl Rng {
 
     /// A random number of 32 bits.
     pub fn u32(&mut self) -> u32 {
-        self.0.next_u32()
+        self.running().next_u32()
     }
 
     /// A random number of 64 bits.
     pub fn u64(&mut self) -> u64 {
-        self.0.next_u64()
+        self.running().next_u64()
     }
 
     /// A random number from 0 to `n - 1`, each equally likely.

@@ -7,12 +7,14 @@
 // What a target asserts it says by panicking; so do its helpers.
 #![allow(clippy::unwrap_used)]
 
+mod datagrams;
 mod detect;
 mod envelope;
 mod handshake_client;
 mod handshake_server;
 mod identity;
 pub mod inputs;
+mod requests;
 mod script;
 mod session_client;
 mod session_server;
@@ -36,6 +38,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "tl_decode", run: tl_decode::run, len_max: 4096 },
     Target { name: "tl_schema", run: tl_schema::run, len_max: 2048 },
     Target { name: "detect", run: detect::run, len_max: 2048 },
+    Target { name: "requests", run: requests::run, len_max: 1024 },
+    Target { name: "datagrams", run: datagrams::run, len_max: 2048 },
     Target { name: "envelope", run: envelope::run, len_max: 2048 },
     Target { name: "handshake_client", run: handshake_client::run, len_max: 1024 },
     Target { name: "handshake_server", run: handshake_server::run, len_max: 1024 },

@@ -14,6 +14,7 @@ use bytes::{Buf, BytesMut};
 use chappe_proto::Now;
 use chappe_proto::link::{CloseReason, Link, LinkEvent};
 use chappe_proto::transport::{Carrier, PacketSize};
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, timeout, timeout_at};
 use tracing::trace;
@@ -27,14 +28,17 @@ pub trait Owner: Send {
     /// What others ask of the link, such as to send an answer.
     type Command: Send;
 
-    /// Takes what came over the link, except its end. Nothing is read meanwhile: an owner that
-    /// waits slows the peer.
-    fn handle_event(
-        &mut self,
+    /// Takes what came over the link, except its end; gives what has to be waited for, if anything.
+    /// Nothing is read meanwhile: an owner that waits slows the peer.
+    ///
+    /// The rest of what an owner does never waits, and so a link that waits for its peer has no
+    /// room for it.
+    fn handle_event<'a>(
+        &'a mut self,
         now: Now,
-        link: &mut Link,
+        link: &'a mut Link,
         event: LinkEvent,
-    ) -> impl Future<Output = ()> + Send;
+    ) -> Option<BoxFuture<'a, ()>>;
 
     /// Waits for the next command; `None` ends the link. The future may be dropped without
     /// losing a command.
@@ -102,6 +106,14 @@ pub enum End {
     /// The peer closed the connection.
     #[error("the peer closed the connection")]
     Eof,
+    /// The peer closed the connection in the middle of a request of HTTP.
+    #[error("the peer closed the connection after {got} of {len} bytes of a request's body")]
+    Cut {
+        /// Bytes of the body that came.
+        got: usize,
+        /// What its head announced.
+        len: usize,
+    },
     /// The peer broke the rules of HTTP.
     #[error("the peer breaks the rules of HTTP: {0}")]
     Http(hyper::Error),
@@ -146,7 +158,7 @@ impl End {
     /// The cause in a word, for counters.
     pub fn cause(&self) -> &'static str {
         match self {
-            Self::Eof => "eof",
+            Self::Eof | Self::Cut { .. } => "eof",
             Self::Http(_) => "http",
             Self::Io(_) => "io",
             Self::Stalled { .. } => "stalled",
@@ -172,114 +184,163 @@ impl End {
 /// Drives `link` over `wire` until either ends; what is left to say is said before the connection is
 /// closed.
 ///
-/// Whoever serves what a peer speaks instead drives over `&mut` the connection, to go on with it
-/// after [`End::HandOver`]. An idle link holds no buffer.
-pub async fn drive<W, O>(
-    mut wire: W,
-    mut link: Link,
-    owner: &mut O,
+/// Whoever serves what a peer speaks instead goes on with the connection after [`End::HandOver`].
+/// An idle link holds no buffer.
+pub fn drive<'a, W, O>(
+    wire: &'a mut W,
+    link: &'a mut Link,
+    owner: &'a mut O,
     clock: Clock,
-    config: &DriveConfig,
-) -> End
+    config: &'a DriveConfig,
+) -> impl Future<Output = End> + Send
 where
     W: Wire,
     O: Owner,
 {
-    let mut outbound = BytesMut::new();
-    let end = run(&mut wire, &mut link, owner, clock, config, &mut outbound).await;
-    let has_last_words = wire.close(&end, &mut outbound);
-    if has_last_words || matches!(end, End::Closed(_)) {
-        let stream = wire.stream();
-        let len = outbound.len();
-        let is_flushed = timeout(config.flush_max, async {
-            stream.write_all_buf(&mut outbound).await?;
-            stream.shutdown().await
-        });
-        let is_flushed = is_flushed.await;
-        owner.handle_traffic(0, len - outbound.len());
-        let lingers = has_last_words || matches!(end, End::Closed(CloseReason::Error(_)));
-        if matches!(is_flushed, Ok(Ok(()))) && lingers {
-            let _ = timeout(config.linger_max, discard(stream)).await;
-        }
+    let mut driver = Driver {
+        wire,
+        link,
+        owner,
+        clock,
+        config,
+        inbound: BytesMut::new(),
+        outbound: BytesMut::new(),
+        is_flushed: true,
+        stalled_at: None,
+        broken: None,
+    };
+    async move {
+        let end = driver.run().await;
+        driver.close(&end).await;
+        end
     }
-    end
 }
 
-async fn run<W, O>(
-    wire: &mut W,
-    link: &mut Link,
-    owner: &mut O,
+/// One struct, since a future of several functions would hold their arguments twice.
+struct Driver<'a, W, O> {
+    wire: &'a mut W,
+    link: &'a mut Link,
+    owner: &'a mut O,
     clock: Clock,
-    config: &DriveConfig,
-    outbound: &mut BytesMut,
-) -> End
-where
-    W: Wire,
-    O: Owner,
-{
-    let mut inbound = BytesMut::new();
-    let mut is_flushed = true;
-    let mut stalled_at = None;
-    let mut broken = None;
-    let mut timer = pin!(tokio::time::sleep_until(clock.instant(Duration::ZERO)));
-    loop {
-        let end = settle(link, owner, clock, &mut inbound).await;
-        if let Err(size) = link.poll_transmit_each(outbound, |out, start| wire.wrap(out, start)) {
-            return End::Oversize(size);
+    config: &'a DriveConfig,
+    inbound: BytesMut,
+    outbound: BytesMut,
+    is_flushed: bool,
+    /// When a peer that takes nothing is given up.
+    stalled_at: Option<Duration>,
+    /// How the connection has ended while there were bytes to be heard.
+    broken: Option<End>,
+}
+
+impl<W: Wire, O: Owner> Driver<'_, W, O> {
+    async fn run(&mut self) -> End {
+        let mut timer = pin!(tokio::time::sleep_until(self.clock.instant(Duration::ZERO)));
+        loop {
+            let closed = settle(self.link, self.owner, &self.clock, &mut self.inbound).await;
+            if let Some(end) = self.poll_transmit(closed) {
+                return end;
+            }
+            let deadline = self.deadline();
+            set(timer.as_mut(), &self.clock, deadline);
+            let room = self.config.outbound_soft_max_bytes;
+            let reads = self.link.wants_bytes() && self.outbound.len() <= room;
+            let inbound = reads.then_some(&mut self.inbound);
+            tokio::select! {
+                moved = transfer(self.wire, inbound, &mut self.outbound, &mut self.is_flushed) => {
+                    match moved {
+                        Ok(moved) => self.handle_moved(moved),
+                        Err(error) => return End::Io(error),
+                    }
+                }
+                command = self.owner.next_command() => match command {
+                    Some(command) => {
+                        self.owner.handle_command(self.clock.now(), self.link, command);
+                    }
+                    None => self.link.close(CloseReason::Owner),
+                },
+                () = timer.as_mut(), if deadline.is_some() => {
+                    let now = self.clock.now();
+                    if self.stalled_at.is_some_and(|at| at <= now.mono) {
+                        return End::Stalled { waiting: self.outbound.len() };
+                    }
+                    self.link.handle_timeout(now);
+                    self.owner.handle_timeout(now, self.link);
+                }
+            }
         }
-        match end {
-            Some(CloseReason::HandOver(carrier)) => return End::HandOver(carrier, inbound),
-            Some(reason) => return End::Closed(reason),
+    }
+
+    /// Takes from the link, which has perhaps `closed`, what it has to send; the end, if it has
+    /// come to that.
+    fn poll_transmit(&mut self, closed: Option<CloseReason>) -> Option<End> {
+        let Self { wire, outbound, .. } = self;
+        if let Err(size) =
+            self.link.poll_transmit_each(outbound, |out, start| wire.wrap(out, start))
+        {
+            return Some(End::Oversize(size));
+        }
+        match closed {
+            Some(CloseReason::HandOver(carrier)) => {
+                return Some(End::HandOver(carrier, std::mem::take(&mut self.inbound)));
+            }
+            Some(reason) => return Some(End::Closed(reason)),
             None => {}
         }
         // What came whole before the end has been heard.
-        if let Some(end) = broken.take() {
-            return end;
+        if let Some(end) = self.broken.take() {
+            return Some(end);
         }
-        wire.poll_transmit(clock.now().mono, outbound);
+        let now = self.clock.now().mono;
+        wire.poll_transmit(now, outbound);
+        self.link.rest();
         if outbound.is_empty() {
             *outbound = BytesMut::new();
-        } else if outbound.len() > config.outbound_max_bytes {
-            return End::Stalled { waiting: outbound.len() };
+        } else if outbound.len() > self.config.outbound_max_bytes {
+            return Some(End::Stalled { waiting: outbound.len() });
         }
-        if outbound.is_empty() && is_flushed {
-            stalled_at = None;
-        } else if stalled_at.is_none() {
-            stalled_at = Some(clock.now().mono + config.stalled_max);
+        if outbound.is_empty() && self.is_flushed {
+            self.stalled_at = None;
+        } else if self.stalled_at.is_none() {
+            self.stalled_at = Some(now + self.config.stalled_max);
         }
-        let deadline = [link.poll_timeout(), owner.poll_timeout(), wire.poll_timeout(), stalled_at];
-        let deadline = deadline.into_iter().flatten().min();
-        set(timer.as_mut(), clock, deadline);
-        let reads = link.wants_bytes() && outbound.len() <= config.outbound_soft_max_bytes;
-        tokio::select! {
-            moved = transfer(wire, reads.then_some(&mut inbound), outbound, &mut is_flushed) => {
-                let Moved { written, read, end } = match moved {
-                    Ok(moved) => moved,
-                    Err(error) => return End::Io(error),
-                };
-                owner.handle_traffic(read, written);
-                if written > 0 {
-                    stalled_at = None;
-                    trace!(len = written, "written");
-                }
-                if read > 0 {
-                    trace!(len = read, "read");
-                    link.handle_bytes(clock.now(), &mut inbound);
-                }
-                broken = end;
-            }
-            command = owner.next_command() => match command {
-                Some(command) => owner.handle_command(clock.now(), link, command),
-                None => link.close(CloseReason::Owner),
-            },
-            () = timer.as_mut(), if deadline.is_some() => {
-                let now = clock.now();
-                if stalled_at.is_some_and(|at| at <= now.mono) {
-                    return End::Stalled { waiting: outbound.len() };
-                }
-                link.handle_timeout(now);
-                owner.handle_timeout(now, link);
-            }
+        None
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        let (link, owner) = (self.link.poll_timeout(), self.owner.poll_timeout());
+        [link, owner, self.wire.poll_timeout(), self.stalled_at].into_iter().flatten().min()
+    }
+
+    fn handle_moved(&mut self, Moved { written, read, end }: Moved) {
+        self.owner.handle_traffic(read, written);
+        if written > 0 {
+            self.stalled_at = None;
+            trace!(len = written, "written");
+        }
+        if read > 0 {
+            trace!(len = read, "read");
+            self.link.handle_bytes(self.clock.now(), &mut self.inbound);
+        }
+        self.broken = end;
+    }
+
+    /// Says what is left to say, and lets the peer hear it.
+    async fn close(&mut self, end: &End) {
+        let has_last_words = self.wire.close(end, &mut self.outbound);
+        if !has_last_words && !matches!(end, End::Closed(_)) {
+            return;
+        }
+        let stream = self.wire.stream();
+        let len = self.outbound.len();
+        let is_flushed = timeout(self.config.flush_max, async {
+            stream.write_all_buf(&mut self.outbound).await?;
+            stream.shutdown().await
+        });
+        let is_flushed = is_flushed.await;
+        self.owner.handle_traffic(0, len - self.outbound.len());
+        let lingers = has_last_words || matches!(end, End::Closed(CloseReason::Error(_)));
+        if matches!(is_flushed, Ok(Ok(()))) && lingers {
+            let _ = timeout(self.config.linger_max, discard(stream)).await;
         }
     }
 }
@@ -289,7 +350,7 @@ where
 pub(crate) async fn settle<O: Owner>(
     link: &mut Link,
     owner: &mut O,
-    clock: Clock,
+    clock: &Clock,
     inbound: &mut BytesMut,
 ) -> Option<CloseReason> {
     let mut end = None;
@@ -304,10 +365,13 @@ pub(crate) async fn settle<O: Owner>(
         }
     }
     while let Some(event) = link.poll_event() {
+        if let LinkEvent::Closed(reason) = event {
+            end = Some(reason);
+            continue;
+        }
         let was_waiting = !link.wants_bytes();
-        match event {
-            LinkEvent::Closed(reason) => end = Some(reason),
-            event => owner.handle_event(clock.now(), link, event).await,
+        if let Some(waits) = owner.handle_event(clock.now(), link, event) {
+            waits.await;
         }
         if was_waiting && link.wants_bytes() {
             link.handle_bytes(clock.now(), inbound);
@@ -325,7 +389,7 @@ const COMMANDS_MAX: usize = 64;
 
 /// Moves the timer only where it would ring too late: one that rings early finds nothing due and
 /// is set again, which is cheaper than to move it with every packet.
-pub(crate) fn set(mut timer: Pin<&mut Sleep>, clock: Clock, deadline: Option<Duration>) {
+pub(crate) fn set(mut timer: Pin<&mut Sleep>, clock: &Clock, deadline: Option<Duration>) {
     let Some(deadline) = deadline.map(|deadline| clock.instant(deadline)) else { return };
     if timer.is_elapsed() || deadline < timer.deadline() {
         timer.as_mut().reset(deadline);
@@ -430,6 +494,7 @@ pub async fn ignore<S: AsyncRead + Unpin>(mut stream: S, deadline: Instant) -> E
 
 /// Reads until the peer closes.
 pub(crate) async fn discard<S: AsyncRead + Unpin>(stream: &mut S) {
-    let mut sink = [0; 1024];
+    // Not a part of the future: every connection would have room for it.
+    let mut sink = vec![0; 1024];
     while matches!(stream.read(&mut sink).await, Ok(1..)) {}
 }

@@ -8,6 +8,7 @@ mod answer;
 mod meter;
 mod request;
 
+use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -166,7 +167,7 @@ where
         }
         if over.is_none() {
             take_up(&mut state, &mut link, clock);
-            let closed = settle(&mut link, owner, clock, &mut BytesMut::new()).await;
+            let closed = settle(&mut link, owner, &clock, &mut BytesMut::new()).await;
             let (reason, has_answered) = respond(&mut state, &mut link, closed);
             if has_answered {
                 meter.expect_head();
@@ -185,7 +186,7 @@ where
             None => [link.poll_timeout(), owner.poll_timeout(), stalled_at],
         };
         let deadline = deadlines.into_iter().flatten().min();
-        set(timer.as_mut(), clock, deadline);
+        set(timer.as_mut(), &clock, deadline);
         let is_reading = over.is_none() && matches!(state, State::Reading { .. });
         let step = poll_fn(|context| {
             if let Poll::Ready(ended) = connection.poll_without_shutdown(context) {
@@ -215,7 +216,11 @@ where
                 }
                 Step::Arrived(_) | Step::Moved => {}
             },
-            () = read_on(&mut state), if is_reading => {}
+            read = read_on(&mut state), if is_reading => {
+                if let Err(end) = read {
+                    break end;
+                }
+            }
             command = owner.next_command(), if over.is_none() => match command {
                 Some(command) => owner.handle_command(clock.now(), &mut link, command),
                 None => link.close(CloseReason::Owner),
@@ -298,18 +303,25 @@ fn begin<O: HttpOwner>(
     Begun::Answered(ends.then_some(reason))
 }
 
-/// Takes what comes of the body of a request. May be dropped without losing any of it.
-async fn read_on(state: &mut State) {
-    let State::Reading { body, read, .. } = state else { return };
+/// Takes what comes of the body of a request, or says how the connection ends within it. May be
+/// dropped without losing any of it.
+async fn read_on(state: &mut State) -> Result<(), End> {
+    let State::Reading { body, read, len, .. } = state else { return Ok(()) };
     match body.frame().await {
         Some(Ok(frame)) => {
             if let Some(data) = frame.data_ref() {
                 read.extend_from_slice(data);
             }
+            Ok(())
         }
-        // The connection ends, and says so itself.
-        Some(Err(_)) | None => *state = State::Idle,
+        Some(Err(error)) if !is_eof(&error) => Err(End::Io(io::Error::other(error))),
+        Some(Err(_)) | None => Err(End::Cut { got: read.len(), len: *len }),
     }
+}
+
+fn is_eof(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::UnexpectedEof)
 }
 
 /// Gives the link a packet that is complete, or tells it of one that is too large for a stranger's

@@ -27,6 +27,15 @@ pub struct Ends {
     pub local: SocketAddr,
 }
 
+impl Ends {
+    /// Both, each in one form only: who comes over IPv4 to an IPv6 listener, ours or that of a
+    /// balancer, has an IPv4 address, so that limits by address hold.
+    pub(crate) fn canonical(peer: SocketAddr, local: SocketAddr) -> Self {
+        let one = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+        Self { peer: one(peer), local: one(local) }
+    }
+}
+
 /// Where connections are accepted.
 #[derive(Debug)]
 pub enum Listener {
@@ -140,8 +149,8 @@ impl Listener {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 prepare(&stream);
-                let local = canonical(stream.local_addr()?);
-                Ok((Accepted::Tcp(stream), Ends { peer: canonical(peer), local }))
+                let ends = Ends::canonical(peer, stream.local_addr()?);
+                Ok((Accepted::Tcp(stream), ends))
             }
             Self::Unix(UnixSocket { listener, .. }) => {
                 let (stream, _) = listener.accept().await?;
@@ -161,9 +170,4 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::NotConnected
             | io::ErrorKind::Interrupted
     )
-}
-
-/// The IPv4 address of whoever comes over IPv4 to an IPv6 listener, so that limits by address hold.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -25,6 +25,8 @@ pub enum ProxyProtocolError {
 
 /// Longest header accepted; addresses take 52 bytes of it at most, the rest are additions.
 const HEADER_MAX: usize = 4 << 10;
+/// How a header of version 1 begins, which is one line.
+const LINE: &[u8] = b"PROXY ";
 
 /// Reads the header that a connection has to begin with. The two ends that it names, unless the
 /// connection is the balancer's own, and what was read behind it. It may take for ever: the
@@ -42,12 +44,16 @@ pub async fn read(
         match ProxyHeader::parse(&read, config) {
             Ok((header, len)) => {
                 let named = header.proxied_address();
-                let ends = named.map(|ends| Ends { peer: ends.source, local: ends.destination });
+                let ends = named.map(|ends| Ends::canonical(ends.source, ends.destination));
                 read.advance(len);
                 return Ok((ends, read));
             }
             Err(Error::BufferTooShort) if read.len() >= HEADER_MAX => {
                 return Err(ProxyProtocolError::TooLong);
+            }
+            // A whole line with a field missing, for which nobody need wait.
+            Err(Error::BufferTooShort) if read.starts_with(LINE) && read.contains(&b'\n') => {
+                return Err(ProxyProtocolError::Malformed(Error::Invalid));
             }
             Err(Error::BufferTooShort) => {}
             Err(error) => return Err(ProxyProtocolError::Malformed(error)),

@@ -18,6 +18,7 @@ pub mod now;
 pub mod rpc;
 pub mod schema;
 pub mod session;
+mod spare;
 pub mod transport;
 
 pub use ids::{LinkId, MsgId, SessionId, Side};

@@ -24,6 +24,7 @@ use crate::envelope::version::Version;
 use crate::ids::Side;
 use crate::now::Now;
 use crate::session::msg_id::{MsgIds, Origin};
+use crate::spare::Spare;
 use crate::transport::{ClientOptions, Codec, Detect, Detected, FrameError, PacketSize, Transport};
 
 pub use self::config::LinkConfig;
@@ -55,7 +56,7 @@ pub struct Link {
     /// The key in use, and the one before: a link may change over (TRN-41).
     keys: Vec<Arc<AuthKey>>,
     /// A packet whose key the owner is looking up.
-    held: Option<(AuthKeyId, Held)>,
+    held: Option<Box<(AuthKeyId, Held)>>,
     outgoing: VecDeque<Outgoing>,
     quick_acks: QuickAcks,
     events: VecDeque<LinkEvent>,
@@ -203,7 +204,8 @@ impl Link {
     /// Answers [`LinkEvent::KeyWanted`]; `None` when there is no such key. Afterwards call
     /// [`handle_bytes`](Self::handle_bytes) again for what has come meanwhile.
     pub fn provide_key(&mut self, now: Now, id: AuthKeyId, key: Option<Arc<AuthKey>>) {
-        let Some((_, held)) = self.held.take_if(|(wanted, _)| *wanted == id) else { return };
+        let Some(held) = self.held.take_if(|held| held.0 == id) else { return };
+        let (_, held) = *held;
         let Some(key) = key else {
             self.fail(now, NOT_FOUND);
             if matches!(held, Held::Announced) {
@@ -390,6 +392,13 @@ impl Link {
             wrap(out, start);
         }
         Ok(true)
+    }
+
+    /// Gives back the memory of what is done; worth its while before the caller waits.
+    pub fn rest(&mut self) {
+        self.rng.rest();
+        self.events.give_back();
+        self.outgoing.give_back();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the monotonic clock.

@@ -7,53 +7,25 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use chappe_backend::Backend;
 use chappe_crypto::{AuthKey, Rng};
-use chappe_net::Clock;
+use chappe_proto::SessionId;
 use chappe_proto::envelope::encrypted::{Header, Message};
 use chappe_proto::link::{Link, LinkConfig, LinkEvent, Received};
 use chappe_proto::rpc::RESULT;
 use chappe_proto::session::msg_id::{MsgIds, Origin};
 use chappe_proto::session::{container, kind};
 use chappe_proto::transport::{ClientOptions, Framing, Transport};
-use chappe_proto::{Now, SessionId};
-use chappe_server::{Router, RpcError, RsaIdentity, Server, ServerConfig};
-use chappe_tl::{Decode, DecodeError, Encode, Function, Reader, Writer, to_bytes};
+use chappe_server::ServerConfig;
+use chappe_tl::to_bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// `double#10000001 number:long = long`, written by hand.
-#[derive(Clone)]
-struct Double {
-    number: i64,
-}
+use server::{Double, SALT, key, now, server};
 
-impl Encode for Double {
-    fn encode(&self, w: &mut Writer) {
-        w.u32(Self::ID);
-        w.i64(self.number);
-    }
-}
-
-impl Decode for Double {
-    fn decode(r: &mut Reader) -> Result<Self, DecodeError> {
-        r.expect_id(Self::ID, Self::NAME)?;
-        Ok(Self { number: r.i64()? })
-    }
-}
-
-impl Function for Double {
-    const ID: u32 = 0x1000_0001;
-    const NAME: &'static str = "double";
-    type Return = i64;
-}
-
-async fn double(call: Double) -> Result<i64, RpcError> {
-    Ok(call.number.wrapping_mul(2))
-}
+#[path = "stage/server.rs"]
+mod server;
 
 const CALLS: usize = 40_000;
-const SALT: i64 = 7;
 
 fn main() {
     println!(
@@ -65,38 +37,6 @@ fn main() {
             measure(serve, links, depth);
         }
     }
-    idle();
-}
-
-/// Memory of connections that have made a call and wait: server and client of each together.
-fn idle() {
-    const LINKS: usize = 400;
-    let key = AuthKey::new([3; 256]);
-    let (address, _) = start(Kind::Chappe, &key);
-    runtime().block_on(async {
-        let mut streams = Vec::new();
-        let mut before = 0;
-        // The first ones warm up what all share.
-        for link in 0..LINKS + 50 {
-            if link == 50 {
-                before = resident_bytes();
-            }
-            let mut stream = connect(address).await;
-            let call = record(&key, 1000 + link as i64, 1, 1);
-            stream.write_all(&call[0]).await.expect("the server reads");
-            let mut answer = [0; 512];
-            let _ = stream.read(&mut answer).await.expect("the server answers");
-            streams.push(stream);
-        }
-        let bytes = resident_bytes().saturating_sub(before) / LINKS;
-        println!("{LINKS} idle links, each with its session and client socket: {bytes} bytes each");
-    });
-}
-
-fn resident_bytes() -> usize {
-    let text = std::fs::read_to_string("/proc/self/statm").expect("procfs");
-    let pages: usize = text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("pages");
-    pages * 4096
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,8 +46,8 @@ enum Kind {
 }
 
 fn measure(kind: Kind, links: usize, depth: usize) {
-    let key = AuthKey::new([3; 256]);
-    let (address, thread) = start(kind, &key);
+    let key = key(0);
+    let (address, thread) = start(kind);
     let per_link = CALLS / links;
     let load: Vec<Vec<Vec<u8>>> =
         (0..links).map(|link| record(&key, link as i64 + 1, per_link / depth, depth)).collect();
@@ -139,9 +79,8 @@ fn measure(kind: Kind, links: usize, depth: usize) {
 }
 
 /// Starts a server on a thread of its own; gives its address and its thread.
-fn start(kind: Kind, key: &AuthKey) -> (SocketAddr, std::path::PathBuf) {
+fn start(kind: Kind) -> (SocketAddr, std::path::PathBuf) {
     let (ready, address) = mpsc::channel();
-    let server_key = key.clone();
     std::thread::spawn(move || {
         let runtime = runtime();
         runtime.block_on(async move {
@@ -150,7 +89,7 @@ fn start(kind: Kind, key: &AuthKey) -> (SocketAddr, std::path::PathBuf) {
             ready.send((listener.local_addr().expect("bound"), thread)).expect("main waits");
             match kind {
                 Kind::Echo => echo(listener).await,
-                Kind::Chappe => chappe(listener, server_key).await,
+                Kind::Chappe => chappe(listener).await,
             }
         });
     });
@@ -201,10 +140,6 @@ fn record(key: &AuthKey, session: i64, batches: usize, depth: usize) -> Vec<Vec<
             out.to_vec()
         })
         .collect()
-}
-
-fn now() -> Now {
-    Clock::system().now()
 }
 
 /// Sends batch after batch, each when the one before is answered.
@@ -268,20 +203,10 @@ async fn echo(listener: TcpListener) {
     }
 }
 
-async fn chappe(listener: TcpListener, key: AuthKey) {
-    let backend = Backend::memory();
-    let created = now().unix.as_secs();
-    let stored = chappe_backend::StoredKey { key, created, first_salt: SALT, expires: None, dc: 2 };
-    backend.store().insert_key(stored, created).await.expect("memory");
+async fn chappe(listener: TcpListener) {
     let mut config = ServerConfig::default();
     config.sessions.links_per_key_max = 1000;
     config.sessions.per_key_max = 1000;
-    let server = Server::builder()
-        .identity(RsaIdentity::generate(&mut Rng::from_seed([1; 32])))
-        .backend(backend)
-        .router(Router::new(()).function(double))
-        .config(config)
-        .build()
-        .expect("complete");
+    let server = server(1, config).await.build().expect("complete");
     server.serve(listener).await.expect("it serves");
 }

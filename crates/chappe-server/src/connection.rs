@@ -19,7 +19,7 @@ use crate::{http, link, metrics};
 /// What is known of a connection, whatever it carries.
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) ends: Ends,
+    pub(crate) ends: Arc<Ends>,
     pub(crate) watcher: Watcher,
     /// When the peer is given up unless it has said something whole by then, on the monotonic
     /// clock: a packet, or the head of a request (TRN-22). Counted from accept, whatever wraps it.
@@ -71,10 +71,11 @@ impl Connection {
         ends: Ends,
         permit: Permit,
         watcher: Watcher,
-    ) -> Option<Self> {
+    ) -> Option<Box<Self>> {
         let deadline = shared.clock.now().mono + shared.config.link.first_packet_wait_max;
         let runs = watcher.stage() == Stage::Running;
-        runs.then_some(Self { shared, ends, watcher, deadline, carrier: Carrier::Stream, permit })
+        let (carrier, ends) = (Carrier::Stream, Arc::new(ends));
+        runs.then(|| Box::new(Self { shared, ends, watcher, deadline, carrier, permit }))
     }
 
     /// What a peer has to do before it is known: `None` if that is not done in time, or the server
@@ -95,22 +96,22 @@ impl Connection {
     }
 
     /// The connection has become a WebSocket: what its request was waited for is over.
-    pub(crate) fn begin_websocket(self) -> Self {
-        let carrier = match self.carrier {
+    pub(crate) fn begin_websocket(mut self: Box<Self>) -> Box<Self> {
+        self.carrier = match self.carrier {
             Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Ws,
             Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Wss,
         };
-        let deadline = self.next_deadline();
-        Self { carrier, deadline, ..self }
+        self.deadline = self.next_deadline();
+        self
     }
 
     /// The connection speaks HTTP.
-    pub(crate) fn begin_http(self) -> Self {
-        let carrier = match self.carrier {
+    pub(crate) fn begin_http(mut self: Box<Self>) -> Box<Self> {
+        self.carrier = match self.carrier {
             Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Http,
             Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Https,
         };
-        Self { carrier, ..self }
+        self
     }
 
     fn next_deadline(&self) -> Duration {
@@ -118,12 +119,12 @@ impl Connection {
     }
 
     /// Serves a connection of somebody who has to say first on whose behalf it is.
-    pub(crate) async fn serve_announced(mut self, mut stream: BoxedIo) {
+    pub(crate) async fn serve_announced(mut self: Box<Self>, mut stream: BoxedIo) {
         let shared = Arc::clone(&self.shared);
         let Some(read) = self.in_time(proxy_protocol::read(&mut stream)).await else { return };
         match read {
             Ok((announced, rest)) => {
-                self.ends = announced.unwrap_or(self.ends);
+                self.ends = announced.map_or(self.ends, Arc::new);
                 let peer = self.ends.peer;
                 if shared.connections.attribute(&mut self.permit, peer.ip()) {
                     self.serve(Prefixed::new(rest, stream)).await;
@@ -137,26 +138,28 @@ impl Connection {
     }
 
     /// Serves what comes to its end.
-    pub(crate) async fn serve<S>(self, mut stream: S)
+    pub(crate) fn serve<S>(self: Box<Self>, mut stream: S) -> impl Future<Output = ()> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let shared = Arc::clone(&self.shared);
         shared.metrics.links_opened.increment(1);
-        let reason = match link::serve(&self, &mut stream).await {
-            (End::HandOver(carrier, read), _) => {
-                let io = Prefixed::new(read, Box::new(stream) as BoxedIo);
-                // Boxed, lest every connection has room for what few of them are.
-                self.serve_carrier(carrier, io).boxed().await
-            }
-            (_, reason) => reason,
-        };
-        shared.metrics.links_closed.add(reason, 1);
+        async move {
+            let reason = match link::serve(&self, &mut stream).await {
+                (End::HandOver(carrier, read), _) => {
+                    let io = Prefixed::new(read, Box::new(stream) as BoxedIo);
+                    // Boxed, lest every connection has room for what few of them are.
+                    self.serve_carrier(carrier, io).boxed().await
+                }
+                (_, reason) => reason,
+            };
+            shared.metrics.links_closed.add(reason, 1);
+        }
     }
 
     /// Why it ended, for the counter.
     async fn serve_carrier(
-        mut self,
+        mut self: Box<Self>,
         carrier: transport::Carrier,
         io: Prefixed<BoxedIo>,
     ) -> &'static str {

@@ -17,7 +17,10 @@ use crate::metrics::Gauged;
 use crate::registry::LinkSender;
 use crate::session::{Hearing, Input, SessionHandle};
 
+mod few;
 mod keys;
+
+use few::Few;
 
 pub(crate) struct Directory {
     limits: SessionLimits,
@@ -47,8 +50,8 @@ struct State {
 
 struct KeyEntry {
     record: Arc<KeyRecord>,
-    sessions: HashMap<SessionId, SessionEntry>,
-    links: HashMap<LinkId, LinkSender>,
+    sessions: Few<SessionId, SessionEntry>,
+    links: Few<LinkId, LinkSender>,
     /// Temporary keys here that are bound to it: one for media, one for the rest (PFS-12).
     bound: Vec<AuthKeyId>,
     /// Its place in [`State::unused`].
@@ -170,8 +173,8 @@ impl Directory {
         if let Some(place) = entry.unused.take() {
             state.unused.remove(&place);
         }
-        entry.links.insert(link, sender.clone());
-        let session = entry.sessions.entry(session).or_insert_with(|| {
+        entry.links.get_or_insert_with(link, || sender.clone());
+        let session = entry.sessions.get_or_insert_with(session, || {
             state.sessions += 1;
             SessionEntry { handle: open(), links: 0, idle: None }
         });
@@ -330,9 +333,9 @@ impl Directory {
         if !is_known && entry.sessions.len() >= self.limits.per_key_max * FORGOTTEN_RATIO {
             return Err(Refusal::TooMany);
         }
-        let alive = entry.sessions.values().filter(|session| session.handle.is_alive());
-        if alive.clone().count() >= self.limits.per_key_max {
-            let oldest = alive
+        let alive = || entry.sessions.values().filter(|session| session.handle.is_alive());
+        if alive().count() >= self.limits.per_key_max {
+            let oldest = alive()
                 .filter_map(|session| session.idle.map(|(place, _)| (place, &session.handle)))
                 .min_by_key(|(place, _)| *place);
             let Some((_, handle)) = oldest else { return Err(Refusal::TooMany) };

@@ -1,8 +1,10 @@
 //! HTTP on a connection that began with it: requests for the sessions, and such for a WebSocket.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use chappe_net::http::{HttpOwner, Outcome};
+use chappe_net::listen::Ends;
 use chappe_net::shutdown::Stage;
 use chappe_net::{BoxedIo, Prefixed};
 use chappe_proto::Now;
@@ -18,9 +20,9 @@ use crate::link::ServerLink;
 use crate::{metrics, ws};
 
 /// Serves requests to the end of the connection; gives the reason of the end, for the counter.
-pub(crate) async fn serve(connection: Connection, io: Prefixed<BoxedIo>) -> &'static str {
+pub(crate) async fn serve(connection: Box<Connection>, io: Prefixed<BoxedIo>) -> &'static str {
     let mut connection = connection.begin_http();
-    let Connection { shared, deadline, .. } = &connection;
+    let Connection { shared, deadline, .. } = &*connection;
     let mut config = shared.config.http.clone();
     config.packets &= shared.config.detect.http;
     let link = Link::of_requests(shared.config.link.clone(), *deadline, shared.rng());
@@ -46,7 +48,7 @@ pub(crate) async fn serve(connection: Connection, io: Prefixed<BoxedIo>) -> &'st
         Ok(io) => {
             let peer = owner.peer();
             drop(owner);
-            connection.ends.peer = peer;
+            connection.ends = Arc::new(Ends { peer, ..*connection.ends });
             ws::serve(connection, io).await
         }
         Err(reason) => reason,

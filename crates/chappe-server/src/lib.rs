@@ -50,6 +50,7 @@ mod lookup;
 mod memory;
 mod metrics;
 mod push;
+mod queue;
 mod registry;
 mod request;
 mod revoke;

@@ -13,6 +13,8 @@ use chappe_proto::handshake::server::Origin;
 use chappe_proto::link::{CloseReason, Link, LinkEvent, Received};
 use chappe_proto::transport::Transport;
 use chappe_proto::{LinkId, Now, SessionId};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tracing::{Instrument, Span, debug, info_span, warn};
 
 use crate::connection::Connection;
@@ -25,19 +27,19 @@ use crate::registry::{LinkCommand, LinkQueue, LinkSender, link_queue};
 use crate::session::{self, AttachedLink, Input, SessionHandle};
 
 /// Drives what comes over a wire as a link, to its end; gives the reason for the counter, too.
-pub(crate) async fn serve(connection: &Connection, wire: impl Wire) -> (End, &'static str) {
+pub(crate) async fn serve(connection: &Connection, wire: &mut impl Wire) -> (End, &'static str) {
     let shared = &connection.shared;
     let now = shared.clock.now();
     let mut config = shared.config.link.clone();
     config.first_packet_wait_max = connection.deadline.saturating_sub(now.mono);
     config.errors_end = connection.carrier.is_websocket();
     let detect = shared.detect.inside(connection.carrier);
-    let link = Link::server(now, config, detect, shared.rng());
+    let mut link = Link::server(now, config, detect, shared.rng());
     let mut owner = ServerLink::new(connection);
     let span = owner.span();
     let serving = async {
         debug!("link opened");
-        let end = drive(wire, link, &mut owner, shared.clock, &shared.config.drive).await;
+        let end = drive(wire, &mut link, &mut owner, shared.clock, &shared.config.drive).await;
         let reason = owner.cause(&end);
         match &end {
             End::HandOver(carrier, _) => debug!(%carrier, "link handed over"),
@@ -53,7 +55,7 @@ pub(crate) struct ServerLink<'a> {
     pub(crate) connection: &'a Connection,
     id: LinkId,
     /// Who speaks: the peer of the connection, or whom that speaks for.
-    ends: Ends,
+    ends: Arc<Ends>,
     sender: LinkSender,
     queue: LinkQueue,
     /// The keys that the link holds, newest first.
@@ -81,7 +83,12 @@ const WRONG_DC: i32 = 444;
 impl Owner for ServerLink<'_> {
     type Command = LinkCommand;
 
-    async fn handle_event(&mut self, now: Now, link: &mut Link, event: LinkEvent) {
+    fn handle_event<'b>(
+        &'b mut self,
+        now: Now,
+        link: &'b mut Link,
+        event: LinkEvent,
+    ) -> Option<BoxFuture<'b, ()>> {
         match event {
             _ if self.is_draining => {}
             LinkEvent::Dc(dc) if !self.serves(dc) => self.fail(now, link, WRONG_DC),
@@ -90,14 +97,16 @@ impl Owner for ServerLink<'_> {
                 let origin = Origin { link: self.id, address: block(self.ends.peer.ip()) };
                 exchange::handle_plain(&self.connection.shared, origin, &message.body);
             }
-            LinkEvent::KeyWanted(id) => self.provide_key(now, link, id).await,
+            LinkEvent::KeyWanted(id) => return Some(self.provide_key(now, link, id).boxed()),
             LinkEvent::Message(key, received) => {
                 self.connection.shared.metrics.packets_received.add(metrics::MESSAGE, 1);
-                self.handle_message(now, link, key, received).await;
+                let (handle, received) = self.handle_message(now, link, key, Box::new(received))?;
+                return Some(self.handle_in_turn(link, key, handle, received).boxed());
             }
             // The rest comes to clients, or is the end and for the driver.
             _ => {}
         }
+        None
     }
 
     async fn next_command(&mut self) -> Option<LinkCommand> {
@@ -164,7 +173,7 @@ impl<'a> ServerLink<'a> {
         Self {
             connection,
             id: shared.registry.insert(sender.clone()),
-            ends: *ends,
+            ends: Arc::clone(ends),
             sender,
             queue,
             records: Vec::new(),
@@ -194,7 +203,7 @@ impl<'a> ServerLink<'a> {
     pub(crate) fn speak_for(&mut self, now: Now, peer: SocketAddr) {
         if self.ends.peer != peer {
             debug!(%peer, "the connection speaks for somebody else");
-            self.ends.peer = peer;
+            self.ends = Arc::new(Ends { peer, ..*self.ends });
             // Its session learns of it when it is bound again.
             self.unbind(now, true);
         }
@@ -237,44 +246,71 @@ impl<'a> ServerLink<'a> {
         }
     }
 
-    async fn handle_message(
+    /// Gives a message to its session. Where that has no room for it as yet, gives both back.
+    fn handle_message(
         &mut self,
         now: Now,
         link: &mut Link,
         key: AuthKeyId,
-        received: Received,
-    ) {
-        let Some(record) = self.records.iter().find(|record| record.id() == key).cloned() else {
-            return self.refuse(now, link, key);
+        mut received: Box<Received>,
+    ) -> Option<(Arc<SessionHandle>, Box<Received>)> {
+        let record = self.records.iter().find(|record| record.id() == key).cloned();
+        let Some(record) = record.filter(|record| record.is_alive(now.unix_seconds())) else {
+            self.refuse(now, link, key);
+            return None;
         };
-        if !record.is_alive(now.unix_seconds()) {
-            return self.refuse(now, link, key);
-        }
         let session = received.message.header.session_id;
         if session.0 == 0 {
-            return link.close(CloseReason::Owner);
+            link.close(CloseReason::Owner);
+            return None;
         }
-        let mut input = Input::Message(self.id, Box::new(received));
         loop {
             // Sessions end as soon as they are done then.
             if self.connection.watcher.stage() > Stage::Running {
-                return link.close(CloseReason::Owner);
+                link.close(CloseReason::Owner);
+                return None;
             }
             let handle = match self.bind(now, &record, session) {
                 Ok(handle) => handle,
-                Err(Refusal::NoKey) => return self.refuse(now, link, key),
+                Err(Refusal::NoKey) => {
+                    self.refuse(now, link, key);
+                    return None;
+                }
                 Err(Refusal::TooMany) => {
                     debug!(auth_key_id = %key, session_id = %session, "too many links or sessions");
                     self.connection.shared.metrics.sessions_refused.increment(1);
-                    return self.fail(now, link, FLOOD);
+                    self.fail(now, link, FLOOD);
+                    return None;
                 }
             };
-            // A session that ended meanwhile gives the message back, and a new one is opened.
-            match handle.tell_in_turn(input).await {
-                Ok(()) => return,
-                Err(returned) => input = returned,
+            received = match handle.try_tell(Input::Message(self.id, received)) {
+                Ok(()) => return None,
+                Err(Input::Message(_, received)) => received,
+                Err(_) => return None,
+            };
+            if !handle.has_ended() {
+                return Some((handle, received));
             }
+            // A session that ended meanwhile gives the message back, and a new one is opened.
             self.unbind(now, true);
+        }
+    }
+
+    /// Waits until a session has room for a message.
+    async fn handle_in_turn(
+        &mut self,
+        link: &mut Link,
+        key: AuthKeyId,
+        mut handle: Arc<SessionHandle>,
+        mut received: Box<Received>,
+    ) {
+        while let Err(Input::Message(_, returned)) =
+            handle.tell_in_turn(Input::Message(self.id, received)).await
+        {
+            let now = self.connection.shared.clock.now();
+            self.unbind(now, true);
+            let Some(full) = self.handle_message(now, link, key, returned) else { return };
+            (handle, received) = full;
         }
     }
 
@@ -306,7 +342,7 @@ impl<'a> ServerLink<'a> {
         handle.tell(Input::Attach(Box::new(AttachedLink {
             id: self.id,
             sender: self.sender.clone(),
-            ends: self.ends,
+            ends: Arc::clone(&self.ends),
             is_http: self.connection.carrier.is_http(),
             is_datagrams: false,
         })));

@@ -1,7 +1,7 @@
 //! Open links by number, so that whoever has an answer for one can hand it over.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use chappe_crypto::{AuthKey, AuthKeyId};
 use chappe_net::DriveConfig;
 use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::{LinkId, SessionId};
-use tokio::sync::mpsc;
 
-/// What others ask of a link. Small, since a queue of them stands ready for each connection.
+use crate::queue::{Bounds, Receiver, Sender, Weighed, queue};
+
+/// What others ask of a link.
 pub(crate) enum LinkCommand {
     /// Send this message of a session, if the link is still bound to it (TRN-41).
     Message(Box<Sealing>),
@@ -47,24 +48,10 @@ impl Sealing {
 }
 
 /// The way to a link. Nobody waits for a link: one that takes nothing is dropped.
-#[derive(Clone)]
-pub(crate) struct LinkSender {
-    queue: mpsc::Sender<LinkCommand>,
-    load: Arc<Load>,
-}
+pub(crate) type LinkSender = Sender<LinkCommand>;
 
 /// The link's end of it.
-pub(crate) struct LinkQueue {
-    queue: mpsc::Receiver<LinkCommand>,
-    load: Arc<Load>,
-}
-
-/// How much waits for a link.
-struct Load {
-    bytes: AtomicUsize,
-    bytes_max: usize,
-    overrun: AtomicBool,
-}
+pub(crate) type LinkQueue = Receiver<LinkCommand>;
 
 /// Commands that may wait for a link. Its driver takes them whenever it runs.
 const COMMANDS_MAX: usize = 1024;
@@ -72,61 +59,17 @@ const COMMANDS_MAX: usize = 1024;
 /// A queue of as many bytes as may wait for a slow peer, and once more what makes it slow: a
 /// session says at once all that it owes.
 pub(crate) fn link_queue(config: &DriveConfig) -> (LinkSender, LinkQueue) {
-    let (sender, queue) = mpsc::channel(COMMANDS_MAX);
-    let load = Arc::new(Load {
-        bytes: AtomicUsize::new(0),
-        bytes_max: config.outbound_max_bytes.saturating_add(config.outbound_soft_max_bytes),
-        overrun: AtomicBool::new(false),
-    });
-    (LinkSender { queue: sender, load: Arc::clone(&load) }, LinkQueue { queue, load })
+    let bytes_max = config.outbound_max_bytes.saturating_add(config.outbound_soft_max_bytes);
+    queue(Bounds { items_max: COMMANDS_MAX, bytes_max })
 }
 
-impl LinkCommand {
-    /// What it carries.
+impl Weighed for LinkCommand {
     fn bytes(&self) -> usize {
         match self {
             Self::Message(sealing) => sealing.message.body.len(),
             Self::Reply(body) | Self::LastReply(body) => body.len(),
             _ => 0,
         }
-    }
-}
-
-impl LinkSender {
-    /// Hands a command over; `false` if the link is gone or has to go.
-    pub(crate) fn send(&self, command: LinkCommand) -> bool {
-        let bytes = command.bytes();
-        let waiting = self.load.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if waiting > 0 && waiting.saturating_add(bytes) > self.load.bytes_max {
-            self.load.overrun.store(true, Ordering::Relaxed);
-            return false;
-        }
-        match self.queue.try_send(command) {
-            Ok(()) => true,
-            Err(error) => {
-                if matches!(error, mpsc::error::TrySendError::Full(_)) {
-                    self.load.overrun.store(true, Ordering::Relaxed);
-                }
-                false
-            }
-        }
-    }
-}
-
-impl LinkQueue {
-    /// The next command; `None` once the queue has overrun, for what came after is lost.
-    pub(crate) async fn next(&mut self) -> Option<LinkCommand> {
-        if self.has_overrun() {
-            return None;
-        }
-        let command = self.queue.recv().await?;
-        self.load.bytes.fetch_sub(command.bytes(), Ordering::Relaxed);
-        Some(command)
-    }
-
-    /// Whether something was lost.
-    pub(crate) fn has_overrun(&self) -> bool {
-        self.load.overrun.load(Ordering::Relaxed)
     }
 }
 
@@ -153,7 +96,7 @@ impl Registry {
     pub(crate) fn send(&self, link: LinkId, command: LinkCommand) {
         let sender = self.lock().get(&link).cloned();
         if let Some(sender) = sender {
-            sender.send(command);
+            let _ = sender.send(command);
         }
     }
 
@@ -161,7 +104,7 @@ impl Registry {
     pub(crate) fn broadcast(&self, command: impl Fn() -> LinkCommand) {
         let senders: Vec<LinkSender> = self.lock().values().cloned().collect();
         for sender in senders {
-            sender.send(command());
+            let _ = sender.send(command());
         }
     }
 
@@ -195,15 +138,15 @@ mod tests {
         let (sender, mut queue) = link_queue(&config);
         let reply = |len| LinkCommand::Reply(vec![1; len].into());
         for len in waiting {
-            assert!(sender.send(reply(*len)));
+            assert!(sender.send(reply(*len)).is_ok());
         }
-        assert_eq!(sender.send(reply(len)), fits, "{len} bytes after {}", waiting.len());
+        assert_eq!(sender.send(reply(len)).is_ok(), fits, "{len} bytes after {}", waiting.len());
         assert_eq!(queue.has_overrun(), !fits);
         let next = queue.next().now_or_never().flatten();
         assert_eq!(next.is_some(), fits, "what came before a loss is lost as well");
         if fits {
             while queue.next().now_or_never().flatten().is_some() {}
-            assert_eq!(queue.load.bytes.load(Ordering::Relaxed), 0);
+            assert!(sender.send(reply(1000)).is_ok(), "what was taken waits no more");
         }
     }
 }

@@ -149,8 +149,10 @@ impl Drop for Guard {
 async fn accept(shared: Arc<Shared>, listener: Listener, watcher: Watcher) {
     loop {
         let (stream, ends) = listener.accept().await;
-        let announced = contains(&shared.config.proxy_protocol_from, ends.peer.ip());
-        let permit = match announced {
+        let is_from = |networks| contains(networks, ends.peer.ip());
+        let announced = is_from(&shared.config.proxy_protocol_from);
+        // Nor does the address of a reverse proxy say anything, which speaks for anybody.
+        let permit = match announced || is_from(&shared.config.forwarded_from) {
             true => shared.connections.admit_unknown(),
             false => shared.connections.admit(ends.peer.ip()),
         };
@@ -169,7 +171,7 @@ async fn accept(shared: Arc<Shared>, listener: Listener, watcher: Watcher) {
     }
 }
 
-fn start(connection: Connection, stream: impl Io + 'static, announced: bool) {
+fn start(connection: Box<Connection>, stream: impl Io + 'static, announced: bool) {
     if announced {
         tokio::spawn(connection.serve_announced(Box::new(stream)));
     } else {

@@ -25,8 +25,8 @@ use chappe_proto::session::server::{
 use chappe_proto::{LinkId, MsgId, Now, SessionId};
 use chappe_tl::Constructor;
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use futures_util::future::OptionFuture;
+use tokio::time::sleep_until;
 use tracing::{Instrument, debug, debug_span, error, info_span, trace, warn};
 
 use crate::binding;
@@ -35,11 +35,15 @@ use crate::keys::{Connection, KeyRecord};
 use crate::memory::{Share, Verdict};
 use crate::metrics::{self, Gauged};
 use crate::push::Pusher;
+use crate::queue::Receiver;
 use crate::registry::{LinkCommand, Sealing};
 use crate::request::{Caller, Request};
 use crate::shared::Shared;
 
+mod beside;
 mod handle;
+
+use beside::Beside;
 
 pub(crate) use handle::{AttachedLink, Hearing, Input, SessionHandle};
 
@@ -52,8 +56,7 @@ pub(crate) fn open(
 ) -> Arc<SessionHandle> {
     let (handle, inputs) = SessionHandle::new(id, &shared.config.sessions);
     let salts = shared.salts(record.id(), record.first_salt);
-    let mut config = shared.config.session.clone();
-    config.not_before = config.not_before.max(shared.started);
+    let config = Arc::clone(&shared.session_config);
     let task = Box::new(SessionTask {
         session: ServerSession::new(id, salts, config, shared.rng()),
         shared: Arc::clone(shared),
@@ -61,7 +64,7 @@ pub(crate) fn open(
         handle: Arc::clone(&handle),
         links: Vec::new(),
         last_ends: None,
-        running: JoinSet::new(),
+        running: Beside::default(),
         cancellations: BTreeMap::new(),
         orders: Vec::new(),
         memory: shared.memory.open(),
@@ -86,8 +89,8 @@ struct SessionTask {
     record: Arc<KeyRecord>,
     handle: Arc<SessionHandle>,
     links: Vec<AttachedLink>,
-    last_ends: Option<Ends>,
-    running: JoinSet<Done>,
+    last_ends: Option<Arc<Ends>>,
+    running: Beside<Done>,
     /// Of the handlers that run, to be told when their client gives the call up.
     cancellations: BTreeMap<MsgId, Cancellation>,
     /// What links are told after the messages that are ready for them.
@@ -137,33 +140,34 @@ const LOSS_UNTOLD_MAX: u64 = 100;
 
 impl SessionTask {
     /// Boxed, since a task would hold it twice.
-    async fn run(mut self: Box<Self>, mut inputs: mpsc::UnboundedReceiver<Input>) {
+    async fn run(mut self: Box<Self>, mut inputs: Receiver<Input>) {
         if self.watcher.stage() > Stage::Running {
             self.stop = Stop::Draining;
         }
         loop {
             self.settle();
+            self.session.rest();
             let is_done = self.running.is_empty() && inputs.is_empty();
             if self.stop == Stop::Now || (self.stop == Stop::Draining && is_done) {
                 self.session.hurry_responses();
                 self.settle();
                 break;
             }
-            let due = self.session.poll_timeout();
+            // Boxed, since a session that waits for its client has no timer.
+            let due = self.session.poll_timeout().map(|due| self.shared.clock.instant(due));
+            let mut timer = OptionFuture::from(due.map(|due| Box::pin(sleep_until(due))));
             tokio::select! {
                 biased;
-                input = inputs.recv() => {
+                input = inputs.next() => {
                     let Some(input) = input else { break };
                     self.handle_input(input);
                     for _ in 1..BATCH_MAX {
-                        let Ok(input) = inputs.try_recv() else { break };
+                        let Some(input) = inputs.try_next() else { break };
                         self.handle_input(input);
                     }
                 }
-                Some(done) = self.running.join_next(), if !self.running.is_empty() => {
-                    self.finish(done);
-                }
-                () = self.shared.clock.sleep_until(due), if due.is_some() => {
+                Some(done) = self.running.next() => self.finish(done),
+                Some(()) = &mut timer => {
                     self.session.handle_timeout(self.shared.clock.now());
                 }
             }
@@ -173,7 +177,7 @@ impl SessionTask {
         self.running.detach_all();
         if self.stop == Stop::Draining {
             for link in &self.links {
-                link.sender.send(LinkCommand::Close);
+                let _ = link.sender.send(LinkCommand::Close);
             }
         }
     }
@@ -189,10 +193,12 @@ impl SessionTask {
                     self.shared.events.session_opened(self.record.id(), self.handle.id());
                 }
                 debug!(link = link.id.0, peer = %link.ends.peer, "link attached");
-                self.last_ends = Some(link.ends);
+                self.last_ends = Some(Arc::clone(&link.ends));
                 if link.is_datagrams {
                     self.session.use_datagrams(link.id);
                 }
+                // Nearly always there is one.
+                self.links.reserve_exact(1);
                 self.links.push(*link);
             }
             Input::Message(link, received) => {
@@ -243,7 +249,7 @@ impl SessionTask {
 
     /// Does everything that can be done without waiting.
     fn settle(&mut self) {
-        while let Some(done) = self.running.try_join_next() {
+        while let Some(done) = self.running.try_next() {
             self.finish(done);
         }
         let now = self.shared.clock.now();
@@ -323,7 +329,7 @@ impl SessionTask {
 
     fn order(&mut self, link: LinkId, command: LinkCommand) {
         let attached = self.links.iter().find(|attached| attached.id == link);
-        if attached.is_some_and(|attached| !attached.sender.send(command)) {
+        if attached.is_some_and(|attached| attached.sender.send(command).is_err()) {
             debug!(link = link.0, "a link takes nothing any more");
             self.detach(link);
         }
@@ -495,7 +501,7 @@ impl SessionTask {
     /// Where a call came from: its link, or the last one attached if that is gone already.
     fn ends_of(&self, link: LinkId) -> Option<Ends> {
         let attached = self.links.iter().find(|attached| attached.id == link);
-        attached.map(|attached| attached.ends).or(self.last_ends)
+        attached.map(|attached| &attached.ends).or(self.last_ends.as_ref()).map(|ends| **ends)
     }
 
     /// Counts and gives the answer of a call.

@@ -1,7 +1,6 @@
 //! What all tasks of a server share.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use chappe_backend::Backend;
 use chappe_crypto::{AuthKeyId, Rng};
@@ -9,6 +8,7 @@ use chappe_net::Clock;
 use chappe_net::limits::Connections;
 use chappe_net::tls::Certificate;
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
+use chappe_proto::session::server::SessionConfig;
 use chappe_proto::transport::Detect;
 use zeroize::Zeroizing;
 
@@ -53,8 +53,8 @@ impl Detectors {
 pub(crate) struct Shared {
     pub(crate) config: ServerConfig,
     pub(crate) clock: Clock,
-    /// When it was built (Unix): what clients said before, it cannot know.
-    pub(crate) started: Duration,
+    /// Of every session: what clients said before the server was built, it cannot know.
+    pub(crate) session_config: Arc<SessionConfig>,
     pub(crate) backend: Backend,
     pub(crate) calls: Calls,
     pub(crate) policy: Policy,
@@ -86,6 +86,8 @@ impl Shared {
         certificate: Option<Certificate>,
         rng: Rng,
     ) -> Self {
+        let mut session_config = config.session.clone();
+        session_config.not_before = session_config.not_before.max(clock.now().unix);
         Self {
             detect: Detectors::new(&config),
             connections: Connections::new(config.connections.clone()),
@@ -97,7 +99,7 @@ impl Shared {
             ),
             memory: Memory::new(config.sessions.memory_max_bytes, metrics.session_memory.clone()),
             config,
-            started: clock.now().unix,
+            session_config: Arc::new(session_config),
             clock,
             backend,
             calls,

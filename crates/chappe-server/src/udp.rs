@@ -28,6 +28,7 @@ use tracing::{debug, warn};
 use crate::exchange;
 use crate::keys::KeyRecord;
 use crate::lookup::find_key;
+use crate::metrics::{self, Gauged, code_name};
 use crate::registry::{LinkCommand, LinkQueue, link_queue};
 use crate::session::{self, AttachedLink, Input, SessionHandle};
 use crate::shared::Shared;
@@ -64,6 +65,8 @@ type Found = Result<Option<Arc<KeyRecord>>, StoreError>;
 struct Line {
     is: Is,
     passing_on: AbortHandle,
+    /// Of a path.
+    _counted: Option<Gauged>,
 }
 
 enum Is {
@@ -77,6 +80,8 @@ enum Is {
 const COMMANDS_MAX: usize = 256;
 /// Longest wait for the reply to one request of a key exchange.
 const HELLO_LIFE: Duration = Duration::from_secs(30);
+/// Transport error for an unknown key.
+const NOT_FOUND: i32 = 404;
 
 impl Port {
     async fn run(
@@ -126,7 +131,8 @@ impl Port {
             }
             ServerEvent::Message(key, heard, message) => self.handle_message(key, heard, message),
             ServerEvent::Plain(from, nonce, body) => self.handle_plain(from, nonce, &body),
-            ServerEvent::Closed(link) => self.remove(link),
+            ServerEvent::Closed(link) => self.remove(link, metrics::OWNER),
+            ServerEvent::Silent(link) => self.remove(link, metrics::SILENT),
         }
     }
 
@@ -135,7 +141,8 @@ impl Port {
         match found {
             Ok(record) => {
                 let key = record.map(|record| Arc::clone(&record.key));
-                self.endpoint.provide_key(now, id, key);
+                let told = self.endpoint.provide_key(now, id, key);
+                self.shared.metrics.transport_errors.add(code_name(NOT_FOUND), told as u64);
             }
             Err(error) => {
                 warn!(auth_key_id = %id, %error, "a key cannot be looked up");
@@ -146,6 +153,7 @@ impl Port {
 
     fn handle_message(&mut self, key: AuthKeyId, heard: Heard, message: Message) {
         let now = self.now();
+        self.shared.metrics.packets_received.add(metrics::MESSAGE, 1);
         let record = self.shared.directory.key(key);
         let Some(record) = record.filter(|record| record.is_alive(now.unix_seconds())) else {
             return self.endpoint.forget_key(key);
@@ -182,7 +190,7 @@ impl Port {
                 return Some((link, Arc::clone(handle)));
             }
             self.endpoint.close(link);
-            self.remove(link);
+            self.remove(link, metrics::OWNER);
         }
         if self.watcher.stage() > Stage::Running {
             return None;
@@ -201,13 +209,15 @@ impl Port {
             self.shared.registry.remove(link);
             return None;
         };
-        let ends = Ends { peer: heard.from(), local: self.local };
+        let ends = Arc::new(Ends { peer: heard.from(), local: self.local });
         let attached = AttachedLink { id: link, sender, ends, is_http: false, is_datagrams: true };
         handle.tell(Input::Attach(Box::new(attached)));
         debug!(link = link.0, session_id = %session, peer = %heard.from(), "path opened");
         let is = Is::Path { record: Arc::clone(record), handle: Arc::clone(&handle) };
         let passing_on = tokio::spawn(pass_on(link, queue, self.tell.clone())).abort_handle();
-        self.lines.insert(link, Line { is, passing_on });
+        self.shared.metrics.links_opened.increment(1);
+        let counted = Some(self.shared.metrics.open_path());
+        self.lines.insert(link, Line { is, passing_on, _counted: counted });
         Some((link, handle))
     }
 
@@ -217,6 +227,7 @@ impl Port {
         match (command, &line.is) {
             (Some(LinkCommand::Message(sealing)), Is::Path { record, .. }) => {
                 if record.has_time(now.unix_seconds()) {
+                    self.shared.metrics.packets_sent.add(metrics::MESSAGE, 1);
                     self.endpoint.send(link, &sealing.message);
                 }
             }
@@ -233,13 +244,14 @@ impl Port {
             // Errors have no place here: whoever floods is not listened to.
             _ => {
                 self.endpoint.close(link);
-                self.remove(link);
+                self.remove(link, metrics::OWNER);
             }
         }
     }
 
     /// A request of a key exchange; it is told the reply as if it were a link (UDP-05).
     fn handle_plain(&mut self, from: SocketAddr, nonce: Nonce, body: &Bytes) {
+        self.shared.metrics.packets_received.add(metrics::PLAIN, 1);
         if self.hellos >= self.shared.config.datagrams.hellos_max {
             return;
         }
@@ -254,26 +266,29 @@ impl Port {
             }
         });
         let passing_on = passing_on.abort_handle();
-        self.lines.insert(link, Line { is: Is::Hello { from, nonce }, passing_on });
+        let is = Is::Hello { from, nonce };
+        self.lines.insert(link, Line { is, passing_on, _counted: None });
         let origin = Origin { link, address: block(from.ip()) };
         exchange::handle_plain(&self.shared, origin, body);
     }
 
     fn reply(&mut self, now: Now, link: LinkId, body: &Bytes) {
         if let Some(Line { is: Is::Hello { from, nonce }, .. }) = self.lines.get(&link) {
+            self.shared.metrics.packets_sent.add(metrics::PLAIN, 1);
             self.endpoint.reply(now, *from, *nonce, body);
         }
-        self.remove(link);
+        self.remove(link, metrics::OWNER);
     }
 
-    fn remove(&mut self, link: LinkId) {
-        let Some(Line { is, passing_on }) = self.lines.remove(&link) else { return };
+    fn remove(&mut self, link: LinkId, reason: &'static str) {
+        let Some(Line { is, passing_on, .. }) = self.lines.remove(&link) else { return };
         passing_on.abort();
         self.shared.registry.remove(link);
         let Is::Path { record, handle } = is else {
             self.hellos -= 1;
             return;
         };
+        self.shared.metrics.links_closed.add(reason, 1);
         handle.tell(Input::Detach(link));
         self.shared.directory.detach(record.id(), &handle, link, false, self.now().mono);
     }
@@ -283,7 +298,7 @@ impl Drop for Port {
     fn drop(&mut self) {
         let links: Vec<LinkId> = self.lines.keys().copied().collect();
         for link in links {
-            self.remove(link);
+            self.remove(link, metrics::OWNER);
         }
     }
 }

@@ -103,10 +103,10 @@ fn only<B>(request: &Request<B>, name: HeaderName) -> Option<&str> {
 }
 
 /// Serves the link inside a WebSocket whose request was answered; the reason of its end.
-pub(crate) async fn serve(connection: Connection, io: impl Io) -> &'static str {
+pub(crate) async fn serve(connection: Box<Connection>, io: impl Io) -> &'static str {
     let connection = connection.begin_websocket();
-    let wire = WebSocket::server(io, wire_config(&connection.shared.config));
-    let (_, reason) = link::serve(&connection, wire).await;
+    let mut wire = WebSocket::server(io, wire_config(&connection.shared.config));
+    let (_, reason) = link::serve(&connection, &mut wire).await;
     reason
 }
 

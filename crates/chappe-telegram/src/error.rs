@@ -3,7 +3,9 @@
 use chappe_backend::StoreError;
 use chappe_proto::rpc::RpcError;
 use chappe_tl::Str;
-use tracing::error;
+use tracing::{debug, error};
+
+use crate::repeat;
 
 /// A failure of a handler.
 #[derive(Debug)]
@@ -30,6 +32,10 @@ impl From<Failure> for RpcError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Rpc(error) => error,
+            Failure::Store(StoreError::Undone { problem, .. }) => {
+                debug!(problem, "a transaction was undone");
+                repeat::undone()
+            }
             Failure::Store(error) => {
                 error!(%error, "the database failed");
                 Self::internal()

@@ -9,6 +9,7 @@ mod account;
 mod admin;
 mod auth;
 mod bots;
+mod chats;
 mod codes;
 mod config;
 mod contacts;
@@ -19,6 +20,7 @@ mod langpack;
 mod messages;
 mod password;
 mod phone;
+mod repeat;
 mod service;
 mod store;
 mod updates;
@@ -78,6 +80,25 @@ pub async fn router(
         .function(bots::set_info)
         .function(bots::set_inline_results)
         .function(bots::start_bot)
+        .function(chats::add_chat_user)
+        .function(chats::check_chat_invite)
+        .function(chats::create_chat)
+        .function(chats::delete_chat)
+        .function(chats::delete_chat_user)
+        .function(chats::delete_exported_chat_invite)
+        .function(chats::edit_chat_about)
+        .function(chats::edit_chat_admin)
+        .function(chats::edit_chat_default_banned_rights)
+        .function(chats::edit_chat_title)
+        .function(chats::edit_exported_chat_invite)
+        .function(chats::export_chat_invite)
+        .function(chats::get_chat_invite_importers)
+        .function(chats::get_chats)
+        .function(chats::get_common_chats)
+        .function(chats::get_exported_chat_invite)
+        .function(chats::get_exported_chat_invites)
+        .function(chats::get_full_chat)
+        .function(chats::import_chat_invite)
         .function(contacts::add_contact)
         .function(contacts::block)
         .function(contacts::delete_contacts)
@@ -97,15 +118,44 @@ pub async fn router(
         .function(langpack::get_strings)
         .function(langpack::get_languages)
         .function(langpack::get_language)
+        .function(messages::clear_all_drafts)
+        .function(messages::delete_history)
         .function(messages::delete_messages)
         .function(messages::edit_message)
+        .function(messages::forward_messages)
+        .function(messages::get_all_drafts)
+        .function(messages::get_dialog_unread_marks)
         .function(messages::get_dialogs)
         .function(messages::get_history)
+        .function(messages::get_message_read_participants)
         .function(messages::get_messages)
+        .function(messages::get_messages_views)
+        .function(messages::get_onlines)
+        .function(messages::get_outbox_read_date)
         .function(messages::get_peer_dialogs)
+        .function(messages::get_peer_settings)
+        .function(messages::get_pinned_dialogs)
+        .function(messages::get_search_counters)
+        .function(messages::get_unread_mentions)
+        .function(messages::get_unread_reactions)
+        .function(messages::get_web_page)
+        .function(messages::get_web_page_preview)
+        .function(messages::hide_peer_settings_bar)
+        .function(messages::mark_dialog_unread)
         .function(messages::read_history)
+        .function(messages::read_mentions)
+        .function(messages::read_message_contents)
+        .function(messages::read_reactions)
+        .function(messages::received_messages)
+        .function(messages::reorder_pinned_dialogs)
+        .function(messages::save_draft)
+        .function(messages::search)
+        .function(messages::search_global)
         .function(messages::send_message)
         .function(messages::set_typing)
+        .function(messages::toggle_dialog_pin)
+        .function(messages::unpin_all_messages)
+        .function(messages::update_pinned_message)
         .function(password::check_password)
         .function(password::get_password)
         .function(password::get_password_settings)
@@ -122,7 +172,8 @@ pub async fn router(
             async move { service.without_handler(&request.caller, function).await }
         })
         .quiet(is_quiet)
-        .in_place_of_lost_pushes(too_long()))
+        .in_place_of_lost_pushes(too_long())
+        .layer(repeat::Repeat))
 }
 
 /// Whether a function makes no session a receiver of updates (API-13): what connections for files
@@ -142,6 +193,6 @@ fn database(backend: &Backend) -> Result<Database, StoreError> {
     backend.database().cloned().ok_or_else(|| StoreError::Unusable {
         place: "the backend".to_owned(),
         problem: "it has no database, and people and messages have to be kept".to_owned(),
-        mend: "use Backend::embedded",
+        mend: "use Backend::embedded or Backend::postgres",
     })
 }

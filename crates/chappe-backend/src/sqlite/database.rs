@@ -24,7 +24,7 @@ pub struct SqliteDatabase {
 }
 
 impl SqliteDatabase {
-    pub(super) async fn open(path: &Path, config: &SqliteConfig) -> Result<Self, StoreError> {
+    pub(crate) async fn open(path: &Path, config: &SqliteConfig) -> Result<Self, StoreError> {
         let path: Arc<Path> = match tokio::task::spawn_blocking({
             let path = path.to_owned();
             move || make_file(&path)
@@ -50,28 +50,12 @@ impl SqliteDatabase {
         Ok(Self { path, writer, reader })
     }
 
-    /// Brings the tables of one component to the newest version it knows.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Unusable`] where a newer release has been at work, else what befell the file.
-    pub async fn migrate(&self, migrations: &Migrations) -> Result<(), StoreError> {
-        let found = self.take_steps(migrations).await.map_err(|error| self.error(error))?;
-        let known = migrations.steps.len();
-        if usize::try_from(found).is_ok_and(|found| found <= known) {
-            return Ok(());
-        }
-        Err(StoreError::Unusable {
-            place: self.path.display().to_string(),
-            problem: format!(
-                "its {} tables have version {found}, made by a newer release; this one knows {known}",
-                migrations.component
-            ),
-            mend: "start the newer release, or restore the backup made before it",
-        })
+    /// Takes the steps that are missing; gives the version found before. Takes none from one that
+    /// it does not know.
+    pub(crate) async fn migrate(&self, migrations: &Migrations) -> Result<i64, StoreError> {
+        self.take_steps(migrations).await.map_err(|error| self.error(error))
     }
 
-    /// Gives the version found before; takes no step from one it does not know.
     async fn take_steps(&self, migrations: &Migrations) -> Result<i64, sqlx::Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query(
@@ -86,19 +70,23 @@ impl SqliteDatabase {
                 .fetch_optional(&mut *transaction)
                 .await?
                 .unwrap_or(0);
-        let steps = usize::try_from(found).ok().and_then(|found| migrations.steps.get(found..));
-        for step in steps.unwrap_or_default() {
+        for step in migrations.after(found) {
             sqlx::raw_sql(*step).execute(&mut *transaction).await?;
         }
-        if steps.is_some_and(|steps| !steps.is_empty()) {
+        if found < migrations.version() {
             sqlx::query("INSERT OR REPLACE INTO schema_version (component, version) VALUES (?, ?)")
                 .bind(migrations.component)
-                .bind(i64::try_from(migrations.steps.len()).unwrap_or(i64::MAX))
+                .bind(migrations.version())
                 .execute(&mut *transaction)
                 .await?;
         }
         transaction.commit().await?;
         Ok(found)
+    }
+
+    /// The file.
+    pub(crate) fn place(&self) -> String {
+        self.path.display().to_string()
     }
 
     /// For changes: one connection, so that writers of one process queue here and never meet a
@@ -117,15 +105,7 @@ impl SqliteDatabase {
         error::from_sqlx(&self.path, error)
     }
 
-    pub(super) fn check_open(&self) -> Result<(), StoreError> {
-        if self.writer.is_closed() { Err(StoreError::Closed) } else { Ok(()) }
-    }
-
-    pub(super) fn damaged(&self, detail: String) -> StoreError {
-        error::damaged(&self.path, &detail)
-    }
-
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         // The last to leave folds the log into the file, which a reader may not.
         self.reader.close().await;
         self.writer.close().await;

@@ -56,7 +56,7 @@ fn from_code(path: &Path, code: i32, message: &str) -> StoreError {
     }
 }
 
-pub(super) fn damaged(path: &Path, detail: &str) -> StoreError {
+fn damaged(path: &Path, detail: &str) -> StoreError {
     StoreError::Unusable {
         place: path.display().to_string(),
         problem: format!("is damaged: {detail}"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use chappe_backend::StoredKey;
+use chappe_backend::{Database, SqlStore, SqliteDatabase, StoredKey};
 use chappe_crypto::{AuthKey, AuthKeyId};
 
 /// Unix seconds at which the tests play.
@@ -34,6 +34,12 @@ pub(crate) fn auth_key(id: u64) -> [u8; 256] {
         chunk.copy_from_slice(&word.to_le_bytes());
     }
     bytes
+}
+
+/// The file of a store that has one.
+pub(crate) fn file(store: &SqlStore) -> &SqliteDatabase {
+    let Database::Sqlite(file) = store.database() else { panic!("no file") };
+    file
 }
 
 /// Whether any file in the folder holds any eight-byte run of `secret` cut at multiples of eight.

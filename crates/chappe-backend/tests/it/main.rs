@@ -3,5 +3,6 @@
 mod durability;
 mod files;
 mod memory;
+mod postgres;
 mod sqlite;
 mod trouble;

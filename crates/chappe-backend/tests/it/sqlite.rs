@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chappe_backend::{
-    Backend, Bound, ConnectionInfo, Database, Inserted, KeyBinding, Migrations, SqliteConfig,
-    SqliteStore, Store, StoreError, StoredKey, conformance,
+    Backend, Bound, ConnectionInfo, Database, Inserted, KeyBinding, Migrations, SqlStore,
+    SqliteConfig, Store, StoreError, StoredKey, conformance,
 };
 use chappe_crypto::{AuthKey, AuthKeyId};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
-use crate::files::{NOW, auth_key, on_disk, permanent, temporary};
+use crate::files::{NOW, auth_key, file, on_disk, permanent, temporary};
 
 /// KEY-21, SVC-37, SVC-48, SES-20, PFS-03, PFS-11, PFS-12, PFS-13, PFS-14, SEC-18, SEC-40, SEC-41.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,7 +46,7 @@ async fn unbound_keys_make_room_for_newer_ones() {
     let folder = TempDir::new().expect("a folder");
     let mut config = SqliteConfig::default();
     config.unbound_keys_max = 3;
-    let store = SqliteStore::open(folder.path().join("db"), config).await.expect("it opens");
+    let store = SqlStore::sqlite(folder.path().join("db"), config).await.expect("it opens");
     crate::memory::unbound_keys_are_bounded(&store).await;
 }
 
@@ -124,7 +124,7 @@ async fn temporary_keys_over_the_bound_are_refused() {
     let folder = TempDir::new().expect("a folder");
     let mut config = SqliteConfig::default();
     config.temporary_bytes_max = 640;
-    let store = SqliteStore::open(folder.path().join("db"), config).await.expect("it opens");
+    let store = SqlStore::sqlite(folder.path().join("db"), config).await.expect("it opens");
     assert_eq!(store.insert_key(temporary(1, NOW + 5), NOW).await, Ok(Inserted::Stored));
     let full = Err(StoreError::Full { bytes_max: 640 });
     assert_eq!(store.insert_key(temporary(2, NOW + 9), NOW).await, full);
@@ -157,7 +157,7 @@ async fn the_files_are_open_to_their_owner_alone() {
 #[tokio::test]
 async fn the_connection_is_set_to_wait_for_the_disk() {
     let (_folder, store) = open().await;
-    let mut connection = store.database().writer().acquire().await.expect("a connection");
+    let mut connection = file(&store).writer().acquire().await.expect("a connection");
     for (pragma, expected) in
         [("PRAGMA synchronous", 2), ("PRAGMA secure_delete", 1), ("PRAGMA foreign_keys", 1)]
     {
@@ -190,7 +190,12 @@ async fn a_service_brings_its_own_tables() {
     for migrations in [FIRST, SECOND, SECOND] {
         let backend = Backend::embedded(folder.path().join("db")).await.expect("it opens");
         let Some(Database::Sqlite(database)) = backend.database() else { panic!("a database") };
-        database.migrate(&migrations).await.expect("the steps are taken");
+        backend
+            .database()
+            .expect("a database")
+            .migrate(&migrations)
+            .await
+            .expect("the steps are taken");
         let cities: i64 = chappe_backend::sqlx::query_scalar("SELECT count(*) FROM city")
             .fetch_one(database.reader())
             .await
@@ -200,14 +205,14 @@ async fn a_service_brings_its_own_tables() {
     }
 }
 
-async fn open() -> (TempDir, SqliteStore) {
+async fn open() -> (TempDir, SqlStore) {
     let folder = TempDir::new().expect("a folder");
     let store = reopen(&folder).await;
     (folder, store)
 }
 
-async fn reopen(folder: &TempDir) -> SqliteStore {
-    SqliteStore::open(folder.path().join("db"), SqliteConfig::default())
+async fn reopen(folder: &TempDir) -> SqlStore {
+    SqlStore::sqlite(folder.path().join("db"), SqliteConfig::default())
         .await
         .expect("the store opens")
 }

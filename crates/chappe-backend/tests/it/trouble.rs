@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use chappe_backend::{Backend, Inserted, SqliteConfig, SqliteStore, Store, StoreError};
+use chappe_backend::{Backend, Inserted, SqlStore, SqliteConfig, Store, StoreError};
 use chappe_crypto::AuthKeyId;
 use tempfile::TempDir;
 
-use crate::files::{NOW, permanent};
+use crate::files::{NOW, file, permanent};
 
 #[tokio::test]
 async fn a_file_that_is_no_database_is_named() {
@@ -58,7 +58,7 @@ async fn the_database_of_another_application_is_left_alone() {
 async fn tables_of_a_newer_release_are_refused() {
     let (_folder, path, store) = open().await;
     chappe_backend::sqlx::query("UPDATE schema_version SET version = version + 1")
-        .execute(store.database().writer())
+        .execute(file(&store).writer())
         .await
         .expect("the version is raised");
     store.close().await;
@@ -78,7 +78,7 @@ async fn a_full_disk_refuses_and_recovers() {
     let (_folder, path, store) = open().await;
     // A limit that belongs to the connection, which is replaced after it failed.
     chappe_backend::sqlx::query("PRAGMA max_page_count = 12")
-        .execute(store.database().writer())
+        .execute(file(&store).writer())
         .await
         .expect("the limit is set");
     let mut stored = 0;
@@ -105,11 +105,11 @@ async fn a_file_locked_by_another_process_is_named() {
     store.close().await;
     let mut config = SqliteConfig::default();
     config.busy_timeout = std::time::Duration::from_millis(50);
-    let store = SqliteStore::open(&path, config).await.expect("the store opens");
-    let other = SqliteStore::open(folder.path().join("db"), SqliteConfig::default())
+    let store = SqlStore::sqlite(&path, config).await.expect("the store opens");
+    let other = SqlStore::sqlite(folder.path().join("db"), SqliteConfig::default())
         .await
         .expect("the other opens");
-    let locked = other.database().writer().begin_with("BEGIN IMMEDIATE").await.expect("a lock");
+    let locked = file(&other).writer().begin_with("BEGIN IMMEDIATE").await.expect("a lock");
     let error = store.insert_key(permanent(1), NOW).await.expect_err("the file is locked");
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
     assert!(error.to_string().contains("another process"), "{error}");
@@ -151,9 +151,9 @@ async fn check_unusable(path: &Path, says: &str) {
     assert!(!mend.is_empty());
 }
 
-async fn open() -> (TempDir, std::path::PathBuf, SqliteStore) {
+async fn open() -> (TempDir, std::path::PathBuf, SqlStore) {
     let folder = TempDir::new().expect("a folder");
     let path = folder.path().join("db");
-    let store = SqliteStore::open(&path, SqliteConfig::default()).await.expect("the store opens");
+    let store = SqlStore::sqlite(&path, SqliteConfig::default()).await.expect("the store opens");
     (folder, path, store)
 }

@@ -62,7 +62,7 @@ impl Requests {
             while let Some(event) = self.link.poll_event() {
                 match event {
                     LinkEvent::Closed(reason) => return End::Closed(reason),
-                    event => teller.handle_event(clock.now(), &mut self.link, event).await,
+                    event => teller.tell(News::Event(event)).await,
                 }
             }
             if calls.busy.is_none()
@@ -159,7 +159,7 @@ impl Requests {
             // Whatever it says, it is the code of a transport error (HTP-11).
             code => {
                 let error = LinkEvent::TransportError(code.into());
-                teller.handle_event(clock.now(), &mut self.link, error).await;
+                teller.tell(News::Event(error)).await;
             }
         }
         Ok(())

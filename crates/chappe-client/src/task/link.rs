@@ -12,6 +12,7 @@ use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
 use chappe_proto::transport::ClientOptions;
 use chappe_proto::{LinkId, Now};
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tracing::{Instrument, debug, info_span};
 
@@ -109,13 +110,13 @@ pub(super) async fn run(
                 debug!("link opened");
                 teller.tell(News::Opened { address }).await;
                 match carrier {
-                    Carrier::Stream(stream) => {
-                        let link = Link::client(link, transport, &options, rng);
-                        drive(stream, link, &mut teller, clock, &config).await
+                    Carrier::Stream(mut stream) => {
+                        let mut link = Link::client(link, transport, &options, rng);
+                        drive(&mut stream, &mut link, &mut teller, clock, &config).await
                     }
-                    Carrier::WebSocket(socket) => {
-                        let link = Link::client(link, transport, &options, rng);
-                        drive(socket, link, &mut teller, clock, &config).await
+                    Carrier::WebSocket(mut socket) => {
+                        let mut link = Link::client(link, transport, &options, rng);
+                        drive(&mut socket, &mut link, &mut teller, clock, &config).await
                     }
                     Carrier::Http(connection) => {
                         let answer_max = link.packet_max_bytes;
@@ -160,8 +161,13 @@ impl Teller {
 impl Owner for Teller {
     type Command = LinkCommand;
 
-    async fn handle_event(&mut self, _now: Now, _link: &mut Link, event: LinkEvent) {
-        self.tell(News::Event(event)).await;
+    fn handle_event<'a>(
+        &'a mut self,
+        _now: Now,
+        _link: &'a mut Link,
+        event: LinkEvent,
+    ) -> Option<BoxFuture<'a, ()>> {
+        Some(Box::pin(self.tell(News::Event(event))))
     }
 
     fn handle_traffic(&mut self, read: usize, written: usize) {

@@ -132,7 +132,8 @@ pub struct PrivateKey {
 impl PrivateKey {
     /// A new key with the exponent 65537.
     ///
-    /// Takes some tenths of a second.
+    /// Takes some tenths of a second. Its fingerprint has no leading zero in hexadecimal: some
+    /// clients would not find such a key (QRK-33).
     #[must_use]
     pub fn generate(rng: &mut Rng) -> Self {
         const EXPONENT: u32 = 65537;
@@ -141,8 +142,9 @@ impl PrivateKey {
             let q = Zeroizing::new(random_prime(EXPONENT, rng));
             let modulus: U2048 = p.concatenating_mul(&*q);
             // It fails if p equals q, which no working generator brings about.
-            if let Ok(key) = Self::new(&to_bytes(&modulus), &EXPONENT.to_be_bytes(), &p, &q) {
-                return key;
+            match Self::new(&to_bytes(&modulus), &EXPONENT.to_be_bytes(), &p, &q) {
+                Ok(key) if key.public.fingerprint.leading_zeros() < 4 => return key,
+                _ => {}
             }
         }
     }

@@ -116,9 +116,10 @@ impl PrivateKey {
     ///
     /// RSA_PAD is tried first, and the older scheme only if it does not fit: the first byte of
     /// an RSA_PAD message may be zero too. The same work is done whatever is wrong.
+    ///
+    /// `encrypted` is a number of up to 256 bytes: some clients leave out its leading zeros (QRK-37).
     pub fn decrypt(&self, encrypted: &[u8], rng: &mut Rng) -> Result<Decrypted, DecryptError> {
-        let number = from_bytes(encrypted)
-            .filter(|number| encrypted.len() == 256 && number < self.public.modulus.value());
+        let number = from_bytes(encrypted).filter(|number| number < self.public.modulus.value());
         // An impossible number costs what a possible one does.
         let wrapped = self.apply(&number.unwrap_or(U2048::ONE), rng);
         let wrapped = Zeroizing::new(to_bytes(&wrapped));

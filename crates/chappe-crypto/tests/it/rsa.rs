@@ -176,10 +176,10 @@ fn every_bad_message_gives_the_same_error() {
     }
 }
 
-/// CRY-11: a good number is refused in any other form: without its leading zero, or with the modulus
-/// added.
+/// CRY-11, QRK-37: a good number may come without its leading zero, and is refused with another one or
+/// with the modulus added.
 #[test]
-fn other_forms_of_a_good_number_are_refused() {
+fn other_forms_of_a_good_number() {
     let mut rng = rng();
     let mut encrypt = || TEST_KEY.public().encrypt_padded(&[5; 100], &mut rng).unwrap();
     let with_zero = std::iter::repeat_with(&mut encrypt).find(|bytes| bytes[0] == 0).unwrap();
@@ -188,7 +188,8 @@ fn other_forms_of_a_good_number_are_refused() {
     let (number, above) = std::iter::repeat_with(&mut encrypt).find_map(small).unwrap();
     let mut decrypt = |bytes: &[u8]| TEST_KEY.decrypt(bytes, &mut rng).map(|found| found.scheme);
     assert_eq!(decrypt(&with_zero), Ok(Scheme::Padded));
-    assert_eq!(decrypt(&with_zero[1..]), Err(DecryptError));
+    assert_eq!(decrypt(&with_zero[1..]), Ok(Scheme::Padded));
+    assert_eq!(decrypt(&[&[0][..], &with_zero].concat()), Err(DecryptError));
     assert_eq!(decrypt(&number), Ok(Scheme::Padded));
     assert_eq!(decrypt(&above), Err(DecryptError));
 }
@@ -249,6 +250,15 @@ fn too_long_messages_are_refused() {
     assert!(key.encrypt_older(&[0; 235], &mut rng).is_ok());
     let refused = Err(TooLong { max: 235, got: 236 });
     assert_eq!(key.encrypt_older(&[0; 236], &mut rng), refused);
+}
+
+/// QRK-33: no key is generated whose fingerprint has a leading zero; the first that follows from this
+/// seed has one.
+#[test]
+fn generated_keys_are_found_by_every_client() {
+    let key = PrivateKey::generate(&mut Rng::from_seed([19; 32]));
+    let fingerprint = format!("{:016x}", key.public().fingerprint());
+    assert!(!fingerprint.starts_with('0') && fingerprint != "0485a63988b56199", "{fingerprint}");
 }
 
 /// A generated key has 2048 bits, works, follows from its seed and survives both text forms.

@@ -39,6 +39,18 @@ fn links_take_anything() {
     check("detect", 1000);
 }
 
+/// Rules: HTP-06, HTP-09, HTP-10, MSG-34, TRN-38: links whose packets come in requests.
+#[test]
+fn requests_take_anything() {
+    check("requests", 1000);
+}
+
+/// Rules: UDP-02, UDP-03, UDP-04, UDP-06, UDP-08: both ends of datagrams, and what is between them.
+#[test]
+fn datagrams_take_anything() {
+    check("datagrams", 1000);
+}
+
 /// Rules: SEC-01 to SEC-09, SEC-16, KEY-22: a tampered exchange never ends well, an honest one
 ///        always does, and whoever gets a key has one that was stored.
 #[test]

@@ -80,11 +80,18 @@ impl Meter {
     }
 
     fn note_written(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(len)) = written {
-            self.written.fetch_add(*len, Ordering::Relaxed);
+        let len = match written {
+            Poll::Ready(Ok(len)) => *len,
+            _ => 0,
+        };
+        self.written.fetch_add(len, Ordering::Relaxed);
+        let is_blocked = written.is_pending();
+        let was_blocked = self.is_blocked.swap(is_blocked, Ordering::Relaxed);
+        // Whoever looks at the connection after each change would never wait for a peer that takes
+        // nothing, were every try a change.
+        if len > 0 || is_blocked != was_blocked {
+            self.has_changed.store(true, Ordering::Relaxed);
         }
-        self.is_blocked.store(written.is_pending(), Ordering::Relaxed);
-        self.has_changed.store(true, Ordering::Relaxed);
     }
 }
 

@@ -8,6 +8,7 @@ use chappe_net::{Clock, DriveConfig, End, Owner, Prefixed, drive};
 use chappe_proto::Now;
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
 use chappe_proto::transport::{Carrier, ClientOptions, Detect, DetectConfig, Framing, Transport};
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -91,12 +92,12 @@ async fn connection_is_handed_over_from_its_first_byte() {
     config.http = true;
     let now = Clock::system().now();
     let detect = Arc::new(Detect::new(config));
-    let link = Link::server(now, LinkConfig::server(), detect, Rng::from_seed([2; 32]));
+    let mut link = Link::server(now, LinkConfig::server(), detect, Rng::from_seed([2; 32]));
     let (_commands, receiver) = mpsc::unbounded_channel();
     let mut owner = Plain { commands: receiver, heard: mpsc::unbounded_channel().0 };
     client_end.write_all(b"POST /api HT").await.unwrap();
     let config = DriveConfig::default();
-    let end = drive(&mut server_end, link, &mut owner, Clock::system(), &config).await;
+    let end = drive(&mut server_end, &mut link, &mut owner, Clock::system(), &config).await;
     let End::HandOver(Carrier::Http, read) = end else { panic!("{end}") };
     let mut stream = Prefixed::new(read, server_end);
     client_end.write_all(b"TP/1.1").await.unwrap();
@@ -168,10 +169,16 @@ struct Plain {
 impl Owner for Plain {
     type Command = Vec<u8>;
 
-    async fn handle_event(&mut self, _: Now, _: &mut Link, event: LinkEvent) {
+    fn handle_event<'a>(
+        &'a mut self,
+        _: Now,
+        _: &'a mut Link,
+        event: LinkEvent,
+    ) -> Option<BoxFuture<'a, ()>> {
         if let LinkEvent::Plain(message) = event {
             self.heard.send(message.body.to_vec()).unwrap();
         }
+        None
     }
 
     async fn next_command(&mut self) -> Option<Vec<u8>> {
@@ -183,12 +190,15 @@ impl Owner for Plain {
     }
 }
 
-fn start(stream: tokio::io::DuplexStream, link: Link, config: DriveConfig) -> Driven {
+fn start(mut stream: tokio::io::DuplexStream, mut link: Link, config: DriveConfig) -> Driven {
     let (commands, receiver) = mpsc::unbounded_channel();
     let (sender, heard) = mpsc::unbounded_channel();
     let mut owner = Plain { commands: receiver, heard: sender };
     let clock = Clock::system();
-    let task = tokio::spawn(async move { drive(stream, link, &mut owner, clock, &config).await });
+    let task =
+        tokio::spawn(
+            async move { drive(&mut stream, &mut link, &mut owner, clock, &config).await },
+        );
     Driven { commands, heard, task }
 }
 

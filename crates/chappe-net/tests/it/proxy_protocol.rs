@@ -21,6 +21,12 @@ async fn header_names_both_ends_however_it_is_cut() {
         &[0xc8, 0x22, 1, 0xbb],
     ]
     .concat();
+    let mapped = [
+        &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 7][..],
+        &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 198, 51, 100, 1],
+        &[0xc8, 0x22, 1, 0xbb],
+    ]
+    .concat();
     for (header, ends) in [
         (b"PROXY TCP4 192.0.2.7 198.51.100.1 51234 443\r\n".to_vec(), four),
         (b"PROXY TCP6 2001:db8::7 2001:db8::1 51234 443\r\n".to_vec(), six),
@@ -28,6 +34,9 @@ async fn header_names_both_ends_however_it_is_cut() {
         (b"PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n".to_vec(), None),
         (version_2(0x21, 0x11, &v4), four),
         (version_2(0x21, 0x21, &v6), six),
+        // IPv4 in the clothes of IPv6, or else limits by address would take all of it for one.
+        (b"PROXY TCP6 ::ffff:192.0.2.7 ::ffff:c633:6401 51234 443\r\n".to_vec(), four),
+        (version_2(0x21, 0x21, &mapped), four),
         // With an addition of two bytes.
         (version_2(0x21, 0x11, &[&v4[..], &[0xea, 0, 2, 1, 2]].concat()), four),
         // The balancer's own connection, and one of which it knows nothing.
@@ -62,6 +71,12 @@ async fn anything_else_is_refused() {
         b"GET /apiws HTTP/1.1\r\n",
         b"PROXY TCP4 192.0.2.7 198.51.100.1 51234 x\r\n",
         b"PROXY TCP4 2001:db8::7 2001:db8::1 1 2\r\n",
+        // A field short, with and without the ends of lines that there have to be.
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 443\r\n",
+        b"PROXY TCP4 192.0.2.7\r\n",
+        b"PROXY TCP4 192.0.2.7 198.51.100.1 51234 443\n",
+        b"PROXY UNKNOWN\n",
+        b"PROXY \r\n",
         b"PROXY UDP4 192.0.2.7 198.51.100.1 1 2\r\n",
         &[b"PROXY TCP4 192.0.2.7 ", &[b'1'; 100][..]].concat(),
         &version_2(0x31, 0x11, &[0; 12]),

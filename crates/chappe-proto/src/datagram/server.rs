@@ -58,8 +58,10 @@ pub enum ServerEvent {
     Message(AuthKeyId, Heard, Message),
     /// A message of the key exchange, to be answered with [`ServerEndpoint::reply`].
     Plain(SocketAddr, Nonce, Bytes),
-    /// Nothing was heard on the path of this link for long: it is no more.
+    /// The path of this link is no more: the owner closed it, or forgot its key.
     Closed(LinkId),
+    /// Nor is this one, over which nothing was heard for long.
+    Silent(LinkId),
 }
 
 /// An authentic datagram whose message has not been judged by its session.
@@ -173,8 +175,9 @@ impl ServerEndpoint {
         }
     }
 
-    /// Answers [`ServerEvent::KeyWanted`]; `None` when there is no such key.
-    pub fn provide_key(&mut self, now: Now, id: AuthKeyId, key: Option<Arc<AuthKey>>) {
+    /// Answers [`ServerEvent::KeyWanted`]; `None` when there is no such key. How many addresses are
+    /// told so.
+    pub fn provide_key(&mut self, now: Now, id: AuthKeyId, key: Option<Arc<AuthKey>>) -> usize {
         let (named, rest) = std::mem::take(&mut self.held).into_iter().partition(|it| it.0 == id);
         self.held = rest;
         let named: VecDeque<(AuthKeyId, SocketAddr, BytesMut)> = named;
@@ -185,8 +188,9 @@ impl ServerEndpoint {
                 for (id, from, datagram) in named {
                     self.open_datagram(id, from, datagram);
                 }
+                0
             }
-            None => named.iter().for_each(|(_, from, _)| self.refuse(now, *from)),
+            None => named.iter().filter(|(_, from, _)| self.refuse(now, *from)).count(),
         }
     }
 
@@ -232,9 +236,9 @@ impl ServerEndpoint {
 
     /// The session is gone, or does not want this path.
     pub fn close(&mut self, link: LinkId) {
-        let Some(path) = self.paths.remove(&link) else { return };
-        self.by_session.remove(&(path.key.id(), path.session));
-        self.events.push_back(ServerEvent::Closed(link));
+        if self.remove(link) {
+            self.events.push_back(ServerEvent::Closed(link));
+        }
     }
 
     /// An authentic datagram is for the session of this path. Its source may be sent as much as
@@ -318,8 +322,15 @@ impl ServerEndpoint {
         let is_idle = |path: &Path| path.heard_at + self.config.idle_max <= now.mono;
         let idle = self.paths.iter().filter(|(_, path)| is_idle(path)).map(|(link, _)| *link);
         for link in idle.collect::<Vec<_>>() {
-            self.close(link);
+            self.remove(link);
+            self.events.push_back(ServerEvent::Silent(link));
         }
+    }
+
+    fn remove(&mut self, link: LinkId) -> bool {
+        let Some(path) = self.paths.remove(&link) else { return false };
+        self.by_session.remove(&(path.key.id(), path.session));
+        true
     }
 
     fn open_datagram(&mut self, id: AuthKeyId, from: SocketAddr, datagram: BytesMut) {
@@ -343,13 +354,17 @@ impl ServerEndpoint {
         }
     }
 
-    /// Tells an address that its key is not known: 4 bytes for 72 at least, and seldom.
-    fn refuse(&mut self, now: Now, from: SocketAddr) {
+    /// Tells an address that its key is not known: 4 bytes for 72 at least, and seldom. Whether it
+    /// does.
+    fn refuse(&mut self, now: Now, from: SocketAddr) -> bool {
         self.refused.retain(|_, at| now.mono < *at + REFUSAL_PAUSE);
-        if self.refused.len() < self.config.refusals_max && !self.refused.contains_key(&from.ip()) {
+        let is_room = self.refused.len() < self.config.refusals_max;
+        let is_told = is_room && !self.refused.contains_key(&from.ip());
+        if is_told {
             self.refused.insert(from.ip(), now.mono);
             self.outbound.push_back((from, Bytes::copy_from_slice(&(-NOT_FOUND).to_le_bytes())));
         }
+        is_told
     }
 
     fn make_room_for_key(&mut self) {

@@ -61,7 +61,7 @@ impl Link {
             let limit = self.request_max_bytes();
             return self.close(CloseReason::Frame(FrameError::TooLong { limit, got }));
         }
-        self.held = Some((id, Held::Announced));
+        self.held = Some(Box::new((id, Held::Announced)));
         self.events.push_back(LinkEvent::KeyWanted(id));
     }
 

@@ -104,7 +104,7 @@ impl Link {
             Side::Client => self.close(CloseReason::ForeignKey(packet.key)),
             Side::Server => {
                 self.events.push_back(LinkEvent::KeyWanted(packet.key));
-                self.held = Some((packet.key, Held::Packet(packet)));
+                self.held = Some(Box::new((packet.key, Held::Packet(packet))));
             }
         }
     }
@@ -125,7 +125,7 @@ impl Link {
         if id.0 == 0 {
             self.close(CloseReason::Frame(error));
         } else {
-            self.held = Some((id, Held::Announced));
+            self.held = Some(Box::new((id, Held::Announced)));
             self.events.push_back(LinkEvent::KeyWanted(id));
         }
         true

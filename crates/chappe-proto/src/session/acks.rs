@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::ids::MsgId;
+use crate::spare::Spare;
 
 /// Ids to acknowledge, each with the moment by which `msgs_ack` must name it.
 ///
@@ -40,6 +41,12 @@ impl Acks {
             *due = Duration::ZERO;
         }
         self.by_due = self.owed.keys().map(|id| (Duration::ZERO, *id)).collect();
+    }
+
+    /// Gives back the memory of debts that are paid.
+    pub(crate) fn rest(&mut self) {
+        self.owed.give_back();
+        self.by_due.give_back();
     }
 
     /// When the first debt must be paid.

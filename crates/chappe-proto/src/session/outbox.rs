@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ids::{LinkId, MsgId};
+use crate::spare::Spare;
 
 /// A content-related message of ours that the peer has not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +115,14 @@ impl Outbox {
             }
         }
         dropped
+    }
+
+    /// Gives back the memory of what is acknowledged.
+    pub(crate) fn rest(&mut self) {
+        self.owed.give_back();
+        self.pushes.give_back();
+        self.contained.give_back();
+        self.container_of.give_back();
     }
 
     /// Remembers that an unacknowledged message travelled in a container.

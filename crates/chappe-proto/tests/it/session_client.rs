@@ -202,6 +202,36 @@ fn doubled_container_is_asked_for() {
     assert_eq!(raw.answers(), answers);
 }
 
+/// Rule:   what came twice in a container that came twice is acknowledged again, and not delivered
+///         again; what is new in such a container is not used at all.
+/// Source: SES-15, SVC-01, MSG-36.
+#[test]
+fn container_that_comes_twice_is_acknowledged_twice() {
+    let (mut raw, call, sent) = calling();
+    let answer = Inner { msg_id: raw.id(1), seq_no: 1, body: result_of(sent.msg_id, &query(5)) };
+    let update = Inner { msg_id: raw.id(3), seq_no: 3, body: query(6) };
+    let fresh = Inner { msg_id: raw.id(3), seq_no: 5, body: query(7) };
+    let container = raw.id(3);
+    let (session, two) = (raw.session.id(), [answer.clone(), update.clone()]);
+    raw.hand_for(session, container, 4, container::pack(&two)).unwrap();
+    assert_eq!(raw.answers(), [(call, Ok(Raw(query(5))))]);
+    let acknowledged = |raw: &mut RawClient| -> Vec<i64> {
+        raw.session.flush();
+        let acks = raw.sent().into_iter().filter_map(|inner| read::<types::MsgsAck>(&inner.body));
+        let mut ids: Vec<i64> = acks.flat_map(|acks| acks.msg_ids).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(acknowledged(&mut raw), [answer.msg_id.0, update.msg_id.0]);
+    assert!(acknowledged(&mut raw).is_empty());
+
+    raw.events();
+    let three = [answer.clone(), update.clone(), fresh];
+    raw.hand_for(session, container, 4, container::pack(&three)).unwrap();
+    assert_eq!(raw.events(), []);
+    assert_eq!(acknowledged(&mut raw), [answer.msg_id.0, update.msg_id.0]);
+}
+
 /// Rule:   answers in the container that ends a session still count; late messages of that
 ///         session are dropped without ending the link.
 /// Source: SES-17, MSG-R07.

@@ -1,12 +1,11 @@
 //! The keys of the directory: bound, unused, dying, destroyed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chappe_crypto::AuthKeyId;
 use metrics::Gauge;
 
-use super::{KeyEntry, State};
+use super::{Few, KeyEntry, State};
 use crate::keys::KeyRecord;
 use crate::metrics::Gauged;
 use crate::registry::LinkCommand;
@@ -28,8 +27,8 @@ impl State {
         }
         let entry = KeyEntry {
             record: Arc::clone(&record),
-            sessions: HashMap::new(),
-            links: HashMap::new(),
+            sessions: Few::default(),
+            links: Few::default(),
             bound: Vec::new(),
             unused: None,
             _counted: Gauged::new(cached),
@@ -110,7 +109,7 @@ impl State {
             session.handle.end();
         }
         for link in entry.links.values() {
-            link.send(LinkCommand::ForgetKey(key));
+            let _ = link.send(LinkCommand::ForgetKey(key));
         }
         if let Some(permanent) = permanent {
             self.note_unused(permanent.id(), unused_max);

@@ -23,6 +23,8 @@ pub(crate) use functions::Functions;
 /// Every counter, gauge and histogram of a server.
 pub(crate) struct Metrics {
     links: Vec<((Carrier, Option<Transport>), Gauge)>,
+    /// Sessions that are reached by datagrams.
+    paths: Gauge,
     pub(crate) links_opened: Counter,
     /// By `reason`.
     pub(crate) links_closed: CounterFamily,
@@ -58,6 +60,7 @@ pub(crate) struct Metrics {
     pub(crate) future_salts: Counter,
 }
 
+const LINKS: &str = "chappe_server_links";
 /// Why a link closed that could not keep up with what its session sent.
 pub(crate) const OVERRUN: &str = "overrun";
 /// Why a connection closed that was nothing yet: no handshake of TLS came about, or nothing in time.
@@ -80,7 +83,11 @@ impl Metrics {
     pub(crate) fn new(names: HashMap<u32, &'static str>) -> Self {
         Self {
             links: links(),
-            links_opened: count("chappe_server_links_opened_total", "Connections accepted."),
+            paths: gauge!(LINKS, "carrier" => "udp", "transport" => "mtu1"),
+            links_opened: count(
+                "chappe_server_links_opened_total",
+                "Connections accepted, and sessions reached by datagrams.",
+            ),
             links_closed: CounterFamily::new(
                 "chappe_server_links_closed_total",
                 "Connections that ended.",
@@ -180,6 +187,11 @@ impl Metrics {
         }
     }
 
+    /// Counts a session that is reached by datagrams among the links that are open, until dropped.
+    pub(crate) fn open_path(&self) -> Gauged {
+        Gauged::new(&self.paths)
+    }
+
     /// Counts a link among those that are open, by what it speaks in what, until dropped.
     pub(crate) fn open_link(&self, carrier: Carrier, transport: Option<Transport>) -> Gauged {
         let known = self.links.iter().find(|(of, _)| *of == (carrier, transport));
@@ -199,11 +211,10 @@ pub(crate) fn code_name(code: i32) -> &'static str {
 
 /// A gauge for each transport in each carrier, and one for links of which nothing is known.
 fn links() -> Vec<((Carrier, Option<Transport>), Gauge)> {
-    const NAME: &str = "chappe_server_links";
-    describe_gauge!(NAME, "Connections open.");
+    describe_gauge!(LINKS, "Connections open, and sessions reached by datagrams.");
     let mut links = Vec::new();
     for carrier in Carrier::ALL {
-        let unknown = gauge!(NAME, "carrier" => carrier.name(), "transport" => "unknown");
+        let unknown = gauge!(LINKS, "carrier" => carrier.name(), "transport" => "unknown");
         links.push(((carrier, None), unknown));
         if carrier.is_http() {
             continue;
@@ -213,7 +224,7 @@ fn links() -> Vec<((Carrier, Option<Transport>), Gauge)> {
                 continue;
             }
             let name = transport.to_string();
-            let gauge = gauge!(NAME, "carrier" => carrier.name(), "transport" => name);
+            let gauge = gauge!(LINKS, "carrier" => carrier.name(), "transport" => name);
             links.push(((carrier, Some(transport)), gauge));
         }
     }

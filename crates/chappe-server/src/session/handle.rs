@@ -7,15 +7,16 @@ use bytes::Bytes;
 use chappe_net::listen::Ends;
 use chappe_proto::link::Received;
 use chappe_proto::{LinkId, SessionId};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use crate::config::SessionLimits;
+use crate::queue::{Bounds, Receiver, Sender, Weighed, queue};
 use crate::registry::LinkSender;
 
 /// The way to a session. Its inputs keep their order; those that a peer can cause take up room.
 pub(crate) struct SessionHandle {
     id: SessionId,
-    inputs: mpsc::UnboundedSender<Input>,
+    inputs: Sender<Input>,
     /// Free room among the inputs, in bytes; closed once the session has ended.
     room: Semaphore,
     room_rates: RoomRates,
@@ -57,7 +58,7 @@ pub(crate) enum Input {
 pub(crate) struct AttachedLink {
     pub(crate) id: LinkId,
     pub(crate) sender: LinkSender,
-    pub(crate) ends: Ends,
+    pub(crate) ends: Arc<Ends>,
     /// It takes one message for each of its own.
     pub(crate) is_http: bool,
     /// What leaves there may be lost, and has to fit a datagram.
@@ -66,11 +67,8 @@ pub(crate) struct AttachedLink {
 
 impl SessionHandle {
     /// The way, and the session's end of it.
-    pub(super) fn new(
-        id: SessionId,
-        limits: &SessionLimits,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Input>) {
-        let (sender, inputs) = mpsc::unbounded_channel();
+    pub(super) fn new(id: SessionId, limits: &SessionLimits) -> (Arc<Self>, Receiver<Input>) {
+        let (sender, inputs) = queue(Bounds::NONE);
         let rates = RoomRates::new(limits);
         let handle = Self {
             id,
@@ -133,13 +131,21 @@ impl SessionHandle {
         let _ = self.inputs.send(input);
     }
 
+    /// Tells if there is room; gives the input back if there is none, or the session has ended.
+    pub(crate) fn try_tell(&self, input: Input) -> Result<(), Input> {
+        let room = self.room_rates.of(input.bytes());
+        let Ok(permit) = self.room.try_acquire_many(room) else { return Err(input) };
+        permit.forget();
+        self.inputs.send(input)
+    }
+
     /// Waits for room, then tells; gives the input back if the session has ended.
     pub(crate) async fn tell_in_turn(&self, input: Input) -> Result<(), Input> {
         let room = self.room_rates.of(input.bytes());
         let Ok(permit) = self.room.acquire_many(room).await else { return Err(input) };
         // The session frees the room once it takes the input up.
         permit.forget();
-        self.inputs.send(input).map_err(|error| error.0)
+        self.inputs.send(input)
     }
 
     /// An input of so many bytes waits no longer.
@@ -168,7 +174,7 @@ impl RoomRates {
     }
 }
 
-impl Input {
+impl Weighed for Input {
     fn bytes(&self) -> usize {
         match self {
             Self::Message(_, received) => received.message.body.len(),
@@ -206,7 +212,7 @@ mod tests {
         }
         assert!(!tell(&handle, one_more), "{one_more} bytes fit after {fitting:?}");
         for _ in fitting {
-            let Ok(Input::Push(body)) = inputs.try_recv() else { panic!("told, not heard") };
+            let Some(Input::Push(body)) = inputs.try_next() else { panic!("told, not heard") };
             handle.free(body.len());
         }
         assert!(tell(&handle, 5000), "what was freed is not free");

@@ -1,15 +1,18 @@
 //! What is said in HTTP, on real sockets: paths, methods, lengths, headers (12-http §1, 2, 4, 5).
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chappe_proto::handshake::client::{KeyRequest, start};
 use chappe_proto::handshake::server::DcPolicy;
 use chappe_proto::schema::types;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::client::rng;
 use crate::functions::{Echo, Whence};
+use crate::log::Log;
 use crate::tls;
 use crate::web::{Answer, Pen, Web, plain_packet, post, post_alone, texts};
 use crate::world::World;
@@ -49,7 +52,7 @@ async fn ask(world: &World, path: &str) -> Answer {
 
 /// Rule:   `POST` brings packets, `OPTIONS` asks for leave, `GET` may ask for a WebSocket; whatever
 ///         else gets 405 or 501, and the connection ends.
-/// Source: HTP-02, WSK-01, WSK-02.
+/// Source: HTP-02, WSK-01, WSK-02, TRN-18, TRN-21.
 #[tokio::test]
 async fn other_methods_are_refused() {
     let world = World::new().await;
@@ -66,8 +69,17 @@ async fn other_methods_are_refused() {
         assert_eq!((answer.status, answer.closes()), (status, true), "{method} {path}");
         assert!(answer.body.is_empty());
     }
+    // Other words may open an obfuscated connection: silence, whatever comes.
+    for method in ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "BREW", "post"] {
+        let mut web = Web::connect(world.address).await;
+        let request = format!("{method} /api HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+        web.write(request.repeat(3)).await;
+        web.hears_nothing().await;
+    }
     // A connection that has begun with one of those that are recognised may go on with any.
-    for (method, status) in [("PUT", 405), ("DELETE", 405), ("PATCH", 405), ("BREW", 501)] {
+    for (method, status) in
+        [("PUT", 405), ("DELETE", 405), ("PATCH", 405), ("TRACE", 405), ("BREW", 501)]
+    {
         let mut web = Web::connect(world.address).await;
         assert_eq!(web.post("/api", &request_pq()).await.unwrap().status, 200);
         web.write(format!("{method} /api HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")).await;
@@ -435,6 +447,21 @@ async fn trusted_proxy_says_whom_it_speaks_for() {
     check_whence(&trusting, "", "127.0.0.1").await;
     check_whence(&wary, "X-Real-IP: 203.0.113.9\r\n", "127.0.0.1").await;
 
+    // It speaks for many: the limit of one address is not for it.
+    for (network, is_served) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let crowded = World::with(|config| {
+            config.forwarded_from = vec![network.parse().unwrap()];
+            config.connections.per_address_max = 2;
+        })
+        .await;
+        let mut crowd = Vec::new();
+        for _ in 0..3 {
+            crowd.push(Web::connect(crowded.address).await);
+        }
+        let answer = crowd[2].post("/api", &request_pq()).await;
+        assert_eq!(answer.map(|answer| answer.status), is_served.then_some(200), "{network}");
+    }
+
     // Who speaks may change with each request.
     let mut pen = Pen::new(&trusting).await;
     let mut web = Web::connect(trusting.address).await;
@@ -530,6 +557,67 @@ async fn slow_requests_are_given_up() {
         assert_eq!(web.post("/api", &request_pq()).await.unwrap().status, 200);
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
+}
+
+/// A request that ends in the middle of its body is told of as such, however it was cut.
+#[tokio::test]
+async fn request_cut_in_its_body_is_logged_as_that() {
+    let log = Log::of_the_process();
+    let world = World::new().await;
+    for (number, body) in ["", "half of "].into_iter().enumerate() {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let peer = stream.local_addr().unwrap();
+        let request = format!("POST /api HTTP/1.1\r\nContent-Length: 72\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        if number == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stream.shutdown().await.unwrap();
+        assert_eq!(stream.read(&mut [0; 10]).await.unwrap(), 0);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let told = format!("after {} of 72 bytes of a request's body", body.len());
+        log.holds(&[&format!("peer={peer}"), "link closed", "reason=\"eof\"", &told]);
+    }
+}
+
+/// Rule:   who asks and asks, and reads no answer, is let go; others are served meanwhile, though
+///         all share one thread.
+/// Source: TRN-43.
+#[test]
+fn who_reads_no_answers_is_let_go() {
+    let (tell, told) = std::sync::mpsc::channel();
+    // A server that never waits would keep a test on its own thread from telling so.
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let stalled_max = Duration::from_millis(300);
+            let world = World::with(|config| config.drive.stalled_max = stalled_max).await;
+            let mut others = Web::connect(world.address).await;
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_recv_buffer_size(4096).unwrap();
+            let mut deaf = socket.connect(world.address).await.unwrap();
+            let request = "OPTIONS /apiw1 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+            let mut flood =
+                pin!(async { while deaf.write_all(request.as_bytes()).await.is_ok() {} });
+            let body = request_pq();
+            let begun = Instant::now();
+            let mut served = 0;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = &mut flood => break,
+                    answer = others.post("/api", &body) => {
+                        assert_eq!(answer.unwrap().status, 200);
+                        served += 1;
+                    }
+                }
+            }
+            assert!(begun.elapsed() >= stalled_max);
+            assert!(served > 10, "only {served}");
+        });
+        tell.send(()).unwrap();
+    });
+    told.recv_timeout(Duration::from_secs(30)).expect("it is let go, and others are served");
 }
 
 /// Rule:   HTTP can be switched off: it is met with silence then, as anything unknown.

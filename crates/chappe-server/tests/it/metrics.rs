@@ -14,7 +14,8 @@ use crate::log::Log;
 use crate::world::World;
 
 /// Each counter, gauge and number of measurements by its name and labels.
-struct Counts(BTreeMap<String, i64>);
+#[derive(Default)]
+pub(crate) struct Counts(BTreeMap<String, i64>);
 
 /// Rule:   what became of links, handshakes, calls and messages is counted, and levels fall when
 ///         what they count is gone.
@@ -37,7 +38,7 @@ async fn counters_tell_what_happened() {
     let slow = client.begin(&Sleep::from("200")).await;
     let refused = client.begin(&Echo::from("x")).await;
     client.answer::<Echo>(refused).await.unwrap_err();
-    let mut counts = Counts(BTreeMap::new());
+    let mut counts = Counts::default();
     counts.read(&snapshots);
     counts.check("chappe_server_calls_running", 1);
     counts.check("chappe_server_sessions", 1);
@@ -97,15 +98,15 @@ async fn counters_tell_what_happened() {
     ] {
         counts.check(sample, count);
     }
-    assert!(counts.0["chappe_server_received_bytes_total"] > 1000);
-    assert!(counts.0["chappe_server_sent_bytes_total"] > 1000);
-    assert!(counts.0["chappe_server_session_memory_bytes"] >= 8 << 10);
+    assert!(counts.count("chappe_server_received_bytes_total") > 1000);
+    assert!(counts.count("chappe_server_sent_bytes_total") > 1000);
+    assert!(counts.count("chappe_server_session_memory_bytes") >= 8 << 10);
     drop(guard);
 }
 
 impl Counts {
     /// Adds what was counted since the last look, after which the recorder begins at 0.
-    fn read(&mut self, snapshots: &Snapshotter) {
+    pub(crate) fn read(&mut self, snapshots: &Snapshotter) {
         for (key, _, text, value) in snapshots.snapshot().into_vec() {
             let (_, key) = key.into_parts();
             assert!(text.is_some(), "{} has no text", key.name());
@@ -125,8 +126,13 @@ impl Counts {
     }
 
     #[track_caller]
-    fn check(&self, sample: &str, count: i64) {
+    pub(crate) fn check(&self, sample: &str, count: i64) {
         assert_eq!(self.0.get(sample), Some(&count), "{sample}");
+    }
+
+    #[track_caller]
+    pub(crate) fn count(&self, sample: &str) -> i64 {
+        self.0[sample]
     }
 }
 

@@ -14,10 +14,12 @@ use chappe_proto::schema::{ctors, types};
 use chappe_proto::session::container::{self, Inner};
 use chappe_proto::{MsgId, Side};
 use chappe_tl::{Constructor, Reader};
+use metrics_util::debugging::DebuggingRecorder;
 use tokio::net::UdpSocket;
 
 use crate::client::{Account, Heard, PATIENCE, Scribe, Wire, rng};
 use crate::functions::Echo;
+use crate::metrics::Counts;
 use crate::world::{Setup, World};
 
 /// Rules: UDP-04, UDP-06, UDP-10, UDP-14: a call is answered where it came from, at whatever address that
@@ -103,6 +105,45 @@ async fn strangers_hear_four_bytes_at_most() {
     let sealed = seal(&account.key, &scribe.write(&Echo::from("x")));
     let _ = socket.socket.send(&sealed).await;
     assert!(socket.hear_within(Duration::from_millis(200)).await.is_none());
+}
+
+/// Rule:   paths of datagrams, and what travels on them, count as other connections do.
+/// Source: docs/guide/observe.md.
+#[tokio::test]
+async fn datagrams_are_counted() {
+    let recorder = DebuggingRecorder::new();
+    let snapshots = recorder.snapshotter();
+    let guard = ::metrics::set_default_local_recorder(&recorder);
+    let world = world(|config| {
+        config.datagrams.hellos_max = 4;
+        config.datagrams.idle_max = Duration::from_millis(300);
+    })
+    .await;
+    let socket = Socket::open(world.address).await;
+    let account = socket.exchange(&world).await;
+    let mut scribe = Scribe::new(&account);
+    socket.send(&account.key, &scribe.write(&Echo::from("x"))).await;
+    socket.until(&account.key, |inner| contains(&inner.body, b"x")).await;
+    let unknown = Arc::new(AuthKey::new([9; 256]));
+    for _ in 0..2 {
+        socket.send(&unknown, &scribe.write(&Echo::from("x"))).await;
+    }
+    assert_eq!(socket.hear().await[..], (-404_i32).to_le_bytes());
+    let mut counts = Counts::default();
+    counts.read(&snapshots);
+    counts.check("chappe_server_links{carrier=udp,transport=mtu1}", 1);
+    counts.check("chappe_server_links_opened_total", 1);
+    counts.check("chappe_server_packets_received_total{kind=plain}", 3);
+    counts.check("chappe_server_packets_sent_total{kind=plain}", 3);
+    counts.check("chappe_server_packets_received_total{kind=message}", 1);
+    assert!(counts.count("chappe_server_packets_sent_total{kind=message}") >= 1);
+    counts.check("chappe_server_transport_errors_total{code=404}", 1);
+
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    counts.read(&snapshots);
+    counts.check("chappe_server_links{carrier=udp,transport=mtu1}", 0);
+    counts.check("chappe_server_links_closed_total{reason=silent}", 1);
+    drop(guard);
 }
 
 /// A server that stops lets its paths go.

@@ -133,6 +133,21 @@ async fn request_is_checked() {
     }
 }
 
+/// Rule:   the answer that begins a WebSocket says `Connection: Upgrade` and nothing more, once,
+///         for clients compare the whole value.
+/// Source: QRK-29.
+#[tokio::test]
+async fn connection_is_upgrade_alone() {
+    let world = World::new().await;
+    for connection in ["Upgrade", "upgrade", "keep-alive, Upgrade", "Upgrade, Keep-Alive"] {
+        let answer = ask(&world, &Asked { connection, ..Asked::default() }).await;
+        assert_eq!(answer.status, 101, "{connection}");
+        let name = |line: &str| line.to_ascii_lowercase().starts_with("connection:");
+        let lines: Vec<&str> = answer.head.lines().filter(|line| name(line)).collect();
+        assert_eq!(lines, ["Connection: Upgrade"], "{connection}");
+    }
+}
+
 /// Rule:   of the subprotocols offered `binary` is taken; without it there is no WebSocket, unless
 ///         nothing is offered and the settings allow that.
 /// Source: WSK-04, WSK-03.

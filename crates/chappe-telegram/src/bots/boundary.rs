@@ -7,7 +7,7 @@ use chappe_proto::rpc::RpcError;
 
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::store::Account;
+use crate::store::{Account, Peer};
 
 /// Namespaces that bots may call all of.
 const OPEN_TO_BOTS: &[&str] = &[
@@ -96,23 +96,25 @@ pub(crate) fn is_for_bots(function: u32) -> bool {
 }
 
 impl Service {
-    /// Sees whether `me` may write to somebody: nobody does whom one of the two has blocked; bots write to those alone who have written to
-    /// them, and not to each other.
-    pub(crate) async fn check_may_write(&self, me: i64, peer: &Account) -> Result<(), Failure> {
-        if peer.id == me {
+    /// Sees whether `me` may write to somebody: nobody does whom one of the two has blocked; bots
+    /// write to those alone who have written to them, and not to each other. What goes for a group
+    /// is its own matter.
+    pub(crate) async fn check_may_write(&self, me: i64, peer: Peer) -> Result<(), Failure> {
+        let Peer::Account(peer) = peer else { return Ok(()) };
+        if peer == me {
             return Ok(());
         }
-        if self.store.is_blocked(me, peer.id).await? {
+        if self.store.is_blocked(me, peer).await? {
             return Err(bad("YOU_BLOCKED_USER"));
         }
-        if self.store.is_blocked(peer.id, me).await? {
+        if self.store.is_blocked(peer, me).await? {
             return Err(bad("USER_IS_BLOCKED"));
         }
-        match (self.store.is_bot(me).await?, peer.is_bot) {
+        match (self.store.is_bot(me).await?, self.store.is_bot(peer).await?) {
             (false, false) => Ok(()),
-            (false, true) => Ok(self.store.acquaint(peer.id, me).await?),
+            (false, true) => Ok(self.store.acquaint(peer, me).await?),
             (true, true) => Err(bad("USER_IS_BOT")),
-            (true, false) if self.store.is_acquainted(me, peer.id).await? => Ok(()),
+            (true, false) if self.store.is_acquainted(me, peer).await? => Ok(()),
             (true, false) => Err(bad("PEER_ID_INVALID")),
         }
     }

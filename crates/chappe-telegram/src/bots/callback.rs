@@ -11,6 +11,7 @@ use super::markup::is_url;
 use crate::Service;
 use crate::error::{Failure, bad, text};
 use crate::messages::{Named, peer_of};
+use crate::store::Peer;
 
 /// What a bot has shown when a button was pressed.
 pub(crate) type CallbackAnswer = types::messages::BotCallbackAnswer;
@@ -27,7 +28,7 @@ pub(crate) async fn get_callback_answer(
     let me = service.me(&caller).await?;
     let peer = service.peer(me, &call.peer).await?;
     let found = service.store.message(me, call.msg_id).await?;
-    let found = found.filter(|found| found.peer == peer.id);
+    let found = found.filter(|found| found.peer == peer);
     let found = found.ok_or_else(|| bad("MESSAGE_ID_INVALID"))?;
     let data = call.data.filter(|_| !call.game).ok_or_else(|| bad("DATA_INVALID"))?;
     let wants_password = found.content.markup.as_ref().and_then(|markup| markup.callback(&data));
@@ -42,7 +43,7 @@ pub(crate) async fn get_callback_answer(
     let query_id = service.rng().u64().cast_signed();
     let too_late = || bad("BOT_RESPONSE_TIMEOUT");
     let waiting = service.callbacks.ask(bot, query_id, ()).ok_or_else(too_late)?;
-    let (chat_instance, data) = (service.chat_instance(me, peer.id), Some(data));
+    let (chat_instance, data) = (service.chat_instance(me, peer), Some(data));
     let update = if found.content.via_bot.is_some() {
         types::Update::UpdateInlineBotCallbackQuery(Box::new(ctors::UpdateInlineBotCallbackQuery {
             query_id,
@@ -56,7 +57,7 @@ pub(crate) async fn get_callback_answer(
         types::Update::UpdateBotCallbackQuery(ctors::UpdateBotCallbackQuery {
             query_id,
             user_id: me,
-            peer: peer_of(me),
+            peer: peer_of(peer.seen_by_other(me)),
             // It is the bot's message: what the bot calls it.
             msg_id: found.origin,
             chat_instance,
@@ -107,8 +108,11 @@ impl Service {
     }
 
     /// Names a chat to a bot, the same for all its buttons, and says nothing of who is in it.
-    fn chat_instance(&self, me: i64, peer: i64) -> i64 {
-        let (one, other) = (me.min(peer).to_le_bytes(), me.max(peer).to_le_bytes());
+    fn chat_instance(&self, me: i64, peer: Peer) -> i64 {
+        let (one, other) = match peer {
+            Peer::Account(peer) => (me.min(peer).to_le_bytes(), me.max(peer).to_le_bytes()),
+            Peer::Chat(chat) => ([0; 8], chat.to_le_bytes()),
+        };
         let hash = sha256(&[&self.secret[..], b"chat_instance", &one, &other]);
         hash.first_chunk().map_or(1, |bytes| i64::from_le_bytes(*bytes))
     }

@@ -7,7 +7,7 @@ use chappe_server::{Caller, Pusher, State};
 use crate::Service;
 use crate::error::{Failure, bad, text};
 use crate::messages::{Named, peer_of};
-use crate::store::BotCommand;
+use crate::store::{BotCommand, Peer};
 
 /// Commands of one list.
 const COMMANDS_MAX: usize = 100;
@@ -97,25 +97,25 @@ impl Service {
             S::BotCommandScopeUsers => "users".to_owned(),
             S::BotCommandScopeChats => "chats".to_owned(),
             S::BotCommandScopeChatAdmins => "chat_admins".to_owned(),
-            S::BotCommandScopePeer(of) => format!("peer {}", self.named(me, &of.peer).await?),
+            S::BotCommandScopePeer(of) => format!("peer {}", self.scoped(me, &of.peer).await?),
             S::BotCommandScopePeerAdmins(of) => {
-                format!("admins {}", self.named(me, &of.peer).await?)
+                format!("admins {}", self.scoped(me, &of.peer).await?)
             }
             S::BotCommandScopePeerUser(of) => {
                 let user = self.meant(me, &of.user_id).await?;
                 let user = user.ok_or_else(|| bad("USER_ID_INVALID"))?;
-                format!("member {} {}", self.named(me, &of.peer).await?, user.id)
+                format!("member {} {}", self.scoped(me, &of.peer).await?, user.id)
             }
         };
         Ok((scope, lang))
     }
 
     /// A chat, as scopes name it: groups below zero.
-    async fn named(&self, me: i64, peer: &types::InputPeer) -> Result<i64, Failure> {
-        match peer {
-            types::InputPeer::InputPeerChat(ctors::InputPeerChat { chat_id }) => Ok(-chat_id),
-            _ => Ok(self.peer(me, peer).await?.id),
-        }
+    async fn scoped(&self, me: i64, peer: &types::InputPeer) -> Result<i64, Failure> {
+        Ok(match self.peer(me, peer).await? {
+            Peer::Account(account) => account,
+            Peer::Chat(chat) => -chat,
+        })
     }
 
     /// The commands that somebody is shown in a private chat with a bot: of the narrowest scope
@@ -144,7 +144,11 @@ impl Service {
     ) -> Result<(), Failure> {
         for account in self.store.acquaintances(bot, TOLD_MAX).await? {
             let commands = self.commands_for(bot, account, "").await?;
-            let told = ctors::UpdateBotCommands { peer: peer_of(bot), bot_id: bot, commands };
+            let told = ctors::UpdateBotCommands {
+                peer: peer_of(Peer::Account(bot)),
+                bot_id: bot,
+                commands,
+            };
             let update = types::Update::UpdateBotCommands(told);
             let mut named = Named::default();
             named.account(bot);

@@ -13,7 +13,7 @@ use super::results::{Answer, InlineResult, Question};
 use crate::Service;
 use crate::error::{Failure, bad, text};
 use crate::messages::shown_entities;
-use crate::store::Content;
+use crate::store::{Content, Peer};
 
 /// What people have asked and wait to hear.
 pub(crate) type InlineQueries = Queries<Question, Arc<Answer>>;
@@ -188,11 +188,13 @@ impl Service {
         use types::InlineQueryPeerType as T;
         Ok(Some(match peer {
             types::InputPeer::InputPeerEmpty => return Ok(None),
-            types::InputPeer::InputPeerChat(_) => T::InlineQueryPeerTypeChat,
             peer => match self.peer(me, peer).await? {
-                account if account.id == bot => T::InlineQueryPeerTypeSameBotPm,
-                account if account.is_bot => T::InlineQueryPeerTypeBotPm,
-                _ => T::InlineQueryPeerTypePm,
+                Peer::Chat(_) => T::InlineQueryPeerTypeChat,
+                Peer::Account(peer) if peer == bot => T::InlineQueryPeerTypeSameBotPm,
+                Peer::Account(peer) if self.store.is_bot(peer).await? => {
+                    T::InlineQueryPeerTypeBotPm
+                }
+                Peer::Account(_) => T::InlineQueryPeerTypePm,
             },
         }))
     }

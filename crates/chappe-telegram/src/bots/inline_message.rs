@@ -7,7 +7,7 @@ use chappe_server::{Caller, Pusher, State};
 
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::messages::replied;
+use crate::messages::{both, replied};
 
 pub(crate) async fn send_inline_result(
     State(service): State<Service>,
@@ -17,7 +17,6 @@ pub(crate) async fn send_inline_result(
 ) -> Result<types::Updates, Failure> {
     let me = service.me(&caller).await?;
     let peer = service.peer(me, &call.peer).await?;
-    service.check_may_write(me, &peer).await?;
     let answer = service.results.answer(call.query_id, me, caller.now.mono);
     let answer = answer.ok_or_else(|| bad("INLINE_RESULT_EXPIRED"))?;
     let chosen = answer.results.iter().find(|result| result.id == call.id);
@@ -26,7 +25,7 @@ pub(crate) async fn send_inline_result(
     content.silent = call.silent;
     let is_editable = content.markup.as_ref().is_some_and(|markup| markup.is_inline());
     let reply_to = call.reply_to.as_ref().and_then(replied);
-    let place = (me, peer.id, call.random_id);
+    let place = (me, peer, call.random_id);
     let updates = service.say(&caller, &pusher, place, reply_to, content).await?;
     let bot = answer.question.bot;
     let msg_id = sent_id(&updates).filter(|_| is_editable);
@@ -76,7 +75,11 @@ pub(crate) async fn edit_inline_message(
     let turn = service.lines.turn().await;
     let mut change = service.store.change().await?;
     let now = caller.now.unix_seconds();
-    let edited = service.store.edit(&mut change, (owner, id), &content, now).await?;
+    let owners = match service.room(&mut change, owner, before.peer).await? {
+        Some(room) => room.inside(),
+        None => both(owner, before.peer),
+    };
+    let edited = service.store.edit(&mut change, (owner, id), (&content, now), &owners).await?;
     edited.ok_or_else(invalid)?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     Ok(true)

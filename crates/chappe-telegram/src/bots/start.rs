@@ -1,12 +1,14 @@
 //! `messages.startBot`: somebody follows a link to a bot.
 
+use std::collections::BTreeSet;
+
 use chappe_api::functions::messages::StartBot;
 use chappe_api::types;
 use chappe_server::{Caller, Pusher, State};
 
 use crate::Service;
 use crate::error::{Failure, bad, text};
-use crate::store::{Content, Entity, EntityKind, NewMessage};
+use crate::store::{Content, Entity, EntityKind, NewMessage, Peer};
 
 /// Longest parameter of a link.
 const PARAM_MAX: usize = 64;
@@ -23,7 +25,7 @@ pub(crate) async fn start_bot(
     let bot = service.meant_bot(me, &call.bot).await?;
     let is_private = match &call.peer {
         types::InputPeer::InputPeerEmpty => true,
-        peer => service.peer(me, peer).await?.id == bot.id,
+        peer => service.peer(me, peer).await? == Peer::Account(bot.id),
     };
     if !is_private {
         return Err(bad("PEER_ID_INVALID"));
@@ -42,8 +44,7 @@ pub(crate) async fn start_bot(
         entities: vec![command],
         ..Content::default()
     };
-    service.check_may_write(me, &bot).await?;
-    service.say(&caller, &pusher, (me, bot.id, call.random_id), None, content).await
+    service.say(&caller, &pusher, (me, Peer::Account(bot.id), call.random_id), None, content).await
 }
 
 impl Service {
@@ -52,16 +53,19 @@ impl Service {
         &self,
         caller: &Caller,
         pusher: &Pusher,
-        (me, peer, random_id): (i64, i64, i64),
+        (me, peer, random_id): (i64, Peer, i64),
         reply_to: Option<i32>,
         content: Content,
     ) -> Result<types::Updates, Failure> {
-        let date = caller.now.unix_seconds();
-        let new = NewMessage { sender: me, peer, random_id, reply_to, date, content };
-        let turn = self.lines.turn().await;
-        let mut change = self.store.change().await?;
-        let sent = self.store.send(&mut change, &new).await?;
-        self.announce(turn, change, pusher, (me, caller)).await?;
-        self.own_message(caller, me, (sent.message, random_id), sent.pts).await
+        let new = NewMessage {
+            sender: me,
+            peer,
+            random_id: Some(random_id),
+            reply_to,
+            date: caller.now.unix_seconds(),
+            mentioned: BTreeSet::new(),
+            content,
+        };
+        self.post((me, caller), pusher, peer, vec![new], false).await
     }
 }

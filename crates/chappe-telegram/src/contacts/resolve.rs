@@ -8,7 +8,7 @@ use crate::Service;
 use crate::error::{Failure, bad, text};
 use crate::messages::{Named, peer_of};
 use crate::phone::Phone;
-use crate::store::Account;
+use crate::store::{Account, Peer};
 
 pub(crate) async fn resolve_phone(
     State(service): State<Service>,
@@ -45,6 +45,7 @@ impl Service {
         let mut named = Named::default();
         named.account(account.id);
         let users = self.users(caller, me, named).await?;
-        Ok(types::contacts::ResolvedPeer { peer: peer_of(account.id), chats: Vec::new(), users })
+        let peer = peer_of(Peer::Account(account.id));
+        Ok(types::contacts::ResolvedPeer { peer, chats: Vec::new(), users })
     }
 }

@@ -1,15 +1,22 @@
-//! `messages.editMessage` and `messages.deleteMessages`.
+//! `messages.editMessage`, `messages.deleteMessages` and `messages.deleteHistory`.
 
-use chappe_api::functions::messages::{DeleteMessages, EditMessage};
+use std::collections::BTreeMap;
+
+use chappe_api::functions::messages::{DeleteHistory, DeleteMessages, EditMessage};
 use chappe_api::types;
 use chappe_proto::rpc::RpcError;
 use chappe_server::{Caller, Pusher, State};
 
+use super::post::both;
 use crate::Service;
+use crate::chats::{Room, admin_required};
 use crate::error::{Failure, bad};
+use crate::store::{Peer, Standing};
 
 /// Messages deleted at once.
 const IDS_MAX: usize = 100;
+/// Messages of a history deleted at once; clients ask again.
+const HISTORY_MAX: i64 = 1000;
 /// Seconds within which a message may be edited.
 const EDIT_TIME: i64 = 172_800;
 
@@ -23,13 +30,13 @@ pub(crate) async fn edit_message(
     let peer = service.peer(me, &call.peer).await?;
     let now = caller.now.unix_seconds();
     let before = service.store.message(me, call.id).await?;
-    let before = before.filter(|message| message.peer == peer.id);
+    let before = before.filter(|it| it.peer == peer && it.content.action.is_none());
     let before = before.ok_or_else(|| bad("MESSAGE_ID_INVALID"))?;
-    if before.sender != me {
+    if before.sender != me || before.content.forwarded.is_some() {
         return Err(Failure::Rpc(RpcError::new(403, "MESSAGE_AUTHOR_REQUIRED")));
     }
     let is_bot = service.store.is_bot(me).await?;
-    if peer.id != me && !is_bot && before.date + EDIT_TIME < now {
+    if peer != Peer::Account(me) && !is_bot && before.date + EDIT_TIME < now {
         return Err(bad("MESSAGE_EDIT_TIME_EXPIRED"));
     }
     let entities = call.entities.unwrap_or_default();
@@ -47,12 +54,20 @@ pub(crate) async fn edit_message(
     }
     let turn = service.lines.turn().await;
     let mut change = service.store.change().await?;
-    let edited = service.store.edit(&mut change, (me, call.id), &content, now).await?;
+    let owners = match service.room(&mut change, me, peer).await? {
+        Some(room) => {
+            room.check_write(me, &content)?;
+            room.inside()
+        }
+        None => both(me, peer),
+    };
+    let edited = service.store.edit(&mut change, (me, call.id), (&content, now), &owners).await?;
     let pts = edited.ok_or_else(|| bad("MESSAGE_ID_INVALID"))?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     service.own_edit(&caller, me, call.id, pts).await
 }
 
+/// With `revoke`, one takes back what one said in a group, and administrators what anybody said.
 pub(crate) async fn delete_messages(
     State(service): State<Service>,
     caller: Caller,
@@ -63,11 +78,68 @@ pub(crate) async fn delete_messages(
     if call.id.len() > IDS_MAX {
         return Err(bad("MESSAGE_ID_INVALID"));
     }
+    // By group: whether something there is somebody else's.
+    let mut chats: BTreeMap<i64, bool> = BTreeMap::new();
+    for id in call.id.iter().filter(|_| call.revoke) {
+        let Some(message) = service.store.message(me, *id).await? else { continue };
+        if let Peer::Chat(chat) = message.peer {
+            *chats.entry(chat).or_default() |= message.sender != me;
+        }
+    }
     let turn = service.lines.turn().await;
     let mut change = service.store.change().await?;
+    let mut everybody = BTreeMap::new();
+    for (chat, is_foreign) in chats {
+        let room = Room::open(&mut change, me, chat).await?;
+        let may = |room: &Room| {
+            let standing = room.standing(me).filter(|standing| standing.is_in());
+            standing.is_some_and(|standing| standing.is_admin() || !is_foreign)
+        };
+        let room = room.filter(may);
+        let room =
+            room.ok_or_else(|| Failure::Rpc(RpcError::new(403, "MESSAGE_DELETE_FORBIDDEN")))?;
+        everybody.insert(chat, room.ever());
+    }
     let now = caller.now.unix_seconds();
-    let deleted = service.store.delete(&mut change, me, &call.id, call.revoke, now).await?;
+    let deleted = (me, &call.id[..]);
+    let deleted = service.store.delete(&mut change, deleted, call.revoke, &everybody, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     let (pts, pts_count) = deleted;
     Ok(types::messages::AffectedMessages { pts, pts_count })
+}
+
+/// The newest of what is meant; `offset` is above 0 while there is more. In a group `revoke` is for
+/// administrators.
+pub(crate) async fn delete_history(
+    State(service): State<Service>,
+    caller: Caller,
+    pusher: Pusher,
+    call: DeleteHistory,
+) -> Result<types::messages::AffectedHistory, Failure> {
+    let me = service.me(&caller).await?;
+    let peer = service.peer(me, &call.peer).await?;
+    let (after, before) = (call.min_date.unwrap_or(0), call.max_date.unwrap_or(0));
+    if after < 0 || before < 0 || (before > 0 && before < after) {
+        return Err(bad("MAX_DATE_INVALID"));
+    }
+    let turn = service.lines.turn().await;
+    let mut change = service.store.change().await?;
+    let mut everybody = BTreeMap::new();
+    let revoke = call.revoke && !call.just_clear;
+    if let Some(room) = service.room(&mut change, me, peer).await?.filter(|_| revoke) {
+        if !room.standing(me).is_some_and(Standing::is_admin) {
+            return Err(admin_required());
+        }
+        everybody.insert(room.chat.id, room.ever());
+    }
+    let (what, when) = ((peer, call.max_id), (after.into(), before.into()));
+    let mut ids = service.store.ids_of(me, what, when, HISTORY_MAX + 1).await?;
+    let offset = ids.len().saturating_sub(HISTORY_MAX as usize);
+    ids.truncate(HISTORY_MAX as usize);
+    let now = caller.now.unix_seconds();
+    let deleted = service.store.delete(&mut change, (me, &ids), revoke, &everybody, now).await?;
+    service.announce(turn, change, &pusher, (me, &caller)).await?;
+    let (pts, pts_count) = deleted;
+    let offset = i32::try_from(offset).unwrap_or(i32::MAX);
+    Ok(types::messages::AffectedHistory { pts, pts_count, offset })
 }

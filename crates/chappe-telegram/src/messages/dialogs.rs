@@ -1,43 +1,56 @@
-//! `messages.getDialogs` and `messages.getPeerDialogs`.
+//! `messages.getDialogs`, `messages.getPeerDialogs` and `messages.getPinnedDialogs`.
 
-use chappe_api::functions::messages::{GetDialogs, GetPeerDialogs};
+use chappe_api::functions::messages::{GetDialogs, GetPeerDialogs, GetPinnedDialogs};
 use chappe_api::{ctors, types};
 use chappe_server::{Caller, State};
 
+use super::drafts::shown_draft;
 use super::peer::peer_of;
-use super::view::{Named, message};
+use super::view::{Named, Shown, message};
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::store::Dialog;
+use crate::store::{Dialog, Peer};
 
 /// Dialogs of one answer.
 const DIALOGS_MAX: i32 = 100;
 
 /// What an answer shows of dialogs.
-struct Shown {
+struct Listed {
     dialogs: Vec<types::Dialog>,
     messages: Vec<types::Message>,
-    users: Vec<types::User>,
+    shown: Shown,
 }
 
-/// Newest first. Ids of a box rise with time, so that `offset_id` alone says where a page ends.
+/// The pinned ones first, on the first page, and then the newest. Ids of a box rise with time, so
+/// that `offset_id` says where a page ends, or `offset_date` alone.
 pub(crate) async fn get_dialogs(
     State(service): State<Service>,
     caller: Caller,
     call: GetDialogs,
 ) -> Result<types::messages::Dialogs, Failure> {
     let me = service.me(&caller).await?;
-    // Nothing is archived.
-    if call.folder_id.is_some_and(|folder| folder != 0) {
-        return Ok(types::messages::Dialogs::Dialogs(chappe_tl::blank()));
+    match call.folder_id {
+        None | Some(0) => {}
+        // Nothing is archived.
+        Some(1) => return Ok(types::messages::Dialogs::Dialogs(chappe_tl::blank())),
+        Some(_) => return Err(bad("FOLDER_ID_INVALID")),
     }
-    let below = if call.offset_id > 0 { call.offset_id } else { i32::MAX };
+    let is_first = call.offset_id <= 0 && call.offset_date <= 0;
+    let below = match (call.offset_id, call.offset_date) {
+        (id, _) if id > 0 => id,
+        (_, date) if date > 0 => service.store.newest_before(me, date.into()).await? + 1,
+        _ => i32::MAX,
+    };
     let limit = call.limit.clamp(1, DIALOGS_MAX);
-    let found = service.store.dialogs(me, below, limit.into()).await?;
+    let mut found = Vec::new();
+    if is_first && !call.exclude_pinned {
+        found = service.store.pinned_dialogs(me).await?;
+    }
+    found.extend(service.store.dialogs(me, below, limit.into()).await?);
     let count = service.store.count_dialogs(me).await?;
     let is_all = usize::try_from(count) == Ok(found.len());
-    let Shown { dialogs, messages, users } = service.show(&caller, me, &found).await?;
-    let chats = Vec::new();
+    let Listed { dialogs, messages, shown } = service.list(&caller, me, &found).await?;
+    let Shown { users, chats } = shown;
     Ok(if is_all {
         let all = ctors::messages::Dialogs { dialogs, messages, chats, users };
         types::messages::Dialogs::Dialogs(all)
@@ -58,42 +71,78 @@ pub(crate) async fn get_peer_dialogs(
     }
     let mut found = Vec::with_capacity(call.peers.len());
     for peer in &call.peers {
-        let types::InputDialogPeer::InputDialogPeer(ctors::InputDialogPeer { peer }) = peer else {
-            continue;
-        };
-        let peer = service.peer(me, peer).await?;
-        let dialog = service.store.dialog(me, peer.id).await?;
-        found.push(dialog.unwrap_or(Dialog {
-            peer: peer.id,
-            top_message: 0,
-            read_inbox: 0,
-            read_outbox: 0,
-            unread: 0,
-        }));
+        if let Some(peer) = service.dialog_peer(me, peer).await? {
+            let dialog = service.store.dialog(me, peer).await?;
+            found.push(dialog.unwrap_or_else(|| Dialog::empty(peer)));
+        }
     }
-    let Shown { dialogs, messages, users } = service.show(&caller, me, &found).await?;
-    let state = service.state(&caller, me).await?;
-    Ok(types::messages::PeerDialogs { dialogs, messages, chats: Vec::new(), users, state })
+    service.peer_dialogs(&caller, me, &found).await
+}
+
+pub(crate) async fn get_pinned_dialogs(
+    State(service): State<Service>,
+    caller: Caller,
+    call: GetPinnedDialogs,
+) -> Result<types::messages::PeerDialogs, Failure> {
+    let me = service.me(&caller).await?;
+    let found = match call.folder_id {
+        0 => service.store.pinned_dialogs(me).await?,
+        1 => Vec::new(),
+        _ => return Err(bad("FOLDER_ID_INVALID")),
+    };
+    service.peer_dialogs(&caller, me, &found).await
 }
 
 impl Service {
-    async fn show(&self, caller: &Caller, me: i64, found: &[Dialog]) -> Result<Shown, Failure> {
+    /// Whom an entry of a list of dialogs means; `None` of a folder.
+    pub(super) async fn dialog_peer(
+        &self,
+        me: i64,
+        peer: &types::InputDialogPeer,
+    ) -> Result<Option<Peer>, Failure> {
+        match peer {
+            types::InputDialogPeer::InputDialogPeer(dialog) => {
+                self.peer(me, &dialog.peer).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn peer_dialogs(
+        &self,
+        caller: &Caller,
+        me: i64,
+        found: &[Dialog],
+    ) -> Result<types::messages::PeerDialogs, Failure> {
+        let Listed { dialogs, messages, shown } = self.list(caller, me, found).await?;
+        let Shown { users, chats } = shown;
+        let state = self.state(caller, me).await?;
+        Ok(types::messages::PeerDialogs { dialogs, messages, chats, users, state })
+    }
+
+    async fn list(&self, caller: &Caller, me: i64, found: &[Dialog]) -> Result<Listed, Failure> {
         let mut named = Named::default();
         let (mut dialogs, mut messages) = (Vec::new(), Vec::new());
         for dialog in found {
-            named.account(dialog.peer);
+            named.peer(dialog.peer);
             if let Some(top) = self.store.message(me, dialog.top_message).await? {
                 messages.push(message(&top, &mut named));
             }
+            let draft = self.store.draft(me, dialog.peer).await?;
             dialogs.push(types::Dialog::Dialog(Box::new(ctors::Dialog {
+                pinned: dialog.pinned > 0,
+                unread_mark: dialog.unread_mark,
                 peer: peer_of(dialog.peer),
                 top_message: dialog.top_message,
                 read_inbox_max_id: dialog.read_inbox,
                 read_outbox_max_id: dialog.read_outbox,
                 unread_count: dialog.unread,
+                unread_mentions_count: dialog.unread_mentions,
+                draft: draft.as_ref().map(shown_draft),
                 ..chappe_tl::blank()
             })));
         }
-        Ok(Shown { dialogs, messages, users: self.users(caller, me, named).await? })
+        let shown = self.named(caller.now.unix_seconds(), me, named).await?;
+        Ok(Listed { dialogs, messages, shown })
     }
 }

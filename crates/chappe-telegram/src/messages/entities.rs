@@ -20,10 +20,21 @@ impl Service {
         said: &Str,
         entities: &[types::MessageEntity],
     ) -> Result<Content, Failure> {
-        let said = text(said)?.trim_end();
-        if said.trim().is_empty() {
+        if text(said)?.trim().is_empty() {
             return Err(bad("MESSAGE_EMPTY"));
         }
+        self.unfinished(me, said, Some(entities)).await
+    }
+
+    /// The same of what may be empty still.
+    pub(super) async fn unfinished(
+        &self,
+        me: i64,
+        said: &Str,
+        entities: Option<&[types::MessageEntity]>,
+    ) -> Result<Content, Failure> {
+        let said = text(said)?.trim_end();
+        let entities = entities.unwrap_or_default();
         let units = said.encode_utf16().count();
         if units > TEXT_MAX {
             return Err(bad("MESSAGE_TOO_LONG"));

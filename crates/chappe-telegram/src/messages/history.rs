@@ -4,13 +4,13 @@ use chappe_api::functions::messages::{GetHistory, GetMessages};
 use chappe_api::{ctors, types};
 use chappe_server::{Caller, State};
 
-use super::view::{Named, message};
+use super::view::{Named, Shown, message};
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::store::Window;
+use crate::store::{Message, Sieve, Window};
 
 /// Messages of one answer.
-const MESSAGES_MAX: i32 = 100;
+pub(super) const MESSAGES_MAX: i32 = 100;
 
 pub(crate) async fn get_history(
     State(service): State<Service>,
@@ -18,28 +18,17 @@ pub(crate) async fn get_history(
     call: GetHistory,
 ) -> Result<types::messages::Messages, Failure> {
     let me = service.me(&caller).await?;
-    let peer = service.peer(me, &call.peer).await?;
     let window = Window {
-        peer: peer.id,
+        peer: service.peer(me, &call.peer).await?,
         offset_id: call.offset_id,
         offset_date: call.offset_date.into(),
-        add_offset: call.add_offset.clamp(-MESSAGES_MAX, i32::MAX),
-        limit: call.limit.clamp(0, MESSAGES_MAX),
+        add_offset: call.add_offset,
+        limit: call.limit,
         max_id: call.max_id,
         min_id: call.min_id,
+        sieve: Sieve::default(),
     };
-    let found = service.store.history(me, &window).await?;
-    let count = service.store.count_messages(me, peer.id).await?;
-    let mut named = Named::default();
-    named.account(peer.id);
-    let messages: Vec<_> = found.iter().map(|found| message(found, &mut named)).collect();
-    let users = service.users(&caller, me, named).await?;
-    if usize::try_from(count) == Ok(messages.len()) {
-        let all = ctors::messages::Messages { messages, users, ..chappe_tl::blank() };
-        return Ok(types::messages::Messages::Messages(all));
-    }
-    let slice = ctors::messages::MessagesSlice { count, messages, users, ..chappe_tl::blank() };
-    Ok(types::messages::Messages::MessagesSlice(Box::new(slice)))
+    service.page(&caller, me, window, call.hash).await
 }
 
 /// One entry for each that is asked for; `messageEmpty` for what is not there.
@@ -73,7 +62,51 @@ pub(crate) async fn get_messages(
             None => types::Message::MessageEmpty(ctors::MessageEmpty { id, peer_id: None }),
         });
     }
-    let users = service.users(&caller, me, named).await?;
-    let all = ctors::messages::Messages { messages, users, ..chappe_tl::blank() };
+    let Shown { users, chats } = service.named(caller.now.unix_seconds(), me, named).await?;
+    let all = ctors::messages::Messages { messages, users, chats, ..chappe_tl::blank() };
     Ok(types::messages::Messages::Messages(all))
+}
+
+impl Service {
+    /// A page of a dialog: all there is, or a slice of it, or that the client has it already.
+    pub(super) async fn page(
+        &self,
+        caller: &Caller,
+        me: i64,
+        mut window: Window,
+        hash: i64,
+    ) -> Result<types::messages::Messages, Failure> {
+        window.add_offset = window.add_offset.max(-MESSAGES_MAX);
+        window.limit = window.limit.clamp(0, MESSAGES_MAX);
+        let found = self.store.history(me, &window).await?;
+        let count = self.store.count_messages(me, window.peer, &window.sieve).await?;
+        if hash != 0 && hash == hash_of(&found) {
+            let same = ctors::messages::MessagesNotModified { count };
+            return Ok(types::messages::Messages::MessagesNotModified(same));
+        }
+        let mut named = Named::default();
+        named.peer(window.peer);
+        let messages: Vec<_> = found.iter().map(|found| message(found, &mut named)).collect();
+        let Shown { users, chats } = self.named(caller.now.unix_seconds(), me, named).await?;
+        if usize::try_from(count) == Ok(messages.len()) {
+            let all = ctors::messages::Messages { messages, users, chats, ..chappe_tl::blank() };
+            return Ok(types::messages::Messages::Messages(all));
+        }
+        let slice =
+            ctors::messages::MessagesSlice { count, messages, users, chats, ..chappe_tl::blank() };
+        Ok(types::messages::Messages::MessagesSlice(Box::new(slice)))
+    }
+}
+
+/// By which clients say which messages they have: the API's own arithmetic over ids and edits.
+fn hash_of(messages: &[Message]) -> i64 {
+    let step = |hash: u64, value: i64| {
+        let hash = hash ^ (hash >> 21);
+        let hash = hash ^ (hash << 35);
+        let hash = hash ^ (hash >> 4);
+        hash.wrapping_add(value.cast_unsigned())
+    };
+    let of =
+        |hash, message: &Message| step(step(hash, message.id.into()), message.edited.unwrap_or(0));
+    messages.iter().fold(0, of).cast_signed()
 }

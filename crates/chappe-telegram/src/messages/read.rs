@@ -18,7 +18,7 @@ pub(crate) async fn read_history(
     let turn = service.lines.turn().await;
     let mut change = service.store.change().await?;
     let now = caller.now.unix_seconds();
-    let marks = (me, peer.id);
+    let marks = (me, peer);
     let read = service.store.read_history(&mut change, marks, call.max_id, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     let (pts, pts_count) = read;

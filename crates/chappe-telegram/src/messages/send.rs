@@ -16,7 +16,6 @@ pub(crate) async fn send_message(
 ) -> Result<types::Updates, Failure> {
     let me = service.me(&caller).await?;
     let peer = service.peer(me, &call.peer).await?;
-    service.check_may_write(me, &peer).await?;
     if call.schedule_date.is_some() {
         return Err(bad("SCHEDULE_DATE_INVALID"));
     }
@@ -26,17 +25,14 @@ pub(crate) async fn send_message(
     content.markup = service.markup(me, call.reply_markup.as_deref()).await?;
     let new = NewMessage {
         sender: me,
-        peer: peer.id,
-        random_id: call.random_id,
+        peer,
+        random_id: Some(call.random_id),
         reply_to: call.reply_to.as_ref().and_then(replied),
         date: caller.now.unix_seconds(),
+        mentioned: Default::default(),
         content,
     };
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
-    let sent = service.store.send(&mut change, &new).await?;
-    service.announce(turn, change, &pusher, (me, &caller)).await?;
-    service.own_message(&caller, me, (sent.message, call.random_id), sent.pts).await
+    service.post((me, &caller), &pusher, peer, vec![new], call.clear_draft).await
 }
 
 /// The message of one's own box that is replied to; a story or a draft is none.

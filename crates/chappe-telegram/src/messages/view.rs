@@ -10,24 +10,56 @@ use super::peer::peer_of;
 use crate::Service;
 use crate::bots::shown_markup;
 use crate::error::Failure;
-use crate::store::{EntityKind, Message};
+use crate::store::{Action, EntityKind, Forwarded, Message, Peer};
 
 /// Who is named in an answer.
 #[derive(Debug, Default)]
-pub(crate) struct Named(BTreeSet<i64>);
+pub(crate) struct Named {
+    accounts: BTreeSet<i64>,
+    chats: BTreeSet<i64>,
+}
+
+/// Whoever is named, as somebody sees them.
+#[derive(Default)]
+pub(crate) struct Shown {
+    pub(crate) users: Vec<types::User>,
+    pub(crate) chats: Vec<types::Chat>,
+}
 
 impl Named {
     pub(crate) fn account(&mut self, account: i64) {
-        self.0.insert(account);
+        self.accounts.insert(account);
+    }
+
+    pub(crate) fn peer(&mut self, peer: Peer) {
+        match peer {
+            Peer::Account(account) => self.accounts.insert(account),
+            Peer::Chat(chat) => self.chats.insert(chat),
+        };
     }
 
     fn message(&mut self, message: &Message) {
-        self.0.extend([message.peer, message.sender]);
-        self.0.extend(message.content.via_bot);
+        self.peer(message.peer);
+        self.account(message.sender);
+        self.accounts.extend(message.content.via_bot);
         for entity in &message.content.entities {
             if let EntityKind::MentionName { account } = entity.kind {
-                self.0.insert(account);
+                self.account(account);
             }
+        }
+        if let Some(Forwarded { account, saved_from, .. }) = &message.content.forwarded {
+            self.account(*account);
+            if let Some((peer, _)) = saved_from {
+                self.peer(*peer);
+            }
+        }
+        match &message.content.action {
+            Some(Action::CreateChat { accounts, .. }) => self.accounts.extend(accounts),
+            Some(Action::AddMember { account, .. } | Action::RemoveMember { account, .. }) => {
+                self.account(*account);
+            }
+            Some(Action::JoinByLink { inviter, .. }) => self.account(*inviter),
+            Some(Action::EditTitle { .. } | Action::Pin) | None => {}
         }
     }
 }
@@ -35,29 +67,93 @@ impl Named {
 /// A message of its owner's box, whose people are noted.
 pub(crate) fn message(message: &Message, named: &mut Named) -> types::Message {
     named.message(message);
+    let content = &message.content;
+    // To oneself nothing goes out.
+    let out = message.sender == message.owner && message.peer != Peer::Account(message.owner);
+    let from_id = Some(peer_of(Peer::Account(message.sender)));
+    let (id, peer_id, date) = (message.id, peer_of(message.peer), clamp(message.date));
     let reply_to = message.reply_to.map(|id| {
         types::MessageReplyHeader::MessageReplyHeader(Box::new(ctors::MessageReplyHeader {
             reply_to_msg_id: Some(id),
             ..chappe_tl::blank()
         }))
     });
+    if let Some(action) = &content.action {
+        return types::Message::MessageService(Box::new(ctors::MessageService {
+            out,
+            silent: content.silent,
+            id,
+            from_id,
+            peer_id,
+            reply_to,
+            date,
+            action: shown_action(action),
+            ..chappe_tl::blank()
+        }));
+    }
     types::Message::Message(Box::new(ctors::Message {
-        // To oneself nothing goes out.
-        out: message.sender == message.owner && message.peer != message.owner,
-        silent: message.content.silent,
-        noforwards: message.content.noforwards,
-        id: message.id,
-        from_id: Some(peer_of(message.sender)),
-        peer_id: peer_of(message.peer),
-        via_bot_id: message.content.via_bot,
+        out,
+        mentioned: message.is_mention,
+        media_unread: message.is_unheeded,
+        silent: content.silent,
+        pinned: message.is_pinned,
+        noforwards: content.noforwards,
+        id,
+        from_id,
+        peer_id,
+        fwd_from: content.forwarded.as_ref().map(|forwarded| Box::new(shown_origin(forwarded))),
+        via_bot_id: content.via_bot,
         reply_to,
-        date: i32::try_from(message.date).unwrap_or(i32::MAX),
-        edit_date: message.edited.map(|date| i32::try_from(date).unwrap_or(i32::MAX)),
-        message: message.content.text.as_str().into(),
-        reply_markup: message.content.markup.as_ref().map(shown_markup).map(Box::new),
-        entities: shown(&message.content),
+        date,
+        edit_date: message.edited.map(clamp),
+        message: content.text.as_str().into(),
+        reply_markup: content.markup.as_ref().map(shown_markup).map(Box::new),
+        entities: shown(content),
         ..chappe_tl::blank()
     }))
+}
+
+fn shown_action(action: &Action) -> types::MessageAction {
+    use types::MessageAction as A;
+    match action {
+        Action::CreateChat { title, accounts } => {
+            let (title, users) = (title.as_str().into(), accounts.clone());
+            A::MessageActionChatCreate(ctors::MessageActionChatCreate { title, users })
+        }
+        Action::EditTitle { title } => {
+            let title = title.as_str().into();
+            A::MessageActionChatEditTitle(ctors::MessageActionChatEditTitle { title })
+        }
+        Action::AddMember { account, .. } => {
+            let users = vec![*account];
+            A::MessageActionChatAddUser(ctors::MessageActionChatAddUser { users })
+        }
+        Action::JoinByLink { inviter, .. } => {
+            let inviter_id = *inviter;
+            A::MessageActionChatJoinedByLink(ctors::MessageActionChatJoinedByLink { inviter_id })
+        }
+        Action::RemoveMember { account, .. } => {
+            let user_id = *account;
+            A::MessageActionChatDeleteUser(ctors::MessageActionChatDeleteUser { user_id })
+        }
+        Action::Pin => A::MessageActionPinMessage,
+    }
+}
+
+fn shown_origin(forwarded: &Forwarded) -> types::MessageFwdHeader {
+    types::MessageFwdHeader {
+        from_id: Some(peer_of(Peer::Account(forwarded.account))),
+        date: clamp(forwarded.date),
+        saved_from_peer_and_saved_from_msg_id: forwarded
+            .saved_from
+            .map(|(peer, message)| (peer_of(peer), message)),
+        ..chappe_tl::blank()
+    }
+}
+
+/// A Unix second as the API has it.
+fn clamp(seconds: i64) -> i32 {
+    i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
 impl Service {
@@ -68,21 +164,25 @@ impl Service {
         viewer: i64,
         named: Named,
     ) -> Result<Vec<types::User>, Failure> {
-        self.users_at(caller.now.unix_seconds(), viewer, named).await
+        Ok(self.named(caller.now.unix_seconds(), viewer, named).await?.users)
     }
 
-    pub(crate) async fn users_at(
+    /// Everybody who is named, and every group, as `viewer` sees them at a Unix second.
+    pub(crate) async fn named(
         &self,
         now: i64,
         viewer: i64,
         named: Named,
-    ) -> Result<Vec<types::User>, Failure> {
-        let mut users = Vec::with_capacity(named.0.len());
-        for id in named.0 {
+    ) -> Result<Shown, Failure> {
+        let mut shown = Shown::default();
+        for id in named.accounts {
             if let Some(account) = self.store.account(id).await? {
-                users.push(self.seen(now, viewer, &account).await?);
+                shown.users.push(self.seen(now, viewer, &account).await?);
             }
         }
-        Ok(users)
+        for id in named.chats {
+            shown.chats.push(self.seen_chat(viewer, id).await?);
+        }
+        Ok(shown)
     }
 }

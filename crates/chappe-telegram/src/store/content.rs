@@ -3,7 +3,8 @@
 use chappe_backend::StoreError;
 use serde::{Deserialize, Serialize};
 
-use super::{Markup, damaged};
+use super::messages::kinds;
+use super::{Action, Forwarded, Markup, damaged};
 
 /// Text and what it is dressed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +22,11 @@ pub(crate) struct Content {
     /// The bot whose inline result it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) via_bot: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) forwarded: Option<Forwarded>,
+    /// What happened, of a message that the service writes; it has no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) action: Option<Action>,
 }
 
 /// A part of a text that is shown in some way. Places are UTF-16 units.
@@ -58,6 +64,26 @@ pub(crate) enum EntityKind {
 }
 
 impl Content {
+    /// Whom it names without a username.
+    pub(crate) fn named(&self) -> impl Iterator<Item = i64> {
+        self.entities.iter().filter_map(|entity| match entity.kind {
+            EntityKind::MentionName { account } => Some(account),
+            _ => None,
+        })
+    }
+
+    /// The text as searches compare it: in lower case, whatever the script.
+    pub(super) fn folded(&self) -> String {
+        self.text.to_lowercase()
+    }
+
+    /// What it is besides a text, in bits.
+    pub(super) fn kinds(&self) -> i64 {
+        let is_url =
+            |entity: &Entity| matches!(entity.kind, EntityKind::Url | EntityKind::TextUrl { .. });
+        if self.entities.iter().any(is_url) { kinds::URL } else { 0 }
+    }
+
     pub(super) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings and numbers are JSON")
     }

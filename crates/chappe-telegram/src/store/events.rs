@@ -2,9 +2,9 @@
 //! transaction that makes the change (UPD-01).
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, Transaction, sql};
+use chappe_backend::sql::{Row, Transaction, Value, sql};
 
-use super::{Store, damaged};
+use super::{Peer, Store, damaged};
 
 /// A change under way, and whom it will be news to.
 pub(crate) struct Change<'s> {
@@ -29,14 +29,22 @@ pub(crate) enum Happening {
     Deleted(Vec<i32>),
     /// Up to this message of the peer.
     ReadInbox {
-        peer: i64,
+        peer: Peer,
         max_id: i32,
     },
     /// The peer read up to this one of ours.
     ReadOutbox {
-        peer: i64,
+        peer: Peer,
         max_id: i32,
     },
+    /// Messages of a dialog are kept in sight, or no longer.
+    Pinned {
+        peer: Peer,
+        ids: Vec<i32>,
+        is_pinned: bool,
+    },
+    /// Messages were looked at, by oneself or by whom they were to.
+    Heeded(Vec<i32>),
 }
 
 /// An event of an account.
@@ -52,21 +60,26 @@ const EDITED: i64 = 2;
 const DELETED: i64 = 3;
 const READ_INBOX: i64 = 4;
 const READ_OUTBOX: i64 = 5;
+const PINNED: i64 = 6;
+const UNPINNED: i64 = 7;
+const HEEDED: i64 = 8;
 
 impl Event {
     fn read(mut row: Row) -> Result<Self, StoreError> {
         let (pts, count, kind) = (row.read()?, row.read()?, row.read::<i64>()?);
         let message: Option<i32> = row.read()?;
-        let peer: Option<i64> = row.read()?;
+        let peer = row.read::<Option<i64>>()?.map(Peer::of_column);
         let ids: Option<String> = row.read()?;
         let happening = match (kind, message, peer, ids) {
             (NEW_MESSAGE, Some(id), ..) => Happening::NewMessage(id),
             (EDITED, Some(id), ..) => Happening::Edited(id),
             (READ_INBOX, Some(max_id), Some(peer), _) => Happening::ReadInbox { peer, max_id },
             (READ_OUTBOX, Some(max_id), Some(peer), _) => Happening::ReadOutbox { peer, max_id },
-            (DELETED, _, _, Some(ids)) => {
-                let ids = serde_json::from_str(&ids);
-                Happening::Deleted(ids.map_err(|error| damaged(&format!("an event: {error}")))?)
+            (DELETED, _, _, Some(ids)) => Happening::Deleted(read_ids(&ids)?),
+            (HEEDED, _, _, Some(ids)) => Happening::Heeded(read_ids(&ids)?),
+            (PINNED | UNPINNED, _, Some(peer), Some(ids)) => {
+                let ids = read_ids(&ids)?;
+                Happening::Pinned { peer, ids, is_pinned: kind == PINNED }
             }
             _ => return Err(damaged("an event is of no kind that is known")),
         };
@@ -113,9 +126,11 @@ impl<'s> Change<'s> {
         let (kind, message, peer, ids) = match happening {
             Happening::NewMessage(id) => (NEW_MESSAGE, Some(id), None, None),
             Happening::Edited(id) => (EDITED, Some(id), None, None),
-            Happening::Deleted(ids) => {
-                let ids = serde_json::to_string(&ids).expect("numbers are JSON");
-                (DELETED, None, None, Some(ids))
+            Happening::Deleted(ids) => (DELETED, None, None, Some(json(&ids))),
+            Happening::Heeded(ids) => (HEEDED, None, None, Some(json(&ids))),
+            Happening::Pinned { peer, ids, is_pinned } => {
+                let kind = if is_pinned { PINNED } else { UNPINNED };
+                (kind, None, Some(peer), Some(json(&ids)))
             }
             Happening::ReadInbox { peer, max_id } => (READ_INBOX, Some(max_id), Some(peer), None),
             Happening::ReadOutbox { peer, max_id } => (READ_OUTBOX, Some(max_id), Some(peer), None),
@@ -123,7 +138,9 @@ impl<'s> Change<'s> {
         let insert = sql("INSERT INTO event (owner, pts, count, date, kind, message, peer, ids)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
         let insert = insert.bind(owner).bind(pts).bind(count).bind(date).bind(kind);
-        self.transaction.run(insert.bind(message).bind(peer).bind(ids)).await?;
+        let insert = insert.bind(message);
+        let insert = insert.bind(peer.map_or(Value::Integer(None), Value::from));
+        self.transaction.run(insert.bind(ids)).await?;
         self.news.push(News { account: owner, pts, count });
         Ok(pts)
     }
@@ -140,4 +157,12 @@ impl<'s> Change<'s> {
         self.transaction.commit().await?;
         Ok(self.news)
     }
+}
+
+fn json(ids: &[i32]) -> String {
+    serde_json::to_string(ids).expect("numbers are JSON")
+}
+
+fn read_ids(json: &str) -> Result<Vec<i32>, StoreError> {
+    serde_json::from_str(json).map_err(|error| damaged(&format!("an event: {error}")))
 }

@@ -1,51 +1,35 @@
-//! Boxes of messages.
+//! Boxes of messages, and what is read from them.
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, Transaction, sql};
+use chappe_backend::sql::{Row, Statement, Transaction, sql};
 
-use super::events::{Change, Happening};
-use super::{Content, Store};
+use super::{Content, Peer, Store};
 
 /// A message in the box of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
     pub(crate) owner: i64,
     pub(crate) id: i32,
-    pub(crate) peer: i64,
+    pub(crate) peer: Peer,
     pub(crate) sender: i64,
-    /// Its id in the box of its sender.
+    /// Its id in the box of its sender: with that it is the same message everywhere.
     pub(crate) origin: i32,
     pub(crate) reply_to: Option<i32>,
     /// Unix second.
     pub(crate) date: i64,
     pub(crate) edited: Option<i64>,
+    pub(crate) is_pinned: bool,
+    /// It is to the owner above all.
+    pub(crate) is_mention: bool,
+    /// The owner has yet to look at it.
+    pub(crate) is_unheeded: bool,
     pub(crate) content: Content,
-}
-
-/// What somebody wants to say.
-#[derive(Clone, Debug)]
-pub(crate) struct NewMessage {
-    pub(crate) sender: i64,
-    pub(crate) peer: i64,
-    pub(crate) random_id: i64,
-    /// In the sender's box.
-    pub(crate) reply_to: Option<i32>,
-    pub(crate) date: i64,
-    pub(crate) content: Content,
-}
-
-/// What became of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Sent {
-    /// In the sender's box.
-    pub(crate) message: i32,
-    pub(crate) pts: i32,
 }
 
 /// Which part of a box is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Window {
-    pub(crate) peer: i64,
+    pub(crate) peer: Peer,
     /// The first message shown is the newest below this id, 0 for the newest of all …
     pub(crate) offset_id: i32,
     /// … and before this second, 0 for whenever …
@@ -57,72 +41,102 @@ pub(crate) struct Window {
     pub(crate) max_id: i32,
     /// Only those above.
     pub(crate) min_id: i32,
+    pub(crate) sieve: Sieve,
 }
 
-/// Seconds for which a `random_id` is remembered (API-12).
-const RANDOM_ID_LIFE: i64 = 86_400;
+/// Which messages count. By default all do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sieve {
+    /// Words in lower case that occur in this order; none for any text.
+    pub(crate) words: Vec<String>,
+    /// Of any of these kinds, 0 for all.
+    pub(crate) kinds: i64,
+    pub(crate) sender: Option<i64>,
+    pub(crate) is_pinned: bool,
+    /// To the owner above all.
+    pub(crate) is_mention: bool,
+    /// Of those the ones it has yet to look at.
+    pub(crate) is_unheeded: bool,
+    /// Unix second, 0 for whenever.
+    pub(crate) after: i64,
+    /// Unix second, 0 for whenever.
+    pub(crate) before: i64,
+}
+
+/// What a message is besides a text, in bits.
+pub(crate) mod kinds {
+    pub(crate) const URL: i64 = 1;
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT owner, id, peer, sender, origin, reply_to, date, edited, pinned, mentioned,
+                    unheeded, content
+             FROM message ",
+            $rest
+        )
+    };
+}
 
 impl Message {
     fn read(mut row: Row) -> Result<Self, StoreError> {
         Ok(Self {
             owner: row.read()?,
             id: row.read()?,
-            peer: row.read()?,
+            peer: Peer::of_column(row.read()?),
             sender: row.read()?,
             origin: row.read()?,
             reply_to: row.read()?,
             date: row.read()?,
             edited: row.read()?,
+            is_pinned: row.read::<i64>()? != 0,
+            is_mention: row.read::<i64>()? != 0,
+            is_unheeded: row.read::<i64>()? != 0,
             content: Content::from_json(&row.read::<String>()?)?,
         })
     }
 }
 
-impl Store {
-    /// Puts a message into the boxes of those who have it. A repeat of one sent before gives that.
-    pub(crate) async fn send(
-        &self,
-        change: &mut Change<'_>,
-        new: &NewMessage,
-    ) -> Result<Sent, StoreError> {
-        if let Some(before) = sent_before(change.transaction(), new).await? {
-            return Ok(before);
-        }
-        let replied = match new.reply_to {
-            Some(id) => message(change.transaction(), new.sender, id).await?,
-            None => None,
-        };
-        // In the order of their numbers, so that no two senders wait for each other.
-        let mut owners = vec![new.sender, new.peer];
-        owners.sort_unstable();
-        owners.dedup();
-        let mut ids = Vec::new();
-        for owner in &owners {
-            let take = sql("UPDATE account SET last_message = last_message + 1 WHERE id = $1
-                 RETURNING last_message");
-            let row = change.transaction().row(take.bind(*owner)).await?;
-            ids.push(row.ok_or_else(|| super::damaged("an account is missing"))?.read::<i32>()?);
-        }
-        let origin = owners.iter().zip(&ids).find(|(owner, _)| **owner == new.sender);
-        let origin = origin.map_or(0, |(_, id)| *id);
-        let mut sent = Sent { message: origin, pts: 0 };
-        for (owner, id) in owners.iter().zip(&ids) {
-            let reply_to = match &replied {
-                Some(replied) => copy_of(change.transaction(), *owner, replied).await?,
-                None => None,
-            };
-            let peer = if *owner == new.sender { new.peer } else { new.sender };
-            insert(change.transaction(), new, (*owner, *id, peer), origin, reply_to).await?;
-            let happening = Happening::NewMessage(*id);
-            let pts = change.happen(*owner, happening, 1, new.date).await?;
-            if *owner == new.sender {
-                sent.pts = pts;
-            }
-        }
-        remember(change.transaction(), new, &sent).await?;
-        Ok(sent)
+impl Sieve {
+    /// Whether every message counts.
+    fn is_open(&self) -> bool {
+        let Self { words, kinds, sender, is_pinned, is_mention, is_unheeded, after, before } = self;
+        words.is_empty()
+            && (*kinds, *sender, *after, *before) == (0, None, 0, 0)
+            && !(*is_pinned || *is_mention || *is_unheeded)
     }
 
+    /// Fills the eight places of a statement that sifts.
+    fn bind(&self, statement: Statement) -> Statement {
+        let before = if self.before > 0 { self.before } else { i64::MAX };
+        statement
+            .bind(self.pattern())
+            .bind(self.kinds)
+            .bind(self.sender.unwrap_or(0))
+            .bind(self.is_pinned)
+            .bind(self.is_mention)
+            .bind(self.is_unheeded)
+            .bind(self.after)
+            .bind(before)
+    }
+
+    fn pattern(&self) -> String {
+        let mut pattern = String::from("%");
+        for word in &self.words {
+            for character in word.chars() {
+                if matches!(character, '%' | '_' | '\\') {
+                    pattern.push('\\');
+                }
+                pattern.push(character);
+            }
+            pattern.push('%');
+        }
+        pattern
+    }
+}
+
+impl Store {
     pub(crate) async fn message(&self, owner: i64, id: i32) -> Result<Option<Message>, StoreError> {
         let row = self.database.row(sql(BY_ID).bind(owner).bind(id)).await?;
         row.map(Message::read).transpose()
@@ -134,36 +148,27 @@ impl Store {
         owner: i64,
         window: &Window,
     ) -> Result<Vec<Message>, StoreError> {
-        let Window { peer, offset_id, offset_date, add_offset, limit, max_id, min_id } = *window;
-        let max_id = if max_id > 0 { max_id } else { i32::MAX };
-        let from = if offset_id > 0 { offset_id } else { i32::MAX };
-        let before = if offset_date > 0 { offset_date } else { i64::MAX };
-        let newer_wanted = add_offset.min(0).unsigned_abs() as usize;
-        let limit = usize::try_from(limit).unwrap_or(0);
+        let Window { peer, offset_id, offset_date, add_offset, limit, max_id, min_id, sieve } =
+            window;
+        let max_id = if *max_id > 0 { *max_id } else { i32::MAX };
+        let from = if *offset_id > 0 { *offset_id } else { i32::MAX };
+        let before = if *offset_date > 0 { *offset_date } else { i64::MAX };
+        let newer_wanted = add_offset.min(&0).unsigned_abs() as usize;
+        let limit = usize::try_from(*limit).unwrap_or(0);
         let mut found = Vec::new();
         if newer_wanted > 0 {
-            let query =
-                sql("SELECT owner, id, peer, sender, origin, reply_to, date, edited, content
-                 FROM message
-                 WHERE owner = $1 AND peer = $2 AND (id >= $3 OR date >= $4)
-                   AND id < $5 AND id > $6
-                 ORDER BY id ASC LIMIT $7");
-            let query = query.bind(owner).bind(peer).bind(from).bind(before).bind(max_id);
-            let rows = self.database.rows(query.bind(min_id).bind(newer_wanted as i64)).await?;
+            let query = sql(NEWER).bind(owner).bind(*peer).bind(from).bind(before).bind(max_id);
+            let query = query.bind(*min_id).bind(newer_wanted as i64);
+            let rows = self.database.rows(sieve.bind(query)).await?;
             found = rows.into_iter().map(Message::read).collect::<Result<_, _>>()?;
             found.reverse();
             found.truncate(limit);
         }
         let older_wanted = limit.saturating_sub(newer_wanted);
         if older_wanted > 0 {
-            let query =
-                sql("SELECT owner, id, peer, sender, origin, reply_to, date, edited, content
-                 FROM message
-                 WHERE owner = $1 AND peer = $2 AND id < $3 AND date < $4
-                   AND id < $5 AND id > $6
-                 ORDER BY id DESC LIMIT $7 OFFSET $8");
-            let query = query.bind(owner).bind(peer).bind(from).bind(before).bind(max_id);
-            let query = query.bind(min_id).bind(older_wanted as i64).bind(add_offset.max(0));
+            let query = sql(OLDER).bind(owner).bind(*peer).bind(from).bind(before).bind(max_id);
+            let query = query.bind(*min_id).bind(older_wanted as i64);
+            let query = sieve.bind(query).bind((*add_offset).max(0));
             for row in self.database.rows(query).await? {
                 found.push(Message::read(row)?);
             }
@@ -171,93 +176,91 @@ impl Store {
         Ok(found)
     }
 
-    /// How many messages an account has with a peer.
-    pub(crate) async fn count_messages(&self, owner: i64, peer: i64) -> Result<i32, StoreError> {
-        let query = sql("SELECT count(*) FROM message WHERE owner = $1 AND peer = $2");
-        let row = self.database.row(query.bind(owner).bind(peer)).await?;
-        row.map_or(Ok(0), |mut row| row.read())
-    }
-
-    /// Gives a message of one's own another content, in every box. Its new pts in the sender's;
-    /// `None` where the message is not one's own.
-    pub(crate) async fn edit(
+    /// How many messages an account has with a peer that count.
+    pub(crate) async fn count_messages(
         &self,
-        change: &mut Change<'_>,
-        (editor, id): (i64, i32),
-        content: &Content,
-        now: i64,
-    ) -> Result<Option<i32>, StoreError> {
-        let found = message(change.transaction(), editor, id).await?;
-        let Some(original) = found.filter(|message| message.sender == editor) else {
-            return Ok(None);
-        };
-        let mut owners = vec![editor, original.peer];
-        owners.sort_unstable();
-        owners.dedup();
-        let mut own_pts = None;
-        for owner in owners {
-            let edit = sql("UPDATE message SET content = $1, edited = $2
-                 WHERE owner = $3 AND sender = $4 AND origin = $5 RETURNING id");
-            let edit = edit.bind(content.to_json()).bind(now).bind(owner);
-            let row = change.transaction().row(edit.bind(editor).bind(original.origin)).await?;
-            let Some(mut row) = row else { continue };
-            let happening = Happening::Edited(row.read()?);
-            let pts = change.happen(owner, happening, 1, now).await?;
-            if owner == editor {
-                own_pts = Some(pts);
-            }
-        }
-        Ok(own_pts)
-    }
-
-    /// Takes messages out of one's box, and with `revoke` out of those of the others. The pts
-    /// after it, and how many were there.
-    pub(crate) async fn delete(
-        &self,
-        change: &mut Change<'_>,
         owner: i64,
-        ids: &[i32],
-        revoke: bool,
-        now: i64,
-    ) -> Result<(i32, i32), StoreError> {
-        let mut gone: std::collections::BTreeMap<i64, Vec<Message>> = Default::default();
-        for id in ids {
-            let Some(own) = message(change.transaction(), owner, *id).await? else { continue };
-            if revoke && own.peer != owner {
-                let copy = sql(BY_ORIGIN).bind(own.peer).bind(own.sender).bind(own.origin);
-                if let Some(row) = change.transaction().row(copy).await? {
-                    gone.entry(own.peer).or_default().push(Message::read(row)?);
-                }
-            }
-            let of_owner = gone.entry(owner).or_default();
-            if !of_owner.iter().any(|message| message.id == own.id) {
-                of_owner.push(own);
-            }
-        }
-        let mut own = (change.pts(owner).await?, 0);
-        for (of, messages) in gone {
-            for message in &messages {
-                let delete = sql("DELETE FROM message WHERE owner = $1 AND id = $2");
-                change.transaction().run(delete.bind(of).bind(message.id)).await?;
-                settle_dialog(change.transaction(), of, message.peer).await?;
-            }
-            let ids: Vec<i32> = messages.iter().map(|message| message.id).collect();
-            let count = i32::try_from(ids.len()).unwrap_or(i32::MAX);
-            let pts = change.happen(of, Happening::Deleted(ids), count, now).await?;
-            if of == owner {
-                own = (pts, count);
-            }
-        }
-        Ok(own)
+        peer: Peer,
+        sieve: &Sieve,
+    ) -> Result<i32, StoreError> {
+        let query = if sieve.is_open() {
+            sql("SELECT count(*) FROM message WHERE owner = $1 AND peer = $2")
+                .bind(owner)
+                .bind(peer)
+        } else {
+            sieve.bind(sql(COUNT).bind(owner).bind(peer))
+        };
+        self.database.row(query).await?.map_or(Ok(0), |mut row| row.read())
+    }
+
+    /// Messages of a box below an id that count, newest first, whoever they are with: `limit` at
+    /// most, and how many there are in all.
+    pub(crate) async fn search(
+        &self,
+        owner: i64,
+        (below, limit): (i32, i32),
+        (least, most): (Peer, Peer),
+        sieve: &Sieve,
+    ) -> Result<(Vec<Message>, i32), StoreError> {
+        let count = sieve.bind(sql(COUNT_EVERYWHERE).bind(owner).bind(least).bind(most));
+        let count = self.database.row(count).await?.map_or(Ok(0), |mut row| row.read())?;
+        let query = sql(EVERYWHERE).bind(owner).bind(least).bind(most).bind(below).bind(limit);
+        let rows = self.database.rows(sieve.bind(query)).await?;
+        Ok((rows.into_iter().map(Message::read).collect::<Result<_, _>>()?, count))
+    }
+
+    /// Ids of a dialog, newest first, up to one and between two seconds; 0 is no bound.
+    pub(crate) async fn ids_of(
+        &self,
+        owner: i64,
+        (peer, max_id): (Peer, i32),
+        (after, before): (i64, i64),
+        limit: i64,
+    ) -> Result<Vec<i32>, StoreError> {
+        let max_id = if max_id > 0 { max_id } else { i32::MAX };
+        let before = if before > 0 { before } else { i64::MAX };
+        let query = sql("SELECT id FROM message
+             WHERE owner = $1 AND peer = $2 AND id <= $3 AND date >= $4 AND date <= $5
+             ORDER BY id DESC LIMIT $6");
+        let query = query.bind(owner).bind(peer).bind(max_id).bind(after).bind(before).bind(limit);
+        self.database.rows(query).await?.into_iter().map(|mut row| row.read()).collect()
     }
 }
 
-const BY_ID: &str = "SELECT owner, id, peer, sender, origin, reply_to, date, edited, content
-                     FROM message WHERE owner = $1 AND id = $2";
-const BY_ORIGIN: &str = "SELECT owner, id, peer, sender, origin, reply_to, date, edited, content
-                         FROM message WHERE owner = $1 AND sender = $2 AND origin = $3";
+const BY_ID: &str = select!("WHERE owner = $1 AND id = $2");
+const BY_ORIGIN: &str = select!("WHERE owner = $1 AND sender = $2 AND origin = $3");
+const OLDER: &str = select!(
+    "WHERE owner = $1 AND peer = $2 AND id < $3 AND date < $4 AND id < $5 AND id > $6
+       AND folded LIKE $8 ESCAPE '\\' AND ($9 = 0 OR (kinds & $9) <> 0)
+       AND ($10 = 0 OR sender = $10) AND pinned >= $11 AND mentioned >= $12 AND unheeded >= $13
+       AND date > $14 AND date < $15
+     ORDER BY id DESC LIMIT $7 OFFSET $16"
+);
+const NEWER: &str = select!(
+    "WHERE owner = $1 AND peer = $2 AND (id >= $3 OR date >= $4) AND id < $5 AND id > $6
+       AND folded LIKE $8 ESCAPE '\\' AND ($9 = 0 OR (kinds & $9) <> 0)
+       AND ($10 = 0 OR sender = $10) AND pinned >= $11 AND mentioned >= $12 AND unheeded >= $13
+       AND date > $14 AND date < $15
+     ORDER BY id ASC LIMIT $7"
+);
+const COUNT: &str = "SELECT count(*) FROM message WHERE owner = $1 AND peer = $2
+       AND folded LIKE $3 ESCAPE '\\' AND ($4 = 0 OR (kinds & $4) <> 0)
+       AND ($5 = 0 OR sender = $5) AND pinned >= $6 AND mentioned >= $7 AND unheeded >= $8
+       AND date > $9 AND date < $10";
+const EVERYWHERE: &str = select!(
+    "WHERE owner = $1 AND peer >= $2 AND peer <= $3 AND id < $4
+       AND folded LIKE $6 ESCAPE '\\' AND ($7 = 0 OR (kinds & $7) <> 0)
+       AND ($8 = 0 OR sender = $8) AND pinned >= $9 AND mentioned >= $10 AND unheeded >= $11
+       AND date > $12 AND date < $13
+     ORDER BY id DESC LIMIT $5"
+);
+const COUNT_EVERYWHERE: &str =
+    "SELECT count(*) FROM message WHERE owner = $1 AND peer >= $2 AND peer <= $3
+       AND folded LIKE $4 ESCAPE '\\' AND ($5 = 0 OR (kinds & $5) <> 0)
+       AND ($6 = 0 OR sender = $6) AND pinned >= $7 AND mentioned >= $8 AND unheeded >= $9
+       AND date > $10 AND date < $11";
 
-async fn message(
+pub(super) async fn message(
     transaction: &mut Transaction<'_>,
     owner: i64,
     id: i32,
@@ -266,75 +269,12 @@ async fn message(
     row.map(Message::read).transpose()
 }
 
-/// The id that a message has in another box.
-async fn copy_of(
+/// The same message in another box.
+pub(super) async fn copy_of(
     transaction: &mut Transaction<'_>,
     owner: i64,
     message: &Message,
-) -> Result<Option<i32>, StoreError> {
-    let query = sql("SELECT id FROM message WHERE owner = $1 AND sender = $2 AND origin = $3");
-    let query = query.bind(owner).bind(message.sender).bind(message.origin);
-    transaction.row(query).await?.map(|mut row| row.read()).transpose()
-}
-
-pub(super) async fn insert(
-    transaction: &mut Transaction<'_>,
-    new: &NewMessage,
-    (owner, id, peer): (i64, i32, i64),
-    origin: i32,
-    reply_to: Option<i32>,
-) -> Result<(), StoreError> {
-    let insert =
-        sql("INSERT INTO message (owner, id, peer, sender, origin, reply_to, date, content)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
-    let insert = insert.bind(owner).bind(id).bind(peer).bind(new.sender).bind(origin);
-    let insert = insert.bind(reply_to).bind(new.date).bind(new.content.to_json());
-    transaction.run(insert).await?;
-    let dialog = sql("INSERT INTO dialog (owner, peer, top_message) VALUES ($1, $2, $3)
-         ON CONFLICT (owner, peer) DO UPDATE SET top_message = excluded.top_message");
-    transaction.run(dialog.bind(owner).bind(peer).bind(id)).await?;
-    Ok(())
-}
-
-async fn sent_before(
-    transaction: &mut Transaction<'_>,
-    new: &NewMessage,
-) -> Result<Option<Sent>, StoreError> {
-    let query = sql("SELECT message, pts FROM sent WHERE owner = $1 AND random_id = $2");
-    let row = transaction.row(query.bind(new.sender).bind(new.random_id)).await?;
-    row.map(|mut row| Ok(Sent { message: row.read()?, pts: row.read()? })).transpose()
-}
-
-async fn remember(
-    transaction: &mut Transaction<'_>,
-    new: &NewMessage,
-    sent: &Sent,
-) -> Result<(), StoreError> {
-    let forget = sql("DELETE FROM sent WHERE date < $1").bind(new.date - RANDOM_ID_LIFE);
-    transaction.run(forget).await?;
-    let insert =
-        sql("INSERT INTO sent (owner, random_id, message, pts, date) VALUES ($1, $2, $3, $4, $5)");
-    let insert = insert.bind(new.sender).bind(new.random_id).bind(sent.message);
-    transaction.run(insert.bind(sent.pts).bind(new.date)).await?;
-    Ok(())
-}
-
-/// After a message is gone: the dialog shows the newest that is left, or is gone, too.
-async fn settle_dialog(
-    transaction: &mut Transaction<'_>,
-    owner: i64,
-    peer: i64,
-) -> Result<(), StoreError> {
-    let query = sql("SELECT max(id) FROM message WHERE owner = $1 AND peer = $2");
-    let row = transaction.row(query.bind(owner).bind(peer)).await?;
-    let top: Option<i64> = row.map_or(Ok(None), |mut row| row.read())?;
-    let settle = match top {
-        Some(top) => sql("UPDATE dialog SET top_message = $3 WHERE owner = $1 AND peer = $2")
-            .bind(owner)
-            .bind(peer)
-            .bind(top),
-        None => sql("DELETE FROM dialog WHERE owner = $1 AND peer = $2").bind(owner).bind(peer),
-    };
-    transaction.run(settle).await?;
-    Ok(())
+) -> Result<Option<Message>, StoreError> {
+    let query = sql(BY_ORIGIN).bind(owner).bind(message.sender).bind(message.origin);
+    transaction.row(query).await?.map(Message::read).transpose()
 }

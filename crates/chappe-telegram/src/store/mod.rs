@@ -4,33 +4,49 @@
 //! commits a transaction; what a handler may combine takes the transaction as an argument.
 
 mod accounts;
+mod action;
 mod blocks;
 mod bots;
+mod changing;
+mod chats;
 mod codes;
 mod content;
 mod dialogs;
+mod drafts;
 mod events;
+mod invites;
 mod log;
 mod markup;
+mod members;
 mod messages;
 mod names;
 mod notices;
 mod passwords;
+mod peers;
+mod pins;
+mod sending;
 mod sessions;
 
 use chappe_backend::sql::{Transaction, sql};
 use chappe_backend::{Database, Migrations, StoreError};
 
 pub(crate) use accounts::{Account, FIRST_ACCOUNT, SERVICE_ACCOUNT};
+pub(crate) use action::{Action, Forwarded};
 pub(crate) use bots::BotCommand;
+pub(crate) use chats::Chat;
 pub(crate) use codes::{CodeJudgement, LoginCode};
 pub(crate) use content::{Content, Entity, EntityKind};
 pub(crate) use dialogs::Dialog;
+pub(crate) use drafts::Draft;
 pub(crate) use events::{Change, Event, Happening, News};
+pub(crate) use invites::Invite;
 pub(crate) use markup::{Button, ButtonKind, InlineButton, InlineKind, Markup, Style};
-pub(crate) use messages::{Message, NewMessage, Window};
+pub(crate) use members::{Member, Role, Standing, State};
+pub(crate) use messages::{Message, Sieve, Window, kinds};
 pub(crate) use names::Contact;
 pub(crate) use passwords::Password;
+pub(crate) use peers::Peer;
+pub(crate) use sending::{NewMessage, Sent};
 pub(crate) use sessions::{Identity, SignedIn};
 
 /// The tables of the service.
@@ -46,6 +62,7 @@ const MIGRATIONS: Migrations = Migrations {
         include_str!("migrations/0002-messages.sql"),
         include_str!("migrations/0003-passwords.sql"),
         include_str!("migrations/0004-names.sql"),
+        include_str!("migrations/0006-groups.sql"),
         include_str!("migrations/0007-bots.sql"),
     ],
 };

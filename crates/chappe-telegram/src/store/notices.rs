@@ -1,12 +1,14 @@
 //! What people are told by the service itself: messages that nobody has sent, so that they are in
 //! one box alone.
 
+use std::collections::BTreeSet;
+
 use chappe_backend::StoreError;
 use chappe_backend::sql::sql;
 
 use super::events::{Change, Happening};
-use super::messages::insert;
-use super::{Content, NewMessage, SERVICE_ACCOUNT, Store, damaged};
+use super::sending::Copy;
+use super::{Content, NewMessage, Peer, SERVICE_ACCOUNT, Store, damaged};
 
 impl Store {
     /// Puts a message of the service account into somebody's box.
@@ -23,14 +25,24 @@ impl Store {
         let id: i32 = row.ok_or_else(|| damaged("an account is missing"))?.read()?;
         let new = NewMessage {
             sender: SERVICE_ACCOUNT,
-            peer: owner,
-            random_id: 0,
+            peer: Peer::Account(owner),
+            random_id: None,
             reply_to: None,
             date: now,
+            mentioned: BTreeSet::new(),
             content,
         };
-        // It is in no other box: its id here is as good as one there.
-        insert(change.transaction(), &new, (owner, id, SERVICE_ACCOUNT), id, None).await?;
+        let copy = Copy {
+            owner,
+            id,
+            peer: Peer::Account(SERVICE_ACCOUNT),
+            // It is in no other box: its id here is as good as one there.
+            origin: id,
+            reply_to: None,
+            is_mention: false,
+        };
+        let content = (new.content.to_json(), new.content.folded(), new.content.kinds());
+        copy.insert(change.transaction(), &new, &content).await?;
         change.happen(owner, Happening::NewMessage(id), 1, now).await?;
         Ok(())
     }

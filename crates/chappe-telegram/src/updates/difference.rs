@@ -6,9 +6,10 @@ use chappe_api::functions::updates::GetDifference;
 use chappe_api::{ctors, types};
 use chappe_server::{Caller, State};
 
+use super::view::pinned_or_heeded;
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::messages::{Named, peer_of, shown_message};
+use crate::messages::{Named, Shown, peer_of, shown_message};
 use crate::store::{Event, Happening};
 
 /// Events of one answer.
@@ -41,14 +42,14 @@ pub(crate) async fn get_difference(
     // Whoever comes from the future, as after a backup was restored, is told where we are.
     let events = service.store.events(me, call.pts, limit.into()).await?;
     let reached = events.last().map_or(state.pts, |event| event.pts);
-    let Missed { messages, updates, users } = service.missed(&caller, me, &events).await?;
+    let Missed { messages, updates, shown } = service.missed(&caller, me, &events).await?;
     if reached < state.pts {
         let slice = ctors::updates::DifferenceSlice {
             new_messages: messages,
             new_encrypted_messages: Vec::new(),
             other_updates: updates,
-            chats: Vec::new(),
-            users,
+            chats: shown.chats,
+            users: shown.users,
             intermediate_state: types::updates::State { pts: reached, ..state },
         };
         return Ok(types::updates::Difference::DifferenceSlice(Box::new(slice)));
@@ -58,8 +59,8 @@ pub(crate) async fn get_difference(
         new_messages: messages,
         new_encrypted_messages: Vec::new(),
         other_updates: updates,
-        chats: Vec::new(),
-        users,
+        chats: shown.chats,
+        users: shown.users,
         state: types::updates::State { pts: reached, ..state },
     };
     Ok(types::updates::Difference::Difference(Box::new(difference)))
@@ -73,6 +74,8 @@ fn begin(update: &types::Update) -> i32 {
         U::UpdateEditMessage(update) => (update.pts, update.pts_count),
         U::UpdateReadHistoryInbox(update) => (update.pts, update.pts_count),
         U::UpdateReadHistoryOutbox(update) => (update.pts, update.pts_count),
+        U::UpdatePinnedMessages(update) => (update.pts, update.pts_count),
+        U::UpdateReadMessagesContents(update) => (update.pts, update.pts_count),
         _ => (0, 0),
     };
     pts - count
@@ -82,7 +85,7 @@ fn begin(update: &types::Update) -> i32 {
 struct Missed {
     messages: Vec<types::Message>,
     updates: Vec<types::Update>,
-    users: Vec<types::User>,
+    shown: Shown,
 }
 
 impl Service {
@@ -93,7 +96,8 @@ impl Service {
         let (mut messages, mut updates) = (Vec::new(), Vec::new());
         let (mut new, mut edited) = (BTreeMap::new(), BTreeMap::new());
         let (mut inboxes, mut outboxes) = (BTreeMap::new(), BTreeMap::new());
-        for Event { pts, count, happening } in events {
+        for event in events {
+            let Event { pts, count, happening } = event;
             let at = (*pts, *count);
             match happening {
                 Happening::NewMessage(id) => {
@@ -108,6 +112,9 @@ impl Service {
                     let deleted = ctors::UpdateDeleteMessages { messages, pts, pts_count };
                     updates.push(types::Update::UpdateDeleteMessages(deleted));
                 }
+                Happening::Pinned { .. } | Happening::Heeded(_) => {
+                    updates.push(pinned_or_heeded(event, &mut named));
+                }
                 Happening::ReadInbox { peer, max_id } => {
                     inboxes.insert(*peer, (*max_id, at));
                 }
@@ -118,6 +125,7 @@ impl Service {
         }
         for id in new.keys() {
             if let Some(found) = self.store.message(me, *id).await? {
+                updates.extend(self.membership(me, &found, &mut named).await?);
                 messages.push(shown_message(&found, &mut named));
             }
         }
@@ -129,7 +137,7 @@ impl Service {
             }
         }
         for (peer, (max_id, (pts, pts_count))) in inboxes {
-            named.account(peer);
+            named.peer(peer);
             let dialog = self.store.dialog(me, peer).await?;
             let read = ctors::UpdateReadHistoryInbox {
                 peer: peer_of(peer),
@@ -142,13 +150,13 @@ impl Service {
             updates.push(types::Update::UpdateReadHistoryInbox(read));
         }
         for (peer, (max_id, (pts, pts_count))) in outboxes {
-            named.account(peer);
+            named.peer(peer);
             let peer = peer_of(peer);
             let read = ctors::UpdateReadHistoryOutbox { peer, max_id, pts, pts_count };
             updates.push(types::Update::UpdateReadHistoryOutbox(read));
         }
         updates.sort_by_key(begin);
-        let users = self.users(caller, me, named).await?;
-        Ok(Missed { messages, updates, users })
+        let shown = self.named(caller.now.unix_seconds(), me, named).await?;
+        Ok(Missed { messages, updates, shown })
     }
 }

@@ -151,6 +151,10 @@ impl Service {
         done: i32,
         now: i64,
     ) -> Result<bool, Failure> {
+        // Most members of a large group are away.
+        if !self.store.has_session(account).await? {
+            return Ok(false);
+        }
         let events = self.store.events(account, done, BATCH).await?;
         for event in &events {
             let but = self.lines.answered(account, event.pts);

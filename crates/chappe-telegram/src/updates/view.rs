@@ -5,12 +5,12 @@ use chappe_server::Caller;
 
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::messages::{Named, peer_of, shown_message};
-use crate::store::{Event, Happening};
+use crate::messages::{Named, Shown, peer_of, shown_message};
+use crate::store::{Event, Happening, Sent};
 
 impl Service {
     /// What clients of an account are told of events, in their order.
-    pub(super) async fn updates_of(
+    pub(crate) async fn updates_of(
         &self,
         account: i64,
         events: &[Event],
@@ -19,26 +19,29 @@ impl Service {
         let mut named = Named::default();
         let mut updates = Vec::with_capacity(events.len());
         for event in events {
-            updates.push(self.update_of(account, event, &mut named).await?);
+            self.tell(account, event, &mut named, &mut updates).await?;
         }
         self.updates(account, updates, named, now).await
     }
 
-    async fn update_of(
+    /// Adds what an event comes to.
+    async fn tell(
         &self,
         account: i64,
         event: &Event,
         named: &mut Named,
-    ) -> Result<types::Update, Failure> {
+        updates: &mut Vec<types::Update>,
+    ) -> Result<(), Failure> {
         let Event { pts, count: pts_count, happening } = event;
         let (pts, pts_count) = (*pts, *pts_count);
-        Ok(match happening {
+        let update = match happening {
             Happening::NewMessage(id) => match self.store.message(account, *id).await? {
-                Some(found) => types::Update::UpdateNewMessage(ctors::UpdateNewMessage {
-                    message: shown_message(&found, named),
-                    pts,
-                    pts_count,
-                }),
+                Some(found) => {
+                    updates.extend(self.membership(account, &found, named).await?);
+                    let message = shown_message(&found, named);
+                    let new = ctors::UpdateNewMessage { message, pts, pts_count };
+                    types::Update::UpdateNewMessage(new)
+                }
                 None => nothing(pts, pts_count),
             },
             Happening::Edited(id) => match self.store.message(account, *id).await? {
@@ -54,8 +57,9 @@ impl Service {
                 let deleted = ctors::UpdateDeleteMessages { messages, pts, pts_count };
                 types::Update::UpdateDeleteMessages(deleted)
             }
+            Happening::Pinned { .. } | Happening::Heeded(_) => pinned_or_heeded(event, named),
             Happening::ReadInbox { peer, max_id } => {
-                named.account(*peer);
+                named.peer(*peer);
                 let dialog = self.store.dialog(account, *peer).await?;
                 types::Update::UpdateReadHistoryInbox(ctors::UpdateReadHistoryInbox {
                     peer: peer_of(*peer),
@@ -67,12 +71,14 @@ impl Service {
                 })
             }
             Happening::ReadOutbox { peer, max_id } => {
-                named.account(*peer);
+                named.peer(*peer);
                 let (peer, max_id) = (peer_of(*peer), *max_id);
                 let read = ctors::UpdateReadHistoryOutbox { peer, max_id, pts, pts_count };
                 types::Update::UpdateReadHistoryOutbox(read)
             }
-        })
+        };
+        updates.push(update);
+        Ok(())
     }
 
     pub(crate) async fn updates(
@@ -82,27 +88,51 @@ impl Service {
         named: Named,
         now: i64,
     ) -> Result<types::Updates, Failure> {
-        let users = self.users_at(now, account, named).await?;
+        let Shown { users, chats } = self.named(now, account, named).await?;
         let date = i32::try_from(now).unwrap_or(i32::MAX);
         // Legal, and skips a check that would gain nothing (UPD-07, UPD-08).
         let seq = 0;
-        let chats = Vec::new();
         Ok(types::Updates::Updates(ctors::Updates { updates, users, chats, date, seq }))
     }
 
-    /// A message just sent, as the answer to who sent it: first the id that it got (UPD-05).
-    pub(crate) async fn own_message(
+    /// Messages just sent, each by its id, `random_id` and pts, as the answer to who sent them:
+    /// first the ids that they got (UPD-05).
+    pub(crate) async fn own_messages(
         &self,
         caller: &Caller,
         me: i64,
-        (id, random_id): (i32, i64),
-        pts: i32,
+        sent: &[(i32, i64, i32)],
     ) -> Result<types::Updates, Failure> {
         let mut named = Named::default();
-        let event = Event { pts, count: 1, happening: Happening::NewMessage(id) };
-        let update = self.update_of(me, &event, &mut named).await?;
-        let name = types::Update::UpdateMessageId(ctors::UpdateMessageId { id, random_id });
-        self.updates(me, vec![name, update], named, caller.now.unix_seconds()).await
+        let mut updates = Vec::with_capacity(2 * sent.len());
+        for (id, random_id, _) in sent {
+            let (id, random_id) = (*id, *random_id);
+            updates.push(types::Update::UpdateMessageId(ctors::UpdateMessageId { id, random_id }));
+        }
+        for (id, _, pts) in sent {
+            let event = Event { pts: *pts, count: 1, happening: Happening::NewMessage(*id) };
+            self.tell(me, &event, &mut named, &mut updates).await?;
+        }
+        self.updates(me, updates, named, caller.now.unix_seconds()).await
+    }
+
+    /// An event, and then what the service said of it, as the answer to whose doing it was.
+    pub(crate) async fn declared_after(
+        &self,
+        caller: &Caller,
+        me: i64,
+        event: Event,
+        sent: Sent,
+    ) -> Result<types::Updates, Failure> {
+        let mut named = Named::default();
+        let mut updates = Vec::new();
+        self.tell(me, &event, &mut named, &mut updates).await?;
+        let id = sent.message;
+        let random_id = i64::from_le_bytes(self.rng().bytes());
+        updates.push(types::Update::UpdateMessageId(ctors::UpdateMessageId { id, random_id }));
+        let said = Event { pts: sent.pts, count: 1, happening: Happening::NewMessage(id) };
+        self.tell(me, &said, &mut named, &mut updates).await?;
+        self.updates(me, updates, named, caller.now.unix_seconds()).await
     }
 
     /// A message just edited, as the answer to who did.
@@ -118,6 +148,31 @@ impl Service {
         }
         let event = Event { pts, count: 1, happening: Happening::Edited(id) };
         self.updates_of(me, &[event], caller.now.unix_seconds()).await
+    }
+}
+
+/// Messages that are kept in sight or no longer, or were looked at. Of any other event, that it
+/// moved the pts.
+pub(super) fn pinned_or_heeded(event: &Event, named: &mut Named) -> types::Update {
+    let (pts, pts_count) = (event.pts, event.count);
+    match &event.happening {
+        Happening::Pinned { peer, ids, is_pinned } => {
+            named.peer(*peer);
+            let (pinned, peer, messages) = (*is_pinned, peer_of(*peer), ids.clone());
+            let update = ctors::UpdatePinnedMessages { pinned, peer, messages, pts, pts_count };
+            types::Update::UpdatePinnedMessages(update)
+        }
+        Happening::Heeded(ids) => {
+            let messages = ids.clone();
+            let update = ctors::UpdateReadMessagesContents {
+                messages,
+                pts,
+                pts_count,
+                ..chappe_tl::blank()
+            };
+            types::Update::UpdateReadMessagesContents(update)
+        }
+        _ => nothing(pts, pts_count),
     }
 }
 

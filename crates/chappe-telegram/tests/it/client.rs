@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use chappe_api::{ctors, types};
-use chappe_backend::Backend;
+use chappe_backend::{Backend, Database};
 use chappe_crypto::rsa::PublicKey;
 use chappe_crypto::{AuthKey, Rng};
 use chappe_proto::envelope::encrypted::{Header, Message};
@@ -25,6 +25,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+
+use crate::engine;
 
 pub(crate) struct Client {
     stream: TcpStream,
@@ -54,8 +56,7 @@ impl Home {
     pub(crate) async fn open(config: Config) -> Self {
         let identity = RsaIdentity::generate(&mut Rng::from_seed([1; 32]));
         let server_keys = Arc::new([identity.public().clone()]);
-        let folder = tempfile::tempdir().unwrap();
-        let backend = Backend::embedded(folder.path().join("chappe.db")).await.unwrap();
+        let (backend, folder) = engine::backend().await;
         let rng = Rng::from_seed([2; 32]);
         let router = chappe_telegram::router(config, &backend, rng).await.unwrap();
         let server = Server::builder().identity(identity).backend(backend.clone()).router(router);
@@ -63,6 +64,11 @@ impl Home {
         let address = listener.local_addr().unwrap();
         tokio::spawn(server.build().unwrap().serve(listener).into_future());
         Self { address, server_keys, clients: 0, backend, _folder: folder }
+    }
+
+    /// Where it keeps everything.
+    pub(crate) fn database(&self) -> &Database {
+        self.backend.database().unwrap()
     }
 
     /// What its operator does by hand.

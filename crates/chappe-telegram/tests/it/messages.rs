@@ -14,19 +14,19 @@ use crate::client::{Client, Home};
 use crate::sign_in::{enter, test_numbers};
 
 /// Two people who know each other by what they sent, each as the other names it.
-struct Pair {
-    home: Home,
-    ada: Client,
-    bob: Client,
+pub(crate) struct Pair {
+    pub(crate) home: Home,
+    pub(crate) ada: Client,
+    pub(crate) bob: Client,
     /// Bob, to Ada.
-    to_bob: types::InputPeer,
+    pub(crate) to_bob: types::InputPeer,
     /// Ada, to Bob.
-    to_ada: types::InputPeer,
-    ids: (i64, i64),
+    pub(crate) to_ada: types::InputPeer,
+    pub(crate) ids: (i64, i64),
 }
 
 impl Pair {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let mut home = Home::open(test_numbers()).await;
         let (mut ada, mut bob) = (home.client().await, home.client().await);
         let of_ada = enter(&mut ada, "9996620001").await;
@@ -38,7 +38,11 @@ impl Pair {
     }
 
     /// Ada says something, and Bob hears it.
-    async fn say(&mut self, text: &str, random_id: i64) -> (ctors::Message, ctors::Message) {
+    pub(crate) async fn say(
+        &mut self,
+        text: &str,
+        random_id: i64,
+    ) -> (ctors::Message, ctors::Message) {
         let sent = self.ada.ask(say(&self.to_bob, text, random_id)).await.unwrap();
         let heard = self.bob.pushed().await;
         (new_message(&updates(sent).updates[1]).0, new_message(&heard.updates[0]).0)
@@ -81,7 +85,8 @@ async fn message_reaches_every_device_but_its_own() {
     assert_eq!(pair.bob.ask(GetState {}).await.unwrap().unread_count, 1);
 }
 
-/// Rule:   the same random_id makes no second message, however often it is sent.
+/// Rule:   the same random_id makes no second message, however often it is sent; with another
+///         message it is refused.
 /// Source: API-12.
 #[tokio::test]
 async fn repeat_makes_no_second_message() {
@@ -94,6 +99,10 @@ async fn repeat_makes_no_second_message() {
     }
     assert_eq!(history(&mut pair.bob, window(&pair.to_ada)).await.0.len(), 1);
     assert!(pair.bob.take_pushed().is_empty());
+    let duplicate = (400, "RANDOM_ID_DUPLICATE".to_owned());
+    assert_eq!(pair.ada.fail(say(&pair.to_bob, "twice", 5)).await, duplicate);
+    let myself = types::InputPeer::InputPeerSelf;
+    assert_eq!(pair.ada.fail(say(&myself, "once", 5)).await, duplicate);
 }
 
 /// Rule:   texts have bounds; peers are named by their hash; what one says to oneself is kept once.
@@ -176,7 +185,8 @@ async fn reply_is_to_the_same_message_in_both_boxes() {
 }
 
 /// Rule:   every page of a history: from the newest, from an id, from a date, moved to older and to
-///         newer ones, between two ids; all at once, or as a slice that says how many there are.
+///         newer ones, between two ids; all at once, or as a slice that says how many there are, or
+///         that the client has it already.
 /// Source: 20-telegram-api-service §2.1, `messages.getHistory`, `messages.getMessages`.
 #[tokio::test]
 async fn history_has_pages() {
@@ -210,6 +220,15 @@ async fn history_has_pages() {
         let (ids, count) = history(&mut pair.ada, asked).await;
         assert_eq!((ids, count), (expected, Some(10)));
     }
+    let hash = (1..=10).rev().fold(0_u64, |hash, id| mixed(mixed(hash, id), 0)).cast_signed();
+    let same = GetHistory { hash, ..window(&to_bob) };
+    let same = pair.ada.ask(same).await.unwrap();
+    assert!(matches!(
+        same,
+        types::messages::Messages::MessagesNotModified(same) if same.count == 10
+    ));
+    let other = GetHistory { hash: hash ^ 1, ..window(&to_bob) };
+    assert_eq!(history(&mut pair.ada, other).await.0.len(), 10);
     let early = GetHistory { offset_date: 1, ..window(&to_bob) };
     assert_eq!(history(&mut pair.ada, early).await.0, [0; 0]);
     let late = GetHistory { offset_date: i32::MAX, ..window(&to_bob) };
@@ -412,6 +431,14 @@ async fn difference_tells_what_was_missed() {
     assert!(matches!(end, Difference::DifferenceEmpty(_)));
 }
 
+/// The API's arithmetic over what a client has.
+fn mixed(hash: u64, value: u64) -> u64 {
+    let hash = hash ^ (hash >> 21);
+    let hash = hash ^ (hash << 35);
+    let hash = hash ^ (hash >> 4);
+    hash.wrapping_add(value)
+}
+
 /// A person whose number is known, as one names them.
 pub(crate) async fn find(client: &mut Client, number: &str) -> types::InputPeer {
     let found = client.ask(ResolvePhone { phone: number.into() }).await.unwrap();
@@ -424,11 +451,11 @@ pub(crate) fn say(peer: &types::InputPeer, text: &str, random_id: i64) -> SendMe
     SendMessage { peer: peer.clone(), message: text.into(), random_id, ..chappe_tl::blank() }
 }
 
-fn window(peer: &types::InputPeer) -> GetHistory {
+pub(crate) fn window(peer: &types::InputPeer) -> GetHistory {
     GetHistory { peer: peer.clone(), limit: 100, ..chappe_tl::blank() }
 }
 
-fn wrong(peer: &types::InputPeer) -> types::InputPeer {
+pub(crate) fn wrong(peer: &types::InputPeer) -> types::InputPeer {
     match peer {
         types::InputPeer::InputPeerUser(user) => {
             let (user_id, access_hash) = (user.user_id, user.access_hash ^ 1);
@@ -454,14 +481,14 @@ fn peer_id(peer: &types::Peer) -> i64 {
     user.user_id
 }
 
-fn replied(message: &ctors::Message) -> Option<i32> {
+pub(crate) fn replied(message: &ctors::Message) -> Option<i32> {
     match &message.reply_to {
         Some(types::MessageReplyHeader::MessageReplyHeader(header)) => header.reply_to_msg_id,
         _ => None,
     }
 }
 
-fn user_ids(users: &[types::User]) -> Vec<i64> {
+pub(crate) fn user_ids(users: &[types::User]) -> Vec<i64> {
     let id = |user: &types::User| match user {
         types::User::User(user) => user.id,
         types::User::UserEmpty(user) => user.id,
@@ -469,7 +496,7 @@ fn user_ids(users: &[types::User]) -> Vec<i64> {
     users.iter().map(id).collect()
 }
 
-fn texts(messages: &[types::Message]) -> Vec<String> {
+pub(crate) fn texts(messages: &[types::Message]) -> Vec<String> {
     let text = |message: &types::Message| {
         let types::Message::Message(message) = message else { panic!("no message") };
         message.message.to_string_lossy().into_owned()
@@ -478,10 +505,11 @@ fn texts(messages: &[types::Message]) -> Vec<String> {
 }
 
 /// Ids of a history, and how many there are in all if these are not all.
-async fn history(client: &mut Client, asked: GetHistory) -> (Vec<i32>, Option<i32>) {
-    let id = |message: &types::Message| {
-        let types::Message::Message(message) = message else { panic!("no message") };
-        message.id
+pub(crate) async fn history(client: &mut Client, asked: GetHistory) -> (Vec<i32>, Option<i32>) {
+    let id = |message: &types::Message| match message {
+        types::Message::Message(message) => message.id,
+        types::Message::MessageService(message) => message.id,
+        types::Message::MessageEmpty(message) => message.id,
     };
     match client.ask(asked).await.unwrap() {
         types::messages::Messages::Messages(all) => (all.messages.iter().map(id).collect(), None),

@@ -75,6 +75,8 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     settings.detect.secrets = config.secrets.into_iter().map(|endpoint| endpoint.secret).collect();
     settings.websocket.origins = config.websocket_origins;
     settings.websocket.without_subprotocol = config.websocket_without_subprotocol;
+    settings.http.cors_everywhere = config.cors_everywhere;
+    settings.http.private_network = config.private_network;
     settings.proxy_protocol_from = config.proxy_protocol;
     settings.forwarded_from = config.forwarded_from;
     if config.strict_dc {

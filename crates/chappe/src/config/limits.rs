@@ -136,6 +136,9 @@ limits! {
     http |config| config.http; {
         body_wait_max: Duration,
     }
+    websocket |config| config.websocket; {
+        ping_interval: Duration,
+    }
     handshake |config| config.handshake; {
         exchanges_max: usize,
         exchanges_per_link_max: usize,

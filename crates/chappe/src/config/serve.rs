@@ -29,6 +29,8 @@ pub(crate) struct ServeConfig {
     pub(crate) secrets: Vec<EndpointSecret>,
     pub(crate) websocket_origins: Vec<String>,
     pub(crate) websocket_without_subprotocol: bool,
+    pub(crate) cors_everywhere: bool,
+    pub(crate) private_network: bool,
     pub(crate) proxy_protocol: Vec<IpNet>,
     pub(crate) forwarded_from: Vec<IpNet>,
     pub(crate) dc: i32,
@@ -60,6 +62,8 @@ struct File {
     secret: Option<Vec<Text<EndpointSecret>>>,
     websocket_origins: Option<Vec<String>>,
     websocket_without_subprotocol: Option<bool>,
+    cors_everywhere: Option<bool>,
+    private_network: Option<bool>,
     proxy_protocol: Option<Vec<Text<IpNet>>>,
     forwarded_from: Option<Vec<Text<IpNet>>>,
     dc: Option<i32>,
@@ -111,6 +115,8 @@ impl ServeConfig {
             secrets: either(args.secret, file.secret),
             websocket_origins: file.websocket_origins.unwrap_or_default(),
             websocket_without_subprotocol: file.websocket_without_subprotocol.unwrap_or(false),
+            cors_everywhere: file.cors_everywhere.unwrap_or(false),
+            private_network: file.private_network.unwrap_or(false),
             proxy_protocol,
             forwarded_from,
             dc: args.dc.or(file.dc).unwrap_or(2),
@@ -206,6 +212,7 @@ mod tests {
         assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap()]);
         assert!(config.http && !config.websocket && config.transports.is_empty());
         assert!(config.strict_dc && config.old_clients && !config.mtproto1 && config.pfs_only);
+        assert!(!config.cors_everywhere && !config.private_network);
         assert_eq!(config.data, PathBuf::from("chappe-data"));
     }
 
@@ -231,7 +238,8 @@ mod tests {
             "listen = [\"[::]:443\", \"unix:/run/chappe.sock\"]\nno-http = true\n\
              transports = [\"obfuscated-padded\"]\nsecret = [\"00112233445566778899aabbccddeeff\"]\n\
              proxy-protocol = [\"10.0.0.0/8\", \"::1/128\"]\nforwarded-from = [\"127.0.0.0/8\"]\n\
-             websocket-origins = [\"https://web.example.org\"]\ntls-cert = \"a\"\ntls-key = \"b\"",
+             websocket-origins = [\"https://web.example.org\"]\ntls-cert = \"a\"\ntls-key = \"b\"\n\
+             cors-everywhere = true\nprivate-network = true",
         )
         .unwrap();
         let names: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
@@ -241,6 +249,7 @@ mod tests {
         assert_eq!(config.forwarded_from.len(), 1);
         assert_eq!(config.websocket_origins, ["https://web.example.org"]);
         assert!(!config.http && config.tls.is_some());
+        assert!(config.cors_everywhere && config.private_network);
     }
 
     #[test]

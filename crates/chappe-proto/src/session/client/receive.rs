@@ -68,7 +68,10 @@ impl ClientSession {
                 self.restart_due = Some(20);
                 return Err(MessageError::TooOld(msg_id));
             }
-            Admission::Duplicate if is_container => return Ok(()),
+            // Nothing of it is used again, but what came twice is acknowledged twice (SVC-01).
+            Admission::Duplicate if is_container => {
+                inners.retain(|inner| self.inbox.judge(inner.msg_id) == Admission::Duplicate);
+            }
             Admission::Fresh if is_container => self.hear(now, msg_id, seq_no),
             _ => {}
         }

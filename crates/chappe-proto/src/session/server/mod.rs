@@ -1,6 +1,7 @@
 //! A session as the server sees it: messages in, calls out; answers in, messages out.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use crate::session::msg_id::{MsgIds, Origin};
 use crate::session::outbox::{Outbox, OutboxLimits};
 use crate::session::salts::ServerSalts;
 use crate::session::seq_no::SeqNo;
+use crate::spare::Spare;
 
 mod calls;
 mod datagrams;
@@ -170,7 +172,7 @@ pub struct Load {
 #[derive(Debug)]
 pub struct ServerSession {
     id: SessionId,
-    config: SessionConfig,
+    config: Arc<SessionConfig>,
     rng: Rng,
     salts: ServerSalts,
     created: Option<Created>,
@@ -227,7 +229,13 @@ struct Running {
 
 impl ServerSession {
     /// A session nobody has written in yet. It counts as created with its first valid message.
-    pub fn new(id: SessionId, salts: ServerSalts, config: SessionConfig, rng: Rng) -> Self {
+    pub fn new(
+        id: SessionId,
+        salts: ServerSalts,
+        config: impl Into<Arc<SessionConfig>>,
+        rng: Rng,
+    ) -> Self {
+        let config = config.into();
         Self {
             id,
             rng,
@@ -264,7 +272,8 @@ impl ServerSession {
     ///
     /// Calls that are running go on and count; their answers are nobody's any more.
     pub fn forget(&mut self, now: Now) {
-        let fresh = Self::new(self.id, self.salts.clone(), self.config.clone(), self.rng.fork());
+        let fresh =
+            Self::new(self.id, self.salts.clone(), Arc::clone(&self.config), self.rng.fork());
         let old = std::mem::replace(self, fresh);
         let span = old.config.inbox.span;
         let is_recent = |id: &MsgId| id.time() + span >= now.unix;
@@ -315,6 +324,18 @@ impl ServerSession {
         }
         self.release_late(now);
         self.resend_datagrams(now);
+    }
+
+    /// Gives back the memory of what is done; worth its while before the caller waits.
+    pub fn rest(&mut self) {
+        self.rng.rest();
+        self.outbox.rest();
+        self.acks.rest();
+        self.events.give_back();
+        self.posted.give_back();
+        self.running.give_back();
+        self.disowned.give_back();
+        self.ready.give_back();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the monotonic clock.

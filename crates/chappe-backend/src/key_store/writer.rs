@@ -10,8 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::{SqliteDatabase, row_id};
-use crate::{Claim, ConnectionInfo, StoreError, StoredKey};
+use super::row_id;
+use crate::sql::{Statement, sql};
+use crate::{Claim, ConnectionInfo, Database, StoreError, StoredKey};
 
 /// The writing task, seen from those who write.
 pub(super) struct Writer {
@@ -37,7 +38,7 @@ struct Job {
 }
 
 impl Writer {
-    pub(super) fn start(database: SqliteDatabase) -> Self {
+    pub(super) fn start(database: Database) -> Self {
         let (sender, jobs) = mpsc::channel(BATCH_MAX);
         let task = tokio::spawn(run(database, jobs));
         Self { task: Mutex::new(Some((sender, task))) }
@@ -68,10 +69,10 @@ impl Writer {
     }
 }
 
-async fn run(database: SqliteDatabase, mut jobs: mpsc::Receiver<Job>) {
+async fn run(database: Database, mut jobs: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while jobs.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        match commit(&database, &batch).await {
+        match commit_again(&database, &batch).await {
             Ok(answers) => {
                 for (job, answer) in batch.drain(..).zip(answers) {
                     // Whoever asked may have left; the write stands.
@@ -79,7 +80,6 @@ async fn run(database: SqliteDatabase, mut jobs: mpsc::Receiver<Job>) {
                 }
             }
             Err(error) => {
-                let error = database.error(error);
                 for job in batch.drain(..) {
                     job.done.send(Err(error.clone())).ok();
                 }
@@ -88,46 +88,61 @@ async fn run(database: SqliteDatabase, mut jobs: mpsc::Receiver<Job>) {
     }
 }
 
-/// All of the batch or, after an error, nothing of it.
-async fn commit(database: &SqliteDatabase, batch: &[Job]) -> Result<Vec<bool>, sqlx::Error> {
-    let mut transaction = database.writer().begin_with("BEGIN IMMEDIATE").await?;
+/// Commits a batch, and if it was undone, once more and again.
+async fn commit_again(database: &Database, batch: &[Job]) -> Result<Vec<bool>, StoreError> {
+    let mut tries = 1;
+    loop {
+        match commit(database, batch).await {
+            Err(StoreError::Undone { .. }) if tries < TRIES_MAX => tries += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// All of the batch or, after an error, nothing of it, unless the commit itself was cut off.
+async fn commit(database: &Database, batch: &[Job]) -> Result<Vec<bool>, StoreError> {
+    let mut transaction = database.begin().await?;
     let mut answers = Vec::with_capacity(batch.len());
     for job in batch {
-        let query = match &job.write {
-            Write::InsertKey { key, .. } => sqlx::query(
-                "INSERT INTO auth_key (id, key, aux_hash, created, first_salt, dc)
-                 VALUES (?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (id) DO NOTHING",
-            )
-            .bind(row_id(key.key.id()))
-            .bind(&key.key.stored()[..])
-            .bind(key.key.aux_hash().to_vec())
-            .bind(key.created.cast_signed())
-            .bind(key.first_salt)
-            .bind(key.dc),
-            Write::DeleteKey(id) => {
-                sqlx::query("DELETE FROM auth_key WHERE id = ?").bind(row_id(*id))
-            }
-            Write::SaveConnection { id, info } => sqlx::query(
-                "INSERT INTO connection (key_id, layer, data)
-                 SELECT id, ?, ? FROM auth_key WHERE id = ?
-                 ON CONFLICT (key_id) DO UPDATE SET layer = excluded.layer, data = excluded.data",
-            )
-            .bind(info.layer)
-            .bind(&info.data[..])
-            .bind(row_id(*id)),
-            Write::ServerSecret(fresh) => sqlx::query(
-                "INSERT INTO installation (only_row, server_secret) VALUES (1, ?)
-                 ON CONFLICT (only_row) DO NOTHING",
-            )
-            .bind(&fresh[..]),
-        };
-        answers.push(query.execute(&mut *transaction).await?.rows_affected() > 0);
+        answers.push(transaction.run(job.write.statement()).await? > 0);
     }
     transaction.commit().await?;
     Ok(answers)
 }
 
+impl Write {
+    fn statement(&self) -> Statement {
+        match self {
+            Self::InsertKey { key, .. } => {
+                sql("INSERT INTO auth_key (id, key, aux_hash, created, first_salt, dc)
+                 VALUES ($1, $2, $3, $4, $5, $6)
+                 ON CONFLICT (id) DO NOTHING")
+                .bind(row_id(key.key.id()))
+                .bind(&key.key.stored()[..])
+                .bind(&key.key.aux_hash()[..])
+                .bind(key.created.cast_signed())
+                .bind(key.first_salt)
+                .bind(key.dc)
+            }
+            Self::DeleteKey(id) => sql("DELETE FROM auth_key WHERE id = $1").bind(row_id(*id)),
+            Self::SaveConnection { id, info } => sql("INSERT INTO connection (key_id, layer, data)
+                 SELECT id, $1, $2 FROM auth_key WHERE id = $3
+                 ON CONFLICT (key_id) DO UPDATE SET layer = excluded.layer, data = excluded.data")
+            .bind(info.layer)
+            .bind(&info.data[..])
+            .bind(row_id(*id)),
+            Self::ServerSecret(fresh) => {
+                sql("INSERT INTO installation (only_row, server_secret) VALUES (1, $1)
+                 ON CONFLICT (only_row) DO NOTHING")
+                .bind(&fresh[..])
+            }
+        }
+    }
+}
+
 /// Most writes in one transaction, and most that wait for the next; whoever comes after waits to
 /// be let in.
 const BATCH_MAX: usize = 256;
+
+/// Times that a batch is tried which another transaction undoes.
+const TRIES_MAX: usize = 5;

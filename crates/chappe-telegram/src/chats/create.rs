@@ -1,0 +1,88 @@
+//! `messages.createChat` and `messages.deleteChat`.
+
+use chappe_api::functions::messages::{CreateChat, DeleteChat};
+use chappe_api::types;
+use chappe_server::{Caller, Pusher, State};
+
+use super::{MEMBERS_MAX, Room, TITLE_MAX};
+use crate::Service;
+use crate::error::{Failure, bad, text};
+use crate::store::{Action, Peer};
+
+pub(crate) async fn create_chat(
+    State(service): State<Service>,
+    caller: Caller,
+    pusher: Pusher,
+    call: CreateChat,
+) -> Result<types::messages::InvitedUsers, Failure> {
+    let me = service.me(&caller).await?;
+    let title = title_of(&call.title)?;
+    if call.users.len() >= MEMBERS_MAX {
+        return Err(bad("USERS_TOO_MUCH"));
+    }
+    let mut accounts = Vec::with_capacity(call.users.len());
+    for user in &call.users {
+        let account = service.meant(me, user).await?.ok_or_else(|| bad("USER_ID_INVALID"))?;
+        if account.id != me && !accounts.contains(&account.id) {
+            accounts.push(account.id);
+        }
+    }
+    if accounts.is_empty() {
+        return Err(bad("USERS_TOO_FEW"));
+    }
+    let now = caller.now.unix_seconds();
+    let turn = service.lines.turn().await;
+    let mut change = service.store.change().await?;
+    let chat = change.create_chat(me, title, &accounts, now).await?;
+    let room = Room::enter(&mut change, me, chat).await?;
+    let action = Action::CreateChat { title: title.to_owned(), accounts };
+    let sent = service.declare(&mut change, (me, &room), action, None, now).await?;
+    service.announce(turn, change, &pusher, (me, &caller)).await?;
+    let updates = service.declared(&caller, me, sent).await?;
+    Ok(types::messages::InvitedUsers { updates, missing_invitees: Vec::new() })
+}
+
+/// Everybody is removed, and nobody can write there again. What was said stays with who has it.
+pub(crate) async fn delete_chat(
+    State(service): State<Service>,
+    caller: Caller,
+    pusher: Pusher,
+    call: DeleteChat,
+) -> Result<bool, Failure> {
+    let me = service.me(&caller).await?;
+    let turn = service.lines.turn().await;
+    let mut change = service.store.change().await?;
+    let room = Room::enter(&mut change, me, call.chat_id).await?;
+    room.check_creator(me)?;
+    change.next_version(room.chat.id).await?;
+    change.end_chat(room.chat.id).await?;
+    service.announce(turn, change, &pusher, (me, &caller)).await?;
+    let update = chappe_api::ctors::UpdateChat { chat_id: room.chat.id };
+    let update = types::Update::UpdateChat(update);
+    service.push_to_members(&pusher, &caller, &room, &update, false).await?;
+    Ok(true)
+}
+
+/// A title as it is kept.
+pub(super) fn title_of(title: &chappe_tl::Str) -> Result<&str, Failure> {
+    let title = text(title)?.trim();
+    if title.is_empty() || title.chars().count() > TITLE_MAX {
+        return Err(bad("CHAT_TITLE_EMPTY"));
+    }
+    Ok(title)
+}
+
+impl Service {
+    /// Lets the service say something in a group in the name of a member.
+    pub(crate) async fn declare(
+        &self,
+        change: &mut crate::store::Change<'_>,
+        (me, room): (i64, &Room),
+        action: Action,
+        reply_to: Option<i32>,
+        now: i64,
+    ) -> Result<crate::store::Sent, Failure> {
+        let peer = Peer::Chat(room.chat.id);
+        self.declare_to(change, (me, peer), &room.inside(), action, reply_to, now).await
+    }
+}

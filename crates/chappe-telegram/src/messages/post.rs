@@ -1,0 +1,157 @@
+//! Saying something to somebody: into whose boxes it goes, and what whoever said it hears.
+
+use std::collections::BTreeSet;
+
+use chappe_api::types;
+use chappe_server::{Caller, Pusher};
+
+use crate::Service;
+use crate::chats::Room;
+use crate::error::{Failure, bad};
+use crate::store::{Action, Change, Content, NewMessage, Peer, Sent};
+
+/// Names in one text that are looked up.
+const NAMES_MAX: usize = 50;
+
+impl Service {
+    /// Puts messages of `me` to one peer into the boxes of everybody who is to have them; the
+    /// answer for the session that sent them (API-08).
+    pub(crate) async fn post(
+        &self,
+        (me, caller): (i64, &Caller),
+        pusher: &Pusher,
+        peer: Peer,
+        mut messages: Vec<NewMessage>,
+        clear_draft: bool,
+    ) -> Result<types::Updates, Failure> {
+        self.check_may_write(me, peer).await?;
+        let mut replied_to = None;
+        for new in &mut messages {
+            if peer.chat().is_some() {
+                new.mentioned = self.mentioned(&new.content).await?;
+            }
+            if let Some(id) = new.reply_to {
+                let replied = self.store.message(me, id).await?;
+                let replied = replied.filter(|replied| replied.peer == peer);
+                let replied = replied.ok_or_else(|| bad("REPLY_MESSAGE_ID_INVALID"))?;
+                replied_to = Some(replied.sender);
+            }
+        }
+        let turn = self.lines.turn().await;
+        let mut change = self.store.change().await?;
+        let room = self.room(&mut change, me, peer).await?;
+        let mut sent = Vec::with_capacity(messages.len());
+        for new in &messages {
+            let owners = match &room {
+                Some(room) => {
+                    room.check_write(me, &new.content)?;
+                    room.hearers(new, replied_to)
+                }
+                None => both(me, peer),
+            };
+            let Sent { message, pts, is_repeat } =
+                self.store.send(&mut change, new, &owners).await?;
+            if is_repeat {
+                self.check_repeat(new, message).await?;
+            }
+            sent.push((message, new.random_id.unwrap_or(0), pts));
+        }
+        let is_cleared = clear_draft && change.clear_draft(me, peer).await?;
+        self.announce(turn, change, pusher, (me, caller)).await?;
+        if is_cleared {
+            self.push_draft((me, caller), pusher, peer, None).await?;
+        }
+        self.own_messages(caller, me, &sent).await
+    }
+
+    /// What comes under a `random_id` of before has to be what came then (API-12).
+    async fn check_repeat(&self, new: &NewMessage, before: i32) -> Result<(), Failure> {
+        match self.store.message(new.sender, before).await? {
+            Some(before)
+                if before.peer != new.peer
+                    || (before.edited.is_none() && before.content.text != new.content.text) =>
+            {
+                Err(bad("RANDOM_ID_DUPLICATE"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The group that a peer is, held until the end of a change; `None` for somebody.
+    pub(crate) async fn room(
+        &self,
+        change: &mut Change<'_>,
+        me: i64,
+        peer: Peer,
+    ) -> Result<Option<Room>, Failure> {
+        match peer {
+            Peer::Account(_) => Ok(None),
+            Peer::Chat(chat) => {
+                let room = Room::open(change, me, chat).await?;
+                Ok(Some(room.ok_or_else(|| bad("PEER_ID_INVALID"))?))
+            }
+        }
+    }
+
+    /// Lets the service say what `me` did, into these boxes.
+    pub(crate) async fn declare_to(
+        &self,
+        change: &mut Change<'_>,
+        (me, peer): (i64, Peer),
+        owners: &BTreeSet<i64>,
+        action: Action,
+        reply_to: Option<i32>,
+        now: i64,
+    ) -> Result<Sent, Failure> {
+        let new = NewMessage {
+            sender: me,
+            peer,
+            random_id: None,
+            reply_to,
+            date: now,
+            mentioned: BTreeSet::new(),
+            content: Content { action: Some(action), ..Content::default() },
+        };
+        Ok(self.store.send(change, &new, owners).await?)
+    }
+
+    /// What the service said, as the answer to whose doing it was. Clients look for the id of a
+    /// message in it, though none asked for one.
+    pub(crate) async fn declared(
+        &self,
+        caller: &Caller,
+        me: i64,
+        sent: Sent,
+    ) -> Result<types::Updates, Failure> {
+        let random_id = i64::from_le_bytes(self.rng().bytes());
+        self.own_messages(caller, me, &[(sent.message, random_id, sent.pts)]).await
+    }
+
+    /// Whom a text names.
+    async fn mentioned(&self, content: &Content) -> Result<BTreeSet<i64>, Failure> {
+        let mut accounts: BTreeSet<i64> = content.named().collect();
+        for name in names_in(&content.text).take(NAMES_MAX) {
+            if let Some(account) = self.store.account_of_username(name).await? {
+                accounts.insert(account.id);
+            }
+        }
+        Ok(accounts)
+    }
+}
+
+/// The boxes of a private message.
+pub(crate) fn both(me: i64, peer: Peer) -> BTreeSet<i64> {
+    match peer {
+        Peer::Account(peer) => [me, peer].into(),
+        Peer::Chat(_) => [me].into(),
+    }
+}
+
+/// What follows an `@` and may be a username.
+fn names_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split('@').skip(1).filter_map(|rest| {
+        let is_over = |character: char| !character.is_ascii_alphanumeric() && character != '_';
+        let name = &rest[..rest.find(is_over).unwrap_or(rest.len())];
+        (4..=32).contains(&name.len()).then_some(name)
+    })
+}

@@ -1,0 +1,135 @@
+//! Basic groups.
+
+use chappe_backend::StoreError;
+use chappe_backend::sql::{Row, sql};
+
+use super::events::Change;
+use super::members::{Role, State};
+use super::{Store, next};
+
+/// A basic group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Chat {
+    pub(crate) id: i64,
+    pub(crate) title: String,
+    pub(crate) about: String,
+    /// Unix second.
+    pub(crate) created: i64,
+    /// Rises with every change.
+    pub(crate) version: i32,
+    /// What ordinary members may not do, in the bits of `chatBannedRights`.
+    pub(crate) banned: i64,
+    pub(crate) is_over: bool,
+    /// How many are in it.
+    pub(crate) members: i32,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, title, about, created, version, banned, is_over,
+                 (SELECT count(*) FROM chat_member WHERE chat_member.chat = chat.id AND state = 1)
+             FROM chat ",
+            $rest
+        )
+    };
+}
+
+impl Chat {
+    fn read(mut row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: row.read()?,
+            title: row.read()?,
+            about: row.read()?,
+            created: row.read()?,
+            version: row.read()?,
+            banned: row.read()?,
+            is_over: row.read::<i64>()? != 0,
+            members: row.read()?,
+        })
+    }
+}
+
+impl Store {
+    pub(crate) async fn chat(&self, id: i64) -> Result<Option<Chat>, StoreError> {
+        let row = self.database.row(sql(select!("WHERE id = $1")).bind(id)).await?;
+        row.map(Chat::read).transpose()
+    }
+
+    /// Groups that two accounts are in, the newest first, below a number unless it is 0.
+    pub(crate) async fn common_chats(
+        &self,
+        (me, other): (i64, i64),
+        max_id: i64,
+        limit: i64,
+    ) -> Result<Vec<i64>, StoreError> {
+        let query = sql("SELECT chat FROM chat_member AS mine
+             WHERE account = $1 AND state = 1 AND ($3 = 0 OR chat < $3) AND EXISTS (
+                 SELECT 1 FROM chat_member AS theirs
+                 WHERE theirs.chat = mine.chat AND theirs.account = $2 AND theirs.state = 1)
+             ORDER BY chat DESC LIMIT $4");
+        let query = query.bind(me).bind(other).bind(max_id).bind(limit);
+        self.database.rows(query).await?.into_iter().map(|mut row| row.read()).collect()
+    }
+}
+
+impl Change<'_> {
+    /// Makes a group with its creator and these members; its number.
+    pub(crate) async fn create_chat(
+        &mut self,
+        creator: i64,
+        title: &str,
+        members: &[i64],
+        now: i64,
+    ) -> Result<i64, StoreError> {
+        let id = next(self.transaction(), "chat").await?;
+        let insert = sql("INSERT INTO chat (id, title, created) VALUES ($1, $2, $3)");
+        self.transaction().run(insert.bind(id).bind(title).bind(now)).await?;
+        self.set_member(id, creator, (Role::Creator, State::In), (creator, now), None).await?;
+        for member in members {
+            self.set_member(id, *member, (Role::Member, State::In), (creator, now), None).await?;
+        }
+        Ok(id)
+    }
+
+    /// A group, which nobody else changes or writes to until the end of this change. Its row is
+    /// taken before those of accounts.
+    pub(crate) async fn chat(&mut self, id: i64) -> Result<Option<Chat>, StoreError> {
+        let take = sql("UPDATE chat SET version = version WHERE id = $1").bind(id);
+        if self.transaction().run(take).await? == 0 {
+            return Ok(None);
+        }
+        let row = self.transaction().row(sql(select!("WHERE id = $1")).bind(id)).await?;
+        row.map(Chat::read).transpose()
+    }
+
+    /// Counts a change of a group; its version now.
+    pub(crate) async fn next_version(&mut self, chat: i64) -> Result<i32, StoreError> {
+        let step = sql("UPDATE chat SET version = version + 1 WHERE id = $1 RETURNING version");
+        let row = self.transaction().row(step.bind(chat)).await?;
+        row.ok_or_else(|| super::damaged("a group is missing"))?.read()
+    }
+
+    pub(crate) async fn set_title(&mut self, chat: i64, title: &str) -> Result<(), StoreError> {
+        let set = sql("UPDATE chat SET title = $2 WHERE id = $1").bind(chat).bind(title);
+        self.transaction().run(set).await.map(drop)
+    }
+
+    pub(crate) async fn set_about(&mut self, chat: i64, about: &str) -> Result<(), StoreError> {
+        let set = sql("UPDATE chat SET about = $2 WHERE id = $1").bind(chat).bind(about);
+        self.transaction().run(set).await.map(drop)
+    }
+
+    pub(crate) async fn set_banned(&mut self, chat: i64, banned: i64) -> Result<(), StoreError> {
+        let set = sql("UPDATE chat SET banned = $2 WHERE id = $1").bind(chat).bind(banned);
+        self.transaction().run(set).await.map(drop)
+    }
+
+    /// Removes everybody from a group for good.
+    pub(crate) async fn end_chat(&mut self, chat: i64) -> Result<(), StoreError> {
+        let end = sql("UPDATE chat SET is_over = 1 WHERE id = $1").bind(chat);
+        self.transaction().run(end).await?;
+        let remove = sql("UPDATE chat_member SET state = 3 WHERE chat = $1 AND state = 1");
+        self.transaction().run(remove.bind(chat)).await.map(drop)
+    }
+}

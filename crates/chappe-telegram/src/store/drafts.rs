@@ -1,0 +1,81 @@
+//! What people began to write.
+
+use chappe_backend::StoreError;
+use chappe_backend::sql::{Row, sql};
+
+use super::events::Change;
+use super::{Content, Peer, Store};
+
+/// What an account began to write to somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Draft {
+    /// Unix second.
+    pub(crate) date: i64,
+    /// In the account's box.
+    pub(crate) reply_to: Option<i32>,
+    /// No preview of links is wanted.
+    pub(crate) no_webpage: bool,
+    pub(crate) content: Content,
+}
+
+impl Draft {
+    fn read(row: &mut Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            date: row.read()?,
+            reply_to: row.read()?,
+            no_webpage: row.read::<i64>()? != 0,
+            content: Content::from_json(&row.read::<String>()?)?,
+        })
+    }
+}
+
+impl Store {
+    pub(crate) async fn draft(&self, owner: i64, peer: Peer) -> Result<Option<Draft>, StoreError> {
+        let query = sql("SELECT date, reply_to, no_webpage, content FROM draft
+             WHERE owner = $1 AND peer = $2");
+        let row = self.database.row(query.bind(owner).bind(peer)).await?;
+        row.map(|mut row| Draft::read(&mut row)).transpose()
+    }
+
+    /// By peer.
+    pub(crate) async fn drafts(&self, owner: i64) -> Result<Vec<(Peer, Draft)>, StoreError> {
+        let query = sql("SELECT peer, date, reply_to, no_webpage, content FROM draft
+             WHERE owner = $1 ORDER BY peer");
+        let rows = self.database.rows(query.bind(owner)).await?;
+        let read = |mut row: Row| Ok((Peer::of_column(row.read()?), Draft::read(&mut row)?));
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Puts a draft in the place of the one there was.
+    pub(crate) async fn save_draft(
+        &self,
+        (owner, peer): (i64, Peer),
+        draft: &Draft,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let insert = sql("INSERT INTO draft (owner, peer, date, reply_to, no_webpage, content)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (owner, peer) DO UPDATE SET date = excluded.date,
+                 reply_to = excluded.reply_to, no_webpage = excluded.no_webpage,
+                 content = excluded.content");
+        let insert = insert.bind(owner).bind(peer).bind(draft.date).bind(draft.reply_to);
+        transaction.run(insert.bind(draft.no_webpage).bind(draft.content.to_json())).await?;
+        transaction.commit().await
+    }
+
+    /// Whether there was one.
+    pub(crate) async fn clear_draft(&self, owner: i64, peer: Peer) -> Result<bool, StoreError> {
+        let mut change = self.change().await?;
+        let was_there = change.clear_draft(owner, peer).await?;
+        change.commit().await?;
+        Ok(was_there)
+    }
+}
+
+impl Change<'_> {
+    /// Whether there was one.
+    pub(crate) async fn clear_draft(&mut self, owner: i64, peer: Peer) -> Result<bool, StoreError> {
+        let delete = sql("DELETE FROM draft WHERE owner = $1 AND peer = $2");
+        Ok(self.transaction().run(delete.bind(owner).bind(peer)).await? > 0)
+    }
+}

@@ -1,0 +1,151 @@
+//! Putting messages into boxes.
+
+use std::collections::BTreeSet;
+
+use chappe_backend::StoreError;
+use chappe_backend::sql::{Transaction, sql};
+
+use super::events::{Change, Happening};
+use super::messages::{copy_of, message};
+use super::{Content, Peer, Store, damaged};
+
+/// What somebody wants to say.
+#[derive(Clone, Debug)]
+pub(crate) struct NewMessage {
+    pub(crate) sender: i64,
+    pub(crate) peer: Peer,
+    /// `None` of what the service says of itself.
+    pub(crate) random_id: Option<i64>,
+    /// In the sender's box.
+    pub(crate) reply_to: Option<i32>,
+    pub(crate) date: i64,
+    /// Whom it is to above all.
+    pub(crate) mentioned: BTreeSet<i64>,
+    pub(crate) content: Content,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sent {
+    /// In the sender's box.
+    pub(crate) message: i32,
+    pub(crate) pts: i32,
+    /// It was sent before.
+    pub(crate) is_repeat: bool,
+}
+
+/// Seconds for which a `random_id` is remembered (API-12).
+const RANDOM_ID_LIFE: i64 = 86_400;
+
+impl Store {
+    /// Puts a message into the boxes of `owners`, whose rows are taken in the order of their
+    /// numbers, so that no two senders wait for each other. A repeat of one sent before gives that.
+    pub(crate) async fn send(
+        &self,
+        change: &mut Change<'_>,
+        new: &NewMessage,
+        owners: &BTreeSet<i64>,
+    ) -> Result<Sent, StoreError> {
+        if let Some(before) = sent_before(change.transaction(), new).await? {
+            return Ok(before);
+        }
+        let replied = match new.reply_to {
+            Some(id) => message(change.transaction(), new.sender, id).await?,
+            None => None,
+        };
+        let mut ids = Vec::with_capacity(owners.len());
+        for owner in owners {
+            let take = sql("UPDATE account SET last_message = last_message + 1 WHERE id = $1
+                 RETURNING last_message");
+            let row = change.transaction().row(take.bind(*owner)).await?;
+            ids.push(row.ok_or_else(|| damaged("an account is missing"))?.read::<i32>()?);
+        }
+        let origin = owners.iter().zip(&ids).find(|(owner, _)| **owner == new.sender);
+        let (_, origin) = origin.ok_or_else(|| damaged("a sender has no box"))?;
+        let content = (new.content.to_json(), new.content.folded(), new.content.kinds());
+        let mut sent = Sent { message: *origin, pts: 0, is_repeat: false };
+        for (owner, id) in owners.iter().zip(&ids) {
+            let mut is_mention = new.mentioned.contains(owner);
+            let mut reply_to = None;
+            if let Some(replied) = &replied {
+                reply_to = copy_of(change.transaction(), *owner, replied).await?;
+                is_mention |= new.peer.chat().is_some() && replied.sender == *owner;
+            }
+            let copy = Copy {
+                owner: *owner,
+                id: *id,
+                peer: match new.peer {
+                    Peer::Account(_) if *owner != new.sender => Peer::Account(new.sender),
+                    peer => peer,
+                },
+                origin: *origin,
+                reply_to: reply_to.map(|replied| replied.id),
+                is_mention: is_mention && *owner != new.sender,
+            };
+            copy.insert(change.transaction(), new, &content).await?;
+            let pts = change.happen(*owner, Happening::NewMessage(*id), 1, new.date).await?;
+            if *owner == new.sender {
+                sent.pts = pts;
+            }
+        }
+        remember(change.transaction(), new, sent).await?;
+        Ok(sent)
+    }
+}
+
+/// A message on its way into one box.
+pub(super) struct Copy {
+    pub(super) owner: i64,
+    pub(super) id: i32,
+    pub(super) peer: Peer,
+    pub(super) origin: i32,
+    pub(super) reply_to: Option<i32>,
+    pub(super) is_mention: bool,
+}
+
+impl Copy {
+    pub(super) async fn insert(
+        self,
+        transaction: &mut Transaction<'_>,
+        new: &NewMessage,
+        (json, folded, kinds): &(String, String, i64),
+    ) -> Result<(), StoreError> {
+        let Self { owner, id, peer, origin, reply_to, is_mention } = self;
+        let insert = sql("INSERT INTO message (owner, id, peer, sender, origin, reply_to, date,
+                mentioned, unheeded, content, folded, kinds)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
+        let insert = insert.bind(owner).bind(id).bind(peer).bind(new.sender).bind(origin);
+        let insert = insert.bind(reply_to).bind(new.date).bind(is_mention).bind(is_mention);
+        transaction.run(insert.bind(&**json).bind(&**folded).bind(*kinds)).await?;
+        let dialog = sql("INSERT INTO dialog (owner, peer, top_message) VALUES ($1, $2, $3)
+             ON CONFLICT (owner, peer) DO UPDATE SET top_message = excluded.top_message");
+        transaction.run(dialog.bind(owner).bind(peer).bind(id)).await?;
+        Ok(())
+    }
+}
+
+async fn sent_before(
+    transaction: &mut Transaction<'_>,
+    new: &NewMessage,
+) -> Result<Option<Sent>, StoreError> {
+    let Some(random_id) = new.random_id else { return Ok(None) };
+    let query = sql("SELECT message, pts FROM sent WHERE owner = $1 AND random_id = $2");
+    let row = transaction.row(query.bind(new.sender).bind(random_id)).await?;
+    row.map(|mut row| Ok(Sent { message: row.read()?, pts: row.read()?, is_repeat: true }))
+        .transpose()
+}
+
+async fn remember(
+    transaction: &mut Transaction<'_>,
+    new: &NewMessage,
+    sent: Sent,
+) -> Result<(), StoreError> {
+    let Some(random_id) = new.random_id else { return Ok(()) };
+    let forget = sql("DELETE FROM sent WHERE date < $1").bind(new.date - RANDOM_ID_LIFE);
+    transaction.run(forget).await?;
+    let insert =
+        sql("INSERT INTO sent (owner, random_id, message, pts, date) VALUES ($1, $2, $3, $4, $5)");
+    let insert = insert.bind(new.sender).bind(random_id).bind(sent.message);
+    transaction.run(insert.bind(sent.pts).bind(new.date)).await?;
+    Ok(())
+}
