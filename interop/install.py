@@ -11,6 +11,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 VENV = HERE / ".venv"
 PYTHON = VENV / "bin" / "python"
 
+# Libraries of older layers, which go by the names of newer ones: a folder for each, and what is in it.
+OLDER = {"telethon": ["telethon==1.37.0"], "pyrogram": ["pyrogram==2.0.106"]}
+
 # A program, and its Debian package.
 PROGRAMS = {"chromium": "chromium", "curl": "curl", "node": "nodejs", "npm": "npm", "openssl": "openssl"}
 
@@ -41,6 +44,20 @@ def install_python():
     subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
                     "requirements.txt"], cwd=HERE, check=True)
     stamp.write_text(wanted)
+
+
+def install_older():
+    """Puts older versions into folders of their own, unless they are there."""
+    for name, requirements in OLDER.items():
+        folder = VENV / "older" / name
+        stamp = folder / "requirements.txt"
+        if stamp.is_file() and stamp.read_text().split() == requirements:
+            continue
+        print(f"installing {' '.join(requirements)}", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", folder,
+                        *requirements], check=True)
+        stamp.write_text("\n".join(requirements))
 
 
 def install_javascript():

@@ -77,7 +77,7 @@ async function deadline(name, report, seconds) {
   throw new Error(`${name}: step '${report.step}' did not end within ${seconds} s`)
 }
 
-function readTarget(args) {
+export function readTarget(args) {
   const colon = args.address.lastIndexOf(':')
   const host = args.address.slice(0, colon).replace(/^\[|\]$/g, '')
   const loopback = (isIP(host) === 4 && host.startsWith('127.')) || host === '::1'

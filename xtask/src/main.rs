@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod conformance;
 mod documents;
+mod layers;
 mod planted;
 mod sans_io;
 mod schema;
@@ -14,6 +15,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match args.split_first() {
         Some((command, rest)) if command == "conformance" => conformance::run(rest),
+        Some((command, rest)) if command == "durability" => test::durability(rest),
+        Some((command, rest)) if command == "layers" => layers::run(rest),
         Some((command, rest)) if command == "schema" => schema::run(rest),
         Some((command, rest)) if command == "test" => test::run(rest),
         Some((command, _)) if command == "tidy" => tidy::run(),
@@ -41,6 +44,11 @@ usage: cargo xtask <command>
 commands:
   conformance
             make docs/conformance.md: every rule, our tests of it, what other implementations do
+  durability
+            kill a server under load, and its database, 100 times each, or as often as is said, and
+            look for what was lost
+  layers    make the schemas of older layers from a folder of whole ones (docs/decisions/0019);
+            --check verifies the committed ones
   schema    make the Telegram schema and the error table from published packages
             --check          compare with the committed files, write nothing
             --tl FILE        read this .tl file, not the one of the published crate

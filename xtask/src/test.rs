@@ -21,7 +21,7 @@ const STEPS: &[Step] = &[
         program: "cargo",
         args: &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
     },
-    Step { name: "tests", program: "cargo", args: &["test", "--workspace", "--locked"] },
+    Step { name: TESTS, program: "cargo", args: &["test", "--workspace", "--locked"] },
     // Not optimised: to build everything once more would take longer than it saves.
     Step {
         name: "simulation",
@@ -67,6 +67,7 @@ const STEPS: &[Step] = &[
     Step { name: "interoperation", program: INTEROP, args: &[] },
 ];
 
+const TESTS: &str = "tests";
 const INTEROP: &str = "interop/run";
 
 /// A program that steps need besides cargo, how to see that it works, and its Debian packages.
@@ -74,6 +75,12 @@ type Needed = (&'static str, &'static [&'static str], &'static [&'static str]);
 
 /// Needed by whatever is compiled.
 const COMPILER: Needed = ("cc", &["--version"], &["gcc", "libc6-dev"]);
+
+/// Needed by the tests of whatever keeps things: a server that they start themselves.
+const POSTGRES: &[Needed] = &[
+    ("sh", &["-c", "command -v initdb || ls /usr/lib/postgresql/*/bin/initdb"], &["postgresql"]),
+    ("ps", &["--version"], &["procps"]),
+];
 
 /// Needed by other people's clients.
 const CLIENTS: &[Needed] = &[
@@ -95,6 +102,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         bail!("no step is called so; the steps are: {}", names.join(", "));
     }
     let mut needed = vec![COMPILER];
+    if steps.iter().any(|step| step.name == TESTS) {
+        needed.extend(POSTGRES);
+    }
     if steps.iter().any(|step| step.program == INTEROP) {
         needed.extend(CLIENTS);
     }
@@ -129,6 +139,20 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     println!("\n== all steps passed ==");
     for (name, took) in done {
         println!("{:>6.1} s  {name}", took.as_secs_f64());
+    }
+    Ok(())
+}
+
+/// `cargo xtask durability`: the test of that name in its long form.
+pub(crate) fn durability(args: &[String]) -> Result<()> {
+    let rounds = args.first().map_or("100", String::as_str);
+    install(&[&[COMPILER], POSTGRES].concat())?;
+    let mut test = Command::new("cargo");
+    test.args(["test", "--locked", "--package", "chappe", "--test", "it", "durability"]);
+    test.args(["--", "--nocapture", "--test-threads", "1"]);
+    let status = test.current_dir(root()).env("CHAPPE_TEST_KILLS", rounds).status()?;
+    if !status.success() {
+        bail!("something was lost, doubled or left out ({status})");
     }
     Ok(())
 }

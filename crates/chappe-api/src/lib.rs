@@ -14,3 +14,7 @@
 //! the schema is large: without it the crate takes two thirds of the time to compile.
 
 chappe_tl::include_schema!("api");
+
+/// What older layers say otherwise than the next newer one: a text for each, for
+/// `chappe_tl::history::History`.
+pub const OLDER_LAYERS: &[&str] = include!(concat!(env!("OUT_DIR"), "/layers.rs"));

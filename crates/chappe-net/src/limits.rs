@@ -112,10 +112,11 @@ impl Open {
     }
 }
 
-/// The block of addresses that one subscriber has at least: limits by address go by it.
+/// The block of addresses that one subscriber has at least: limits by address go by it. IPv4 in the
+/// form of IPv6 is IPv4.
 pub fn block(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
+    match address.to_canonical() {
+        address @ IpAddr::V4(_) => address,
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
         }

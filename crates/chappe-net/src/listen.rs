@@ -30,7 +30,7 @@ pub struct Ends {
 impl Ends {
     /// Both, each in one form only: who comes over IPv4 to an IPv6 listener, ours or that of a
     /// balancer, has an IPv4 address, so that limits by address hold.
-    pub(crate) fn canonical(peer: SocketAddr, local: SocketAddr) -> Self {
+    pub fn canonical(peer: SocketAddr, local: SocketAddr) -> Self {
         let one = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
         Self { peer: one(peer), local: one(local) }
     }

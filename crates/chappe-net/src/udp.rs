@@ -8,15 +8,23 @@ use chappe_proto::datagram::DATAGRAM_MAX;
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
 };
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tracing::trace;
 
-/// A socket at this address, whose datagrams are never fragmented on their way (UDP-02).
+/// A socket at this address, whose datagrams are never fragmented on their way (UDP-02). The IPv6
+/// address `::` takes IPv4 datagrams as well, unless `only_v6`.
 ///
 /// # Errors
 /// The address is in use, or not ours.
-pub async fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = UdpSocket::bind(address).await?;
+pub fn bind(address: SocketAddr, only_v6: bool) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    let socket = UdpSocket::from_std(socket.into())?;
     match address {
         SocketAddr::V4(_) => set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DO)?,
         SocketAddr::V6(_) => set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::DO)?,
@@ -28,12 +36,12 @@ pub async fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
 ///
 /// # Errors
 /// The system has no more sockets.
-pub async fn bind_towards(server: SocketAddr) -> io::Result<UdpSocket> {
+pub fn bind_towards(server: SocketAddr) -> io::Result<UdpSocket> {
     let ours: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    bind(SocketAddr::new(ours, 0)).await
+    bind(SocketAddr::new(ours, 0), true)
 }
 
 /// The next datagram. One that is too large is cut, and still too large afterwards.

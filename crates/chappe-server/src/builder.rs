@@ -12,9 +12,8 @@ use crate::error::BuildError;
 use crate::events::{Events, Silence};
 use crate::exchange::KeyExchange;
 use crate::keys::RsaIdentity;
-use crate::layer::Calls;
 use crate::metrics::Metrics;
-use crate::router::{Policy, Router};
+use crate::router::{Routed, Router};
 use crate::server::Server;
 use crate::shared::Shared;
 
@@ -23,7 +22,7 @@ use crate::shared::Shared;
 pub struct Builder {
     identities: Vec<RsaIdentity>,
     backend: Option<Backend>,
-    calls: Option<(Calls, Policy)>,
+    routed: Option<Routed>,
     names: HashMap<u32, &'static str>,
     config: ServerConfig,
     events: Arc<dyn Events>,
@@ -36,7 +35,7 @@ impl Builder {
         Self {
             identities: Vec::new(),
             backend: None,
-            calls: None,
+            routed: None,
             names: HashMap::new(),
             config: ServerConfig::default(),
             events: Arc::new(Silence),
@@ -60,7 +59,7 @@ impl Builder {
     /// What is answered.
     pub fn router<S: Clone + Send + Sync + 'static>(mut self, router: Router<S>) -> Self {
         self.names = router.names();
-        self.calls = Some(router.into_calls());
+        self.routed = Some(router.into_routed());
         self
     }
 
@@ -95,13 +94,13 @@ impl Builder {
     ///
     /// What is missing, or which setting cannot work.
     pub fn build(self) -> Result<Server, BuildError> {
-        let Self { identities, backend, calls, names, mut config, events, clock, certificate } =
+        let Self { identities, backend, routed, names, mut config, events, clock, certificate } =
             self;
         if identities.is_empty() {
             return Err(BuildError::NoIdentity);
         }
         let backend = backend.ok_or(BuildError::NoBackend)?;
-        let calls = calls.ok_or(BuildError::NoRouter)?;
+        let routed = routed.ok_or(BuildError::NoRouter)?;
         config.check()?;
         config.detect.tls = certificate.is_some();
         let mut rng = entropy::rng()?;
@@ -109,8 +108,17 @@ impl Builder {
         let exchange = KeyExchange::new(config.handshake.clone(), identities, rng.fork());
         let clock = clock.unwrap_or_else(Clock::system);
         let metrics = Metrics::new(names);
-        let shared =
-            Shared::new(config, clock, backend, calls, events, exchange, metrics, certificate, rng);
+        let shared = Shared::new(
+            config,
+            clock,
+            backend,
+            routed,
+            events,
+            exchange,
+            metrics,
+            certificate,
+            rng,
+        );
         Ok(Server::new(Arc::new(shared)))
     }
 }

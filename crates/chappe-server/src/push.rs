@@ -31,11 +31,12 @@ impl Pusher {
         Revoker::new(Weak::clone(&self.0))
     }
 
-    /// Sends a boxed object to one session of a key, or of the temporary keys bound to it; waits while that session has much to do.
+    /// Sends a boxed object to one session of a key, or of the temporary keys bound to it; waits
+    /// while that session has much to do.
     ///
     /// # Errors
     ///
-    /// [`PushError`] if the session is not open.
+    /// [`PushError`] if the session is not open, or its layer has no words for the object.
     pub async fn to_session(
         &self,
         key: AuthKeyId,
@@ -44,13 +45,14 @@ impl Pusher {
     ) -> Result<(), PushError> {
         let shared = self.0.upgrade().ok_or(PushError)?;
         let handle = shared.directory.session(key, session).ok_or(PushError)?;
+        let body = Said::new(body).to(&shared, key).ok_or(PushError)?;
         handle.tell_in_turn(Input::Push(body)).await.map_err(|_| PushError)
     }
 
     /// Sends a boxed object to every session of a key and of the temporary keys bound to it that
     /// hears of updates (API-13, SVC-50). Gives how many that were.
     pub async fn to_key(&self, key: AuthKeyId, body: Bytes) -> usize {
-        self.to_key_but(key, None, body).await
+        self.to_keys([key], None, body).await
     }
 
     /// The same, but for one session: what it made happen it has as the answer to its call.
@@ -60,15 +62,58 @@ impl Pusher {
         session: Option<SessionId>,
         body: Bytes,
     ) -> usize {
+        self.to_keys([key], session.map(|session| (key, session)), body).await
+    }
+
+    /// The same to several keys, but for one session of one of them; written once for each layer
+    /// that is spoken among them.
+    pub async fn to_keys(
+        &self,
+        keys: impl IntoIterator<Item = AuthKeyId>,
+        but: Option<(AuthKeyId, SessionId)>,
+        body: Bytes,
+    ) -> usize {
         let Some(shared) = self.0.upgrade() else { return 0 };
+        let mut said = Said::new(body);
         let mut sent = 0;
-        for handle in shared.directory.hearers(key) {
-            if Some(handle.id()) != session
-                && handle.tell_in_turn(Input::Push(body.clone())).await.is_ok()
-            {
-                sent += 1;
+        for key in keys {
+            let handles = shared.directory.hearers(key);
+            if handles.is_empty() {
+                continue;
+            }
+            let Some(body) = said.to(&shared, key) else { continue };
+            for handle in handles {
+                let is_meant = Some((key, handle.id())) != but;
+                if is_meant && handle.tell_in_turn(Input::Push(body.clone())).await.is_ok() {
+                    sent += 1;
+                }
             }
         }
         sent
+    }
+}
+
+/// One push in the words of each layer that it was needed in.
+struct Said {
+    body: Bytes,
+    by_layer: Vec<(Option<i32>, Option<Bytes>)>,
+}
+
+impl Said {
+    fn new(body: Bytes) -> Self {
+        Self { body, by_layer: Vec::new() }
+    }
+
+    /// As the layer that was saved with a key has it.
+    fn to(&mut self, shared: &Shared, key: AuthKeyId) -> Option<Bytes> {
+        let Some(translate) = &shared.pushes else { return Some(self.body.clone()) };
+        let connection = shared.directory.key(key).and_then(|record| record.connection());
+        let layer = connection.map(|connection| connection.layer);
+        if let Some((_, said)) = self.by_layer.iter().find(|(of, _)| *of == layer) {
+            return said.clone();
+        }
+        let said = translate(layer, &self.body);
+        self.by_layer.push((layer, said.clone()));
+        said
     }
 }

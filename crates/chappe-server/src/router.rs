@@ -25,6 +25,19 @@ pub struct Router<S> {
     layers: Vec<Box<dyn FnOnce(Calls) -> Calls + Send>>,
     policy: Policy,
     names: HashMap<u32, &'static str>,
+    pushes: Option<Translate>,
+}
+
+/// What becomes of pushes, by the layer of those who get them.
+pub(crate) type Translate = Arc<dyn Fn(Option<i32>, &Bytes) -> Option<Bytes> + Send + Sync>;
+
+/// A router as a server holds it.
+pub(crate) struct Routed {
+    /// What runs calls.
+    pub(crate) calls: Calls,
+    /// What is decided of them before.
+    pub(crate) policy: Policy,
+    pub(crate) pushes: Option<Translate>,
 }
 
 /// What is decided of functions before they run.
@@ -61,6 +74,7 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
             layers: Vec::new(),
             policy: Policy::default(),
             names: HashMap::new(),
+            pushes: None,
         }
     }
 
@@ -145,16 +159,27 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Says everything that is pushed in other words, by the layer that was saved with the key;
+    /// what has none is not sent. Layers see to calls and answers.
+    #[must_use]
+    pub fn pushes<F>(mut self, translate: F) -> Self
+    where
+        F: Fn(Option<i32>, &Bytes) -> Option<Bytes> + Send + Sync + 'static,
+    {
+        self.pushes = Some(Arc::new(translate));
+        self
+    }
+
     /// The functions that are answered by name, by id.
     pub(crate) fn names(&self) -> HashMap<u32, &'static str> {
         self.names.clone()
     }
 
-    /// What runs calls, and what is decided of them before.
-    pub(crate) fn into_calls(self) -> (Calls, Policy) {
-        let Self { state, routes, known, fallback, layers, policy, .. } = self;
+    pub(crate) fn into_routed(self) -> Routed {
+        let Self { state, routes, known, fallback, layers, policy, pushes, .. } = self;
         let routes = Calls::new(Arc::new(Routes { state, routes, known, fallback }));
-        (layers.into_iter().fold(routes, |calls, layer| layer(calls)), policy)
+        let calls = layers.into_iter().fold(routes, |calls, layer| layer(calls));
+        Routed { calls, policy, pushes }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::layer::Calls;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::router::Policy;
+use crate::router::{Policy, Routed, Translate};
 
 /// What recognises peers, by what wraps them.
 pub(crate) struct Detectors {
@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) backend: Backend,
     pub(crate) calls: Calls,
     pub(crate) policy: Policy,
+    /// What becomes of pushes on their way.
+    pub(crate) pushes: Option<Translate>,
     pub(crate) events: Arc<dyn Events>,
     pub(crate) detect: Detectors,
     pub(crate) connections: Connections,
@@ -79,7 +81,7 @@ impl Shared {
         config: ServerConfig,
         clock: Clock,
         backend: Backend,
-        (calls, policy): (Calls, Policy),
+        routed: Routed,
         events: Arc<dyn Events>,
         exchange: KeyExchange,
         metrics: Metrics,
@@ -102,8 +104,9 @@ impl Shared {
             session_config: Arc::new(session_config),
             clock,
             backend,
-            calls,
-            policy,
+            calls: routed.calls,
+            policy: routed.policy,
+            pushes: routed.pushes,
             events,
             exchange,
             turns: Turns::new(),

@@ -209,7 +209,7 @@ impl Port {
             self.shared.registry.remove(link);
             return None;
         };
-        let ends = Arc::new(Ends { peer: heard.from(), local: self.local });
+        let ends = Arc::new(Ends::canonical(heard.from(), self.local));
         let attached = AttachedLink { id: link, sender, ends, is_http: false, is_datagrams: true };
         handle.tell(Input::Attach(Box::new(attached)));
         debug!(link = link.0, session_id = %session, peer = %heard.from(), "path opened");
@@ -253,7 +253,7 @@ impl Port {
     fn handle_plain(&mut self, from: SocketAddr, nonce: Nonce, body: &Bytes) {
         self.shared.metrics.packets_received.add(metrics::PLAIN, 1);
         if self.hellos >= self.shared.config.datagrams.hellos_max {
-            return;
+            return self.endpoint.put_off(from, nonce);
         }
         self.hellos += 1;
         let (sender, queue) = link_queue(&self.shared.config.drive);

@@ -17,6 +17,7 @@ mod error;
 mod floods;
 mod help;
 mod langpack;
+pub mod layers;
 mod messages;
 mod password;
 mod phone;
@@ -29,11 +30,15 @@ mod users;
 use chappe_api::functions::help::{GetConfig, GetNearestDc};
 use chappe_backend::{Backend, Database, StoreError};
 use chappe_crypto::Rng;
-use chappe_server::Router;
+use chappe_proto::rpc::RpcError;
+use chappe_server::{Request, Router};
+use chappe_tl::FunctionInfo;
+use futures_util::future::{BoxFuture, FutureExt};
 
 pub use admin::{Admin, AdminError, User};
 pub use codes::{CodeError, CodeLog, CodeSender};
 pub use config::{Config, SignUp, TestNumbers};
+use layers::{Layers, Lowering};
 pub use service::Service;
 
 /// The whole API as one router, over tables in the database of `backend`, which are made where
@@ -167,13 +172,13 @@ pub async fn router(
         // PFS-04: what clients ask before they know whom they talk to.
         .allow_unbound::<GetConfig>()
         .allow_unbound::<GetNearestDc>()
-        .known(chappe_api::FUNCTIONS, move |request, function| {
-            let service = known.clone();
-            async move { service.without_handler(&request.caller, function).await }
-        })
+        .known(chappe_api::FUNCTIONS, answer_without_handler(&known))
+        .known(Layers::older_functions(), answer_without_handler(&known))
+        .layer(repeat::Repeat)
+        .layer(Lowering)
+        .pushes(|layer, body| Layers::get().push(layer?, body))
         .quiet(is_quiet)
-        .in_place_of_lost_pushes(too_long())
-        .layer(repeat::Repeat))
+        .in_place_of_lost_pushes(too_long()))
 }
 
 /// Whether a function makes no session a receiver of updates (API-13): what connections for files
@@ -187,6 +192,17 @@ fn is_quiet(function: &str) -> bool {
 /// What a session is told that has lost updates (UPD-10).
 fn too_long() -> bytes::Bytes {
     chappe_tl::to_bytes(&chappe_api::types::Updates::UpdatesTooLong).expect("it is four bytes")
+}
+
+/// What a function says that has no handler.
+fn answer_without_handler(
+    service: &Service,
+) -> impl Fn(Request, &'static FunctionInfo) -> BoxFuture<'static, RpcError> + Send + Sync + use<> {
+    let service = service.clone();
+    move |request, function| {
+        let service = service.clone();
+        async move { service.without_handler(&request.caller, function).await }.boxed()
+    }
 }
 
 fn database(backend: &Backend) -> Result<Database, StoreError> {

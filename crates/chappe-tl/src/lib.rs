@@ -5,6 +5,8 @@
 //! - `schema` (feature, on by default): the text of a schema → definitions, checked.
 //! - [`dynamic`] (feature, on by default): values by schema at run time; JSON with the feature
 //!   `json`.
+//! - `history` and `transcode` (feature `layers`): a schema through its layers; an object of one
+//!   layer as another layer has it.
 //! - `codegen` (feature): definitions → Rust, for a `build.rs`:
 //!
 //! ```ignore
@@ -24,8 +26,12 @@ pub mod codegen;
 pub mod dynamic;
 #[doc(hidden)]
 pub mod generated;
+#[cfg(feature = "layers")]
+pub mod history;
 #[cfg(feature = "schema")]
 pub mod schema;
+#[cfg(feature = "layers")]
+pub mod transcode;
 mod wire;
 
 pub use bytes::Bytes;

@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use crate::cmd::connect::Library;
 use crate::codes::CodeSender;
 use crate::config::accounts::{SignUp, TestNumbers};
+use crate::config::database::DatabaseUrl;
 use crate::config::listen::ListenAddress;
 
 /// MTProto in one binary: a server that unmodified Telegram clients talk to, a client for any
@@ -63,6 +64,11 @@ pub(crate) struct ServeArgs {
     /// Directory of the RSA key and the database, made when absent [default: chappe-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Where everything but the RSA key is kept: postgres://USER:PASSWORD@HOST:PORT/DATABASE or
+    /// sqlite:FILE; who may list processes sees a flag, so prefer the file where there is a password
+    /// [default: the file chappe.db in the data directory]
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<DatabaseUrl>,
     /// Address to accept connections on, several times for several; port 0 takes a free one, [::]
     /// takes IPv4 as well, unix:PATH is a socket in the file system [default: 127.0.0.1:4430]
     #[arg(long, value_name = "ADDR")]
@@ -213,6 +219,20 @@ pub(crate) struct CallArgs {
     pub(crate) log: Option<String>,
 }
 
+/// Where a server keeps its accounts.
+#[derive(Debug, Args)]
+pub(crate) struct PlaceArgs {
+    /// Data directory of the server [default: chappe-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Database of the server, if it has one by --database
+    #[arg(long, value_name = "URL")]
+    pub(crate) database: Option<DatabaseUrl>,
+    /// Settings of the server, which name both
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ConnectArgs {
     /// Library that signs in.
@@ -252,15 +272,13 @@ pub(crate) enum UserCommand {
         /// The name that leads to it, without @.
         #[arg(long, value_name = "NAME")]
         username: Option<String>,
-        /// Data directory of the server.
-        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
     /// Print every account as a line of JSON.
     List {
-        /// Data directory of the server.
-        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
 }
 
@@ -275,9 +293,8 @@ pub(crate) enum BotCommand {
         /// It answers inline queries; this is shown before one is typed.
         #[arg(long, value_name = "PLACEHOLDER")]
         inline: Option<String>,
-        /// Data directory of the server.
-        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
     /// Let a bot answer inline queries, or not any more.
     Inline {
@@ -285,9 +302,8 @@ pub(crate) enum BotCommand {
         username: String,
         /// What is shown before a query is typed; without it the bot answers none.
         placeholder: Option<String>,
-        /// Data directory of the server.
-        #[arg(long, value_name = "DIR", default_value = "chappe-data")]
-        data: PathBuf,
+        #[command(flatten)]
+        place: PlaceArgs,
     },
 }
 

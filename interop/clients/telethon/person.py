@@ -5,10 +5,12 @@ import asyncio
 from telethon import TelegramClient, errors, events, functions
 from telethon.crypto import rsa
 from telethon.sessions import MemorySession
+from telethon.tl.alltlobjects import LAYER
 
 
 class Person:
     name = "telethon"
+    layer = LAYER
 
     def __init__(self, target, number):
         rsa.add_key(target.key_pem, old=False)

@@ -30,8 +30,8 @@ pub struct PostgresConfig {
 
 impl PostgresConfig {
     /// Reads an address: `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, each part percent-encoded,
-    /// with the parameters of libpq that [`PARAMETERS`](Self::PARAMETERS) names. What is absent
-    /// comes from `PGHOST`, `PGPASSWORD` and their like, and the password from `~/.pgpass`.
+    /// with the parameters that [`PARAMETERS`](Self::PARAMETERS) names: those of libpq, and
+    /// `connections-max`, `wait-max` and `statement-max` (seconds) of this type. What is absent comes from `PGHOST`, `PGPASSWORD` and their like, and the password from `~/.pgpass`.
     ///
     /// # Errors
     ///
@@ -45,28 +45,42 @@ impl PostgresConfig {
         if !is_address(url) {
             return Err(refused("does not begin with postgres://".to_owned()));
         }
-        // The library logs what it does not know, with the value, which may be a password.
-        let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters);
-        for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
-            let name = parameter.split('=').next().unwrap_or_default();
-            if !Self::PARAMETERS.contains(&name) {
-                return Err(refused(format!(
-                    "has a parameter that is none of {}",
-                    Self::PARAMETERS.join(", ")
-                )));
-            }
-        }
-        let options: PgConnectOptions = url
-            .parse()
-            .map_err(|error: sqlx::Error| refused(format!("cannot be read: {error}")))?;
-        Ok(Self {
-            options: options.application_name("chappe").disable_statement_logging(),
+        let mut config = Self {
+            options: PgConnectOptions::new_without_pgpass(),
             connections_max: 16,
             wait_max: Duration::from_secs(10),
             statement_max: Duration::from_secs(30),
             temporary_bytes_max: 128 * 1024 * 1024,
             unbound_keys_max: UNBOUND_KEYS_MAX,
-        })
+        };
+        let (base, parameters) = url.split_once('?').unwrap_or((url, ""));
+        let mut for_library = Vec::new();
+        for parameter in parameters.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let is_number = match name {
+                "connections-max" => read(value, &mut config.connections_max),
+                "wait-max" => read_seconds(value, &mut config.wait_max),
+                "statement-max" => read_seconds(value, &mut config.statement_max),
+                // The library logs what it does not know, with the value, which may be a password.
+                name if Self::PARAMETERS.contains(&name) => {
+                    for_library.push(parameter);
+                    true
+                }
+                _ => {
+                    let known = Self::PARAMETERS.join(", ");
+                    return Err(refused(format!("has a parameter that is none of {known}")));
+                }
+            };
+            if !is_number {
+                return Err(refused(format!("has a {name} that is no positive number")));
+            }
+        }
+        let for_library = format!("{base}?{}", for_library.join("&"));
+        let options: PgConnectOptions = for_library
+            .parse()
+            .map_err(|error: sqlx::Error| refused(format!("cannot be read: {error}")))?;
+        config.options = options.application_name("chappe").disable_statement_logging();
+        Ok(config)
     }
 
     /// Parameters that an address may have after its `?`.
@@ -82,6 +96,9 @@ impl PostgresConfig {
         "dbname",
         "options",
         "statement-cache-capacity",
+        "connections-max",
+        "wait-max",
+        "statement-max",
     ];
 
     /// The database without its secrets.
@@ -128,4 +145,19 @@ impl fmt::Debug for PostgresConfig {
 /// Whether a text means to be the address of a PostgreSQL database.
 fn is_address(text: &str) -> bool {
     ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme))
+}
+
+/// Whether a text is a positive number, which goes to its place.
+fn read(text: &str, place: &mut u32) -> bool {
+    text.parse().is_ok_and(|number| {
+        *place = number;
+        number > 0
+    })
+}
+
+fn read_seconds(text: &str, place: &mut Duration) -> bool {
+    let mut seconds = 0;
+    let is_number = read(text, &mut seconds);
+    *place = Duration::from_secs(seconds.into());
+    is_number
 }

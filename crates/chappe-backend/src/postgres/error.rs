@@ -1,6 +1,7 @@
 //! What an error of PostgreSQL means for the one who runs the server.
 
 use std::borrow::Cow;
+use std::io;
 
 use crate::StoreError;
 
@@ -18,6 +19,8 @@ pub(super) enum Kind {
 /// Meanings of the codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 pub(super) fn kind(error: &sqlx::Error) -> Kind {
     match error {
+        // What the other end says is no TLS, or its certificate is not to be trusted.
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Kind::Other,
         sqlx::Error::Io(_) | sqlx::Error::BeginFailed => Kind::Lost,
         sqlx::Error::Database(_) => match &*code(error) {
             // Shutting down, crashed, starting; an idle transaction was ended.
@@ -46,19 +49,26 @@ pub(super) fn from_sqlx(place: &str, error: &sqlx::Error) -> StoreError {
             "no connection was to be had in time",
             "see whether the database runs; allow more connections, or find what makes queries slow",
         ),
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            no_tls(place, error.to_string())
+        }
+        sqlx::Error::Tls(error) => no_tls(place, error.to_string()),
         sqlx::Error::Io(error) => {
             unavailable(place, &format!("cannot be reached: {error}"), "see whether it runs")
         }
-        sqlx::Error::Tls(error) => StoreError::Unusable {
-            place,
-            problem: format!("no TLS with it: {error}"),
-            mend: "see to its certificate, sslmode and sslrootcert",
-        },
         sqlx::Error::Database(database) => {
             let said = format!("{} ({})", database.message(), code(error));
             from_code(place, &code(error), said)
         }
         other => StoreError::Unusable { place, problem: other.to_string(), mend: REPORT },
+    }
+}
+
+fn no_tls(place: String, error: String) -> StoreError {
+    StoreError::Unusable {
+        place,
+        problem: format!("no TLS with it: {error}"),
+        mend: "see to its certificate, sslmode and sslrootcert",
     }
 }
 

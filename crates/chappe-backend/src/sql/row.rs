@@ -78,6 +78,8 @@ mod kinds {
                 #[cfg(feature = "postgres")]
                 EngineRow::Postgres(row) => match row.try_column(at)?.type_info().name() {
                     "INT2" | "INT4" => row.try_get_unchecked(at),
+                    // What SQLite says as 0 and 1.
+                    "BOOL" => Ok(row.try_get::<Option<bool>, _>(at)?.map(i64::from)),
                     _ => row.try_get(at),
                 },
             }

@@ -5,4 +5,5 @@ mod files;
 mod memory;
 mod postgres;
 mod sqlite;
+mod tls;
 mod trouble;

@@ -113,7 +113,7 @@ async fn values_come_back_alike_from_both_engines() {
         assert_eq!(transaction.run(nothing).await, Ok(1));
         transaction.commit().await.expect("the commit");
 
-        let query = sql("SELECT n, t, b, 1, (SELECT count(*) FROM value) FROM value
+        let query = sql("SELECT n, t, b, 1, (SELECT count(*) FROM value), n IS NULL FROM value
              WHERE t = $1 AND n < $2 LIMIT $3");
         let row = database.row(query.bind("a\0b ü").bind(0).bind(1)).await.expect("an answer");
         let mut row = row.expect("a row");
@@ -121,6 +121,7 @@ async fn values_come_back_alike_from_both_engines() {
         assert_eq!(row.read(), Ok("a\u{fffd}b ü".to_owned()));
         assert_eq!(row.read(), Ok(vec![0u8, 255]));
         assert_eq!((row.read(), row.read()), (Ok(true), Ok(2i32)));
+        assert_eq!(row.read(), Ok(0i64));
         assert!(row.read::<i64>().is_err(), "there is no other");
         let row = database.row(sql("SELECT n, t, b, n FROM value WHERE n IS NULL")).await;
         let mut row = row.expect("an answer").expect("a row");
@@ -251,7 +252,13 @@ fn addresses_are_checked_and_never_shown() {
     let shown = format!("{config:?}");
     assert!(shown.contains("database chappe at db.example.org:5433"), "{shown}");
     assert!(!shown.contains("s3cret"), "{shown}");
+    let config = self::config("postgres://h/d?connections-max=3&wait-max=4&statement-max=5&port=7");
+    let seconds = Duration::from_secs;
+    assert_eq!((config.connections_max, config.wait_max), (3, seconds(4)));
+    assert_eq!(config.statement_max, seconds(5));
     for wrong in [
+        "postgres://me:s3cret@host/db?connections-max=0",
+        "postgres://me:s3cret@host/db?wait-max=s3cret",
         "mysql://me:s3cret@host/db",
         "postgres://me:s3cret@host/db?passwrod=s3cret",
         "postgres://me:s3cret@host:port/db",

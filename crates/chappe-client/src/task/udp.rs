@@ -107,7 +107,7 @@ async fn carry(
     mut departing: mpsc::UnboundedReceiver<(SocketAddr, Bytes)>,
     tell: mpsc::Sender<(LinkId, News)>,
 ) {
-    let socket = match udp::bind_towards(config.server).await {
+    let socket = match udp::bind_towards(config.server) {
         Ok(socket) => socket,
         Err(error) => return debug!(%error, "no socket for datagrams"),
     };

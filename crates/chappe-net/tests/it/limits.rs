@@ -32,6 +32,9 @@ fn addresses_of_one_subscriber_count_together() {
     let _first = connections.admit(ip("2001:db8::1")).unwrap();
     assert!(connections.admit(ip("2001:db8::ffff:2")).is_none());
     assert!(connections.admit(ip("2001:db8:0:1::1")).is_some());
+    let _mapped = connections.admit(ip("::ffff:10.0.0.1")).unwrap();
+    assert!(connections.admit(ip("10.0.0.1")).is_none());
+    assert!(connections.admit(ip("::ffff:10.0.0.2")).is_some());
 }
 
 fn ip(text: &str) -> IpAddr {

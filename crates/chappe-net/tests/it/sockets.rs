@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chappe_net::connect::{self, peer_of};
 use chappe_net::listen::{self, Accepted, Ends, Listener, UnixSocket};
+use chappe_net::udp;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Rule:   small messages are not held back, on neither end.
@@ -38,6 +39,26 @@ async fn ipv6_listener_takes_ipv4_as_well() {
     let six = listen::bind("[::]:0".parse().unwrap(), true).unwrap();
     let port = six.local_addr().unwrap().port();
     let four = listen::bind(format!("0.0.0.0:{port}").parse().unwrap(), false);
+    assert!(four.is_ok(), "an address beside the other");
+}
+
+/// So do sockets for datagrams.
+#[tokio::test]
+async fn ipv6_socket_takes_datagrams_of_ipv4_as_well() {
+    let both = udp::bind("[::]:0".parse().unwrap(), false).unwrap();
+    let port = both.local_addr().unwrap().port();
+    for server in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+        let server = server.parse().unwrap();
+        let client = udp::bind_towards(server).unwrap();
+        udp::send(&client, server, b"there").await;
+        let (from, datagram) = udp::receive(&both).await;
+        assert_eq!(datagram[..], *b"there");
+        udp::send(&both, from, b"back").await;
+        assert_eq!(udp::receive(&client).await, (server, b"back"[..].into()));
+    }
+    let six = udp::bind("[::]:0".parse().unwrap(), true).unwrap();
+    let port = six.local_addr().unwrap().port();
+    let four = udp::bind(format!("0.0.0.0:{port}").parse().unwrap(), false);
     assert!(four.is_ok(), "an address beside the other");
 }
 

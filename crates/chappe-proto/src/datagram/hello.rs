@@ -73,6 +73,11 @@ impl Hellos {
         }
     }
 
+    /// The last request of this exchange is not answered: it may ask again.
+    pub fn forget(&mut self, from: SocketAddr, nonce: Nonce) {
+        self.entries.remove(&(from, nonce));
+    }
+
     fn evict(&mut self) {
         let at = self.rng.below(self.entries.len() as u32) as usize;
         if let Some(place) = self.entries.keys().nth(at).copied() {

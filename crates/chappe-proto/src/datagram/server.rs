@@ -56,7 +56,8 @@ pub enum ServerEvent {
     /// then tell [`ServerEndpoint::hear`], and give the message to the session. If that takes all
     /// of it, tell [`ServerEndpoint::accept`].
     Message(AuthKeyId, Heard, Message),
-    /// A message of the key exchange, to be answered with [`ServerEndpoint::reply`].
+    /// A message of the key exchange, to be answered with [`ServerEndpoint::reply`] or
+    /// [put off](ServerEndpoint::put_off).
     Plain(SocketAddr, Nonce, Bytes),
     /// The path of this link is no more: the owner closed it, or forgot its key.
     Closed(LinkId),
@@ -299,6 +300,11 @@ impl ServerEndpoint {
             self.hellos.answer(to, nonce, packet.clone());
             self.outbound.push_back((to, packet));
         }
+    }
+
+    /// Does not answer [`ServerEvent::Plain`] at present: the same message may be asked again.
+    pub fn put_off(&mut self, from: SocketAddr, nonce: Nonce) {
+        self.hellos.forget(from, nonce);
     }
 
     /// The next thing the owner has to do.

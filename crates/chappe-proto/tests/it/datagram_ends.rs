@@ -155,6 +155,102 @@ fn paths_are_bounded_and_forgotten() {
     assert!(!end.end.open(at(130), LINK, key().id(), SESSION));
 }
 
+/// Rule: UDP-04: before a session has taken a message from an address, as much is sent there as came
+///       from there, to the last datagram that fits, and nothing for what came from elsewhere.
+#[test]
+fn address_that_proved_nothing_is_sent_what_came_from_it() {
+    let mut end = Server::known();
+    let large = |id| {
+        let large = message(id, 700);
+        encrypted::seal(&[(&key(), &large)], Side::Client, &mut rng(5)).remove(0).packet
+    };
+    let sent = |end: &mut Server, place| {
+        for id in 0..100 {
+            end.end.send(LINK, &message(5 + 4 * id, 4));
+        }
+        let said = end.said();
+        assert!(said.iter().all(|(to, _)| *to == place));
+        said.iter().map(|(_, datagram)| datagram.len()).sum::<usize>()
+    };
+    // The smallest datagram has 72 bytes.
+    let check = |sent: usize, room: usize| assert!(sent <= room && sent + 72 > room, "{sent}");
+    let (first, second, third) = (large(4), large(8), large(12));
+    end.take(HOME, &first);
+    end.take(HOME, &second);
+    check(sent(&mut end, HOME), first.len() + second.len());
+    assert_eq!(sent(&mut end, HOME), 0);
+    end.take(AWAY, &third);
+    check(sent(&mut end, AWAY), third.len());
+    // What came from one place and was not used is of no use to another.
+    end.take(HOME, &first);
+    end.take(AWAY, &third);
+    check(sent(&mut end, AWAY), third.len());
+    // It is back where it was, and begins anew.
+    end.take(HOME, &first);
+    check(sent(&mut end, HOME), first.len());
+}
+
+/// Rule: UDP-06: what was taken from one place moves the session nowhere when it comes, and is taken,
+///       again from another.
+#[test]
+fn repeated_message_moves_nothing() {
+    let mut end = Server::known();
+    let datagram = sealed(4, Side::Client);
+    for place in [HOME, AWAY] {
+        let heard = end.take(place, &datagram);
+        end.end.accept(LINK, heard.token);
+        assert_eq!(end.place(), Some(HOME));
+    }
+}
+
+/// What waits for a key that cannot be looked up is forgotten, and what waits for others is not.
+#[test]
+fn datagrams_whose_key_cannot_be_looked_up_are_forgotten() {
+    let mut end = Server::with(ServerConfig::default());
+    let stranger = Arc::new(AuthKey::new([9; 256]));
+    let strange = encrypted::seal(&[(&stranger, &message(8, 40))], Side::Client, &mut rng(4));
+    let strange = strange[0].packet.clone();
+    assert_eq!(end.hear(HOME, &sealed(4, Side::Client)) + end.hear(HOME, &strange), 2);
+    end.end.drop_held(key().id());
+    end.end.provide_key(at(0), key().id(), Some(key()));
+    end.end.provide_key(at(0), stranger.id(), Some(Arc::clone(&stranger)));
+    let id = |event| match event {
+        ServerEvent::Message(id, ..) => Some(id),
+        _ => None,
+    };
+    let ids: Vec<_> = std::iter::from_fn(|| end.end.poll_event()).filter_map(id).collect();
+    assert_eq!(ids, [stranger.id()]);
+}
+
+/// Idle paths are looked for four times in the time after which they are forgotten, and only where
+/// there are any.
+#[test]
+fn timer_runs_while_there_are_paths() {
+    assert_eq!(Server::with(ServerConfig::default()).end.poll_timeout(), None);
+    let mut end = Server::known();
+    assert!(end.end.poll_timeout().is_some_and(|at| at <= self::at(0).mono));
+    end.end.handle_timeout(at(0));
+    assert_eq!(end.end.poll_timeout(), Some(at(30).mono));
+}
+
+/// Keys that no path needs are forgotten when there are more than 64 of them, and no sooner.
+#[test]
+fn spare_keys_are_bounded() {
+    let mut end = Server::known();
+    let spare = |number: u8| Arc::new(AuthKey::new([number; 256]));
+    // A datagram under a key that is known asks for none; this one cannot be opened.
+    let is_known = |end: &mut Server, key: &AuthKey| {
+        end.hear(HOME, &[&key.id().to_le_bytes()[..], &[0; 64]].concat()) == 0
+    };
+    for number in 1..=64 {
+        end.end.provide_key(at(0), spare(number).id(), Some(spare(number)));
+    }
+    assert!(is_known(&mut end, &spare(1)) && is_known(&mut end, &spare(64)));
+    end.end.provide_key(at(0), spare(65).id(), Some(spare(65)));
+    assert!(is_known(&mut end, &key()) && is_known(&mut end, &spare(65)));
+    assert!(!is_known(&mut end, &spare(1)) && !is_known(&mut end, &spare(64)));
+}
+
 /// Rule: UDP-05: unless it is told to, a server makes no keys over UDP.
 #[test]
 fn exchanges_are_not_served_unless_wanted() {
@@ -196,6 +292,10 @@ fn exchange_is_answered_again_when_it_asks_again() {
     assert_ne!(second, reply);
     assert_eq!(asked(&mut end, 29, HOME, &hello(1, 2)), None);
     assert_eq!(end.said(), second);
+    assert!(asked(&mut end, 30, HOME, &hello(1, 2)).is_some());
+    // What nobody has time for is new when it comes again.
+    assert_eq!(asked(&mut end, 30, HOME, &hello(1, 2)), None);
+    end.end.put_off(HOME, [1; 16]);
     assert!(asked(&mut end, 30, HOME, &hello(1, 2)).is_some());
     // Whoever fills the table makes others ask anew, at random.
     for nonce in 10..100 {
@@ -318,6 +418,33 @@ fn three_lost_pings_end_datagrams_for_a_while() {
     assert_eq!(pings(&mut end), 1);
     end.end.handle_datagram(at(501), HOME, sealed(201, Side::Server));
     assert!(end.end.is_open());
+}
+
+/// Rule: UDP-13: a way of which nothing is known is tried at once, then twice as long after each try,
+///       at most as long as an open one; then not for five minutes.
+#[test]
+fn client_tries_a_new_way_less_and_less_often() {
+    let mut config = ClientConfig::new(HOME);
+    config.losses_max = 7;
+    let mut end = Client { end: ClientEndpoint::new(at(0), config, key(), rng(2)) };
+    let mut now = at(0);
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        let wait = end.end.poll_timeout() - now.mono;
+        waits.push(wait.as_millis());
+        (now.mono, now.unix) = (now.mono + wait, now.unix + wait);
+        end.end.handle_timeout(now);
+        assert!(!end.end.is_open());
+    }
+    assert_eq!(waits, [0, 1000, 2000, 4000, 8000, 16_000, 25_000, 25_000, 300_000]);
+    // A ping that is waited for is no try.
+    let ping = with_body(4, &boxed(&Ping { ping_id: 1 }));
+    assert!(end.end.takes(&ping, false) && !end.end.takes(&ping, true));
+    // What is under way may be due sooner than the next ping.
+    let mut open = Client::open();
+    assert_eq!(open.end.poll_timeout(), at(25).mono);
+    open.end.send(at(1), message(4, 40), true);
+    assert_eq!(open.end.poll_timeout(), at(2).mono);
 }
 
 const HOME: SocketAddr = address([192, 0, 2, 1], 1000);

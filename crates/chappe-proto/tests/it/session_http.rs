@@ -197,6 +197,28 @@ fn message_larger_than_a_response_leaves_alone() {
     assert_eq!(responses(&mut raw), [(3, vec![words(&[1])])]);
 }
 
+/// Rule:   one message leaves as it is, several in a container as long as they fit, to the byte.
+/// Source: HTP-18, MSG-28.
+#[test]
+fn messages_share_a_response_as_long_as_they_fit() {
+    let mut raw = quiet();
+    raw.session.push(raw.now, words(&[1]));
+    raw.request(2, &[]);
+    let packets = raw.packets();
+    assert_eq!((packets.len(), &packets[0].1.body), (1, &words(&[1])));
+    for (more, are_shared) in [(0, true), (4, false)] {
+        // Each takes 16 bytes beside its body.
+        let half = Bytes::from(vec![1; (1 << 19) - 16]);
+        let other = Bytes::from(vec![2; half.len() + more]);
+        let mut raw = quiet();
+        raw.session.push(raw.now, half.clone());
+        raw.session.push(raw.now, other.clone());
+        raw.request(2, &[]);
+        let expected = if are_shared { vec![half, other] } else { vec![half] };
+        assert_eq!(responses(&mut raw), [(2, expected)], "{more} bytes more");
+    }
+}
+
 /// Rule:   what left in a response and is not acknowledged leaves again in a later one, after the
 ///         resend interval and not before, in a container and under its old numbers; a response is
 ///         no acknowledgement.
@@ -473,6 +495,11 @@ fn storm_of_wrong_salts_is_slowed_down() {
         sent += 1;
     }
     assert!((65..75).contains(&sent), "{sent} requests in a minute");
+    // Who makes the session forget is not faster for it.
+    raw.session.forget(raw.now);
+    raw.request(2, &[]);
+    assert!(raw.session.poll_timeout().unwrap() > raw.now.mono);
+    raw.session.handle_link_closed(LinkId(2));
     // Whoever learned the salt is served at once.
     raw.salt = salt;
     let call = raw.inner(true, query(1));
@@ -522,6 +549,56 @@ fn request_to_a_session_that_forgets_is_answered() {
     assert_eq!(responses(&mut raw), [(2, vec![])]);
     raw.request(3, &[]);
     assert_eq!(raw.packets(), [], "what was forgotten is not sent");
+}
+
+/// A session is in use while a request waits.
+#[test]
+fn session_with_a_request_is_not_idle() {
+    let mut raw = quiet();
+    assert!(raw.session.is_idle());
+    let wait = http_wait(&mut raw, (9000, 9000, 25_000));
+    raw.request(2, &[wait]);
+    assert!(!raw.session.is_idle());
+    raw.wait(secs(25));
+    assert_eq!(responses(&mut raw), [(2, vec![])]);
+    assert!(raw.session.is_idle());
+}
+
+/// Rule:   what answers requests is memory of the session; where those requests are gone it waits
+///         for others, 256 KiB of it at most.
+/// Source: SEC-47, HTP-21.
+#[test]
+fn answers_to_requests_that_are_gone_are_bounded() {
+    const PONG_BYTES: usize = 64 + 20;
+    let mut raw = quiet();
+    let inners = [raw.inner(false, ping(1)), http_wait(&mut raw, (9000, 9000, 25_000))];
+    raw.request(2, &inners);
+    let held = raw.session.footprint();
+    raw.session.handle_link_closed(LinkId(2));
+    assert_eq!(raw.session.footprint(), held);
+    let at_once = http_wait(&mut raw, (0, 0, 0));
+    raw.request(3, &[at_once]);
+    let held = raw.session.footprint();
+    assert_eq!(raw.replied::<types::Pong>().len(), 1);
+    assert_eq!(raw.session.footprint(), held - PONG_BYTES);
+
+    for _ in 0..40 {
+        let mut inners: Vec<Inner> = (0..100).map(|_| raw.inner(false, ping(1))).collect();
+        inners.push(http_wait(&mut raw, (9000, 9000, 25_000)));
+        raw.request(4, &inners);
+        raw.session.handle_link_closed(LinkId(4));
+    }
+    let mut pongs = 0;
+    for link in 5.. {
+        let at_once = http_wait(&mut raw, (0, 0, 0));
+        raw.request(link, &[at_once]);
+        let some = raw.replied::<types::Pong>().len();
+        pongs += some;
+        if some == 0 {
+            break;
+        }
+    }
+    assert_eq!(pongs, (256_usize << 10).div_ceil(PONG_BYTES));
 }
 
 /// Rule:   where the server stops nothing is held any more.

@@ -93,7 +93,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let socket = match setup.datagrams {
-            true => Some(chappe_net::udp::bind(address).await.unwrap()),
+            true => Some(chappe_net::udp::bind(address, false).unwrap()),
             false => None,
         };
         Self { address, ..Self::start_with(setup, listener, socket).await }

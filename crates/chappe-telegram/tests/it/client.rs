@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
+use chappe_api::functions::help::GetNearestDc;
+use chappe_api::functions::{InitConnection, InvokeWithLayer};
 use chappe_api::{ctors, types};
 use chappe_backend::{Backend, Database};
 use chappe_crypto::rsa::PublicKey;
@@ -20,7 +22,7 @@ use chappe_proto::transport::{ClientOptions, Framing, Transport};
 use chappe_proto::{Now, SessionId};
 use chappe_server::{RsaIdentity, Server};
 use chappe_telegram::{Admin, Config};
-use chappe_tl::{Encode, Function};
+use chappe_tl::{Encode, Function, Raw};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -36,12 +38,21 @@ pub(crate) struct Client {
     rng: Rng,
     ids: MsgIds,
     calls: i32,
+    /// Announced with the first call.
+    pub(crate) layer: i32,
+    /// Says nothing of itself.
+    pub(crate) is_silent: bool,
     key: Arc<AuthKey>,
     salt: i64,
     session: SessionId,
     /// Came unasked and was not looked at.
     pushed: VecDeque<types::Updates>,
+    /// Came unasked, in the words of an older layer.
+    foreign: VecDeque<Bytes>,
 }
+
+/// `updates`, of every layer.
+const UPDATES: u32 = 0x74ae_4240;
 
 /// A service with a database of its own.
 pub(crate) struct Home {
@@ -136,10 +147,13 @@ impl Client {
             rng,
             ids: MsgIds::default(),
             calls: 0,
+            layer: chappe_api::LAYER,
+            is_silent: false,
             key: Arc::new(AuthKey::new([0; 256])),
             salt: 0,
             session: SessionId(7),
             pushed: VecDeque::new(),
+            foreign: VecDeque::new(),
         }
     }
 
@@ -178,9 +192,12 @@ impl Client {
             msg_id,
             seq_no: self.calls * 2 + 1,
         };
-        self.calls += 1;
         self.link.use_key(Arc::clone(&self.key));
-        let body = chappe_tl::to_bytes(call).unwrap();
+        let mut body = chappe_tl::to_bytes(call).unwrap();
+        if self.calls == 0 && !self.is_silent {
+            body = introduced(self.layer, body);
+        }
+        self.calls += 1;
         self.link.send(Arc::clone(&self.key), Message { header, body });
         self.flush().await;
         loop {
@@ -220,9 +237,29 @@ impl Client {
         self.pushed.drain(..).collect()
     }
 
+    /// Announces a layer anew.
+    pub(crate) async fn announce(&mut self, layer: i32) {
+        let call = chappe_tl::to_bytes(&GetNearestDc {}).unwrap();
+        self.call(&Raw(introduced(layer, call))).await.unwrap();
+    }
+
+    /// What comes unasked next, in the words of an older layer.
+    pub(crate) async fn told_otherwise(&mut self) -> Bytes {
+        loop {
+            if let Some(body) = self.foreign.pop_front() {
+                return body;
+            }
+            for body in self.bodies().await {
+                self.keep(body);
+            }
+        }
+    }
+
     fn keep(&mut self, body: Bytes) {
-        if let Ok(updates) = chappe_tl::from_bytes(body) {
-            self.pushed.push_back(updates);
+        match chappe_tl::from_bytes(body.clone()) {
+            Ok(updates) => self.pushed.push_back(updates),
+            Err(_) if kind::id_of(&body) == UPDATES => self.foreign.push_back(body),
+            Err(_) => {}
         }
     }
 
@@ -269,4 +306,21 @@ impl Client {
             self.link.handle_bytes(now, &mut self.inbound);
         }
     }
+}
+
+/// A call with what a client says of itself before its first one.
+fn introduced(layer: i32, call: Bytes) -> Bytes {
+    let query = InitConnection {
+        api_id: 1,
+        device_model: "test".into(),
+        system_version: "1".into(),
+        app_version: "1".into(),
+        system_lang_code: "en".into(),
+        lang_pack: "".into(),
+        lang_code: "en".into(),
+        proxy: None,
+        params: None,
+        query: Raw(call),
+    };
+    chappe_tl::to_bytes(&InvokeWithLayer { layer, query }).unwrap()
 }

@@ -16,6 +16,7 @@ mod forwards;
 mod groups;
 mod groups_rights;
 mod inline;
+mod layers;
 mod messages;
 mod notices;
 mod password;

@@ -1,15 +1,14 @@
-//! `chappe user` and `chappe bot`: the accounts of a data directory, also while a server runs there.
+//! `chappe user` and `chappe bot`: the accounts of a server, also while it runs.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::{Result, bail};
-use chappe_backend::Backend;
 use chappe_telegram::{Admin, User};
 use serde_json::json;
 
-use super::files::DATABASE;
-use crate::cli::{BotCommand, UserCommand};
+use crate::cli::{BotCommand, PlaceArgs, UserCommand};
+use crate::config;
+use crate::config::database::DatabaseConfig;
 use crate::exit::Exit;
 
 /// Accounts read at once.
@@ -19,14 +18,14 @@ pub(crate) fn user(command: UserCommand) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
-            UserCommand::Add { phone, first_name, last_name, username, data } => {
-                let admin = open(&data).await?;
+            UserCommand::Add { phone, first_name, last_name, username, place } => {
+                let admin = open(place).await?;
                 let name = (first_name.as_str(), last_name.as_str());
                 let id = admin.add_user(&phone, name, username.as_deref(), now()).await?;
                 print(&json!({ "id": id, "phone": phone, "username": username }))?;
             }
-            UserCommand::List { data } => {
-                let admin = open(&data).await?;
+            UserCommand::List { place } => {
+                let admin = open(place).await?;
                 let mut from = 0;
                 loop {
                     let users = admin.users(from, PAGE).await?;
@@ -53,16 +52,16 @@ pub(crate) fn bot(command: BotCommand) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
-            BotCommand::Create { name, username, inline, data } => {
-                let mut admin = open(&data).await?;
+            BotCommand::Create { name, username, inline, place } => {
+                let mut admin = open(place).await?;
                 let token = admin.create_bot(&name, &username, now()).await?;
                 if inline.is_some() {
                     admin.set_inline(&username, inline.as_deref()).await?;
                 }
                 print(&json!({ "username": username, "token": token }))?;
             }
-            BotCommand::Inline { username, placeholder, data } => {
-                let admin = open(&data).await?;
+            BotCommand::Inline { username, placeholder, place } => {
+                let admin = open(place).await?;
                 admin.set_inline(&username, placeholder.as_deref()).await?;
                 print(&json!({ "username": username, "inline": placeholder }))?;
             }
@@ -71,15 +70,14 @@ pub(crate) fn bot(command: BotCommand) -> Result<Exit> {
     })
 }
 
-async fn open(data: &Path) -> Result<Admin> {
-    let database = data.join(DATABASE);
-    if !database.exists() {
-        bail!(
-            "there is no {}; `chappe serve --data` makes it at its first start",
-            database.display()
-        );
+async fn open(place: PlaceArgs) -> Result<Admin> {
+    let database = config::serve::database(place)?;
+    if let DatabaseConfig::Sqlite(file) = &database
+        && !file.exists()
+    {
+        bail!("there is no {}; `chappe serve` makes it at its first start", file.display());
     }
-    let backend = Backend::embedded(database).await?;
+    let backend = database.open().await?;
     Ok(Admin::open(&backend, chappe_net::entropy::rng()?).await?)
 }
 

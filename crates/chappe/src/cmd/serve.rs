@@ -7,7 +7,6 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use chappe_backend::Backend;
 use chappe_crypto::rsa::PrivateKey;
 use chappe_net::tls::Certificate;
 use chappe_proto::handshake::server::DcPolicy;
@@ -15,10 +14,10 @@ use chappe_server::{RsaIdentity, Server, ServerConfig};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::files::{DATABASE, PRIVATE_KEY, PUBLIC_KEY, read, write_new};
+use super::files::{PRIVATE_KEY, PUBLIC_KEY, read, write_new};
 use super::keys::{fingerprint, write_pair};
 use crate::cli::ServeArgs;
-use crate::config::listen::{self, ListenAddress};
+use crate::config::listen;
 use crate::config::serve::ServeConfig;
 use crate::exit::Exit;
 use crate::metrics::Page;
@@ -38,20 +37,15 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     };
     let identity = open_identity(&config.data)?;
     let fingerprint = fingerprint(identity.public());
-    let backend = Backend::embedded(config.data.join(DATABASE)).await?;
+    let backend = config.database.open().await?;
     let certificate = config.tls.as_ref().map(Certificates::open).transpose()?;
     let reload = signal(SignalKind::hangup())?;
     let (listeners, addresses): (Vec<_>, Vec<_>) =
         listen::bind_all(&config.listen)?.into_iter().unzip();
-    let mut sockets = Vec::new();
-    for address in addresses.iter().filter(|_| config.experimental_udp) {
-        if let ListenAddress::Tcp(address) = address {
-            let socket = chappe_net::udp::bind(*address)
-                .await
-                .with_context(|| format!("cannot take datagrams at {address}"))?;
-            sockets.push(socket);
-        }
-    }
+    let sockets = match config.experimental_udp {
+        true => listen::bind_datagrams(&addresses)?,
+        false => Vec::new(),
+    };
     let reachable = config.advertise.or_else(|| reachable(&addresses));
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
 

@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use chappe_net::listen::{self, Listener, UnixSocket};
+use chappe_net::udp;
 use serde::de::{Deserialize, Deserializer, Error};
+use tokio::net::UdpSocket;
 
 /// An address, or a socket in the file system.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +68,19 @@ pub(crate) fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<(Listener, Lis
     addresses.iter().map(bind).collect()
 }
 
+/// Takes datagrams at each address that listeners have; sockets in the file system have none.
+pub(crate) fn bind_datagrams(addresses: &[ListenAddress]) -> Result<Vec<UdpSocket>> {
+    let tcp = addresses.iter().filter_map(|address| match address {
+        ListenAddress::Tcp(tcp) => Some(*tcp),
+        ListenAddress::Unix(_) => None,
+    });
+    let bind = |address| {
+        udp::bind(address, has_ipv4_beside(address, addresses))
+            .with_context(|| format!("cannot take datagrams at {address}"))
+    };
+    tcp.map(bind).collect()
+}
+
 /// Whether IPv4 connections to the port of an IPv6 address are taken by another listener.
 fn has_ipv4_beside(address: SocketAddr, all: &[ListenAddress]) -> bool {
     all.iter().any(|other| {
@@ -80,5 +95,21 @@ pub(crate) struct Text<T>(pub(crate) T);
 impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An IPv4 address beside the IPv6 one that would take its port, too, for both protocols.
+    #[tokio::test]
+    async fn both_families_can_be_listed_with_one_port() {
+        let free = bind_all(&["127.0.0.1:0".parse().unwrap()]).unwrap().remove(0).1;
+        let ListenAddress::Tcp(free) = free else { panic!("no address") };
+        let both = ["[::]", "0.0.0.0"].map(|host| format!("{host}:{}", free.port()));
+        let both = both.map(|address| address.parse().unwrap());
+        assert_eq!(bind_all(&both).unwrap().len(), 2);
+        assert_eq!(bind_datagrams(&both).unwrap().len(), 2);
     }
 }

@@ -8,10 +8,11 @@ use chappe_proto::transport::{EndpointSecret, Transport};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::cli::ServeArgs;
+use crate::cli::{PlaceArgs, ServeArgs};
 use crate::cmd::files;
 use crate::codes::CodeSender;
 use crate::config::accounts::{SignUp, TestNumbers};
+use crate::config::database::{DatabaseConfig, DatabaseUrl};
 use crate::config::limits::Limits;
 use crate::config::listen::{ListenAddress, Text};
 
@@ -19,6 +20,7 @@ use crate::config::listen::{ListenAddress, Text};
 #[derive(Clone, Debug)]
 pub(crate) struct ServeConfig {
     pub(crate) data: PathBuf,
+    pub(crate) database: DatabaseConfig,
     pub(crate) listen: Vec<ListenAddress>,
     /// Certificates and key.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
@@ -53,6 +55,7 @@ pub(crate) struct ServeConfig {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     data: Option<PathBuf>,
+    database: Option<DatabaseUrl>,
     listen: Option<Vec<Text<ListenAddress>>>,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -85,6 +88,16 @@ struct File {
 /// Where a server listens that was told nothing.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4430);
 
+/// The data directory of a server that was told none.
+const DATA: &str = "chappe-data";
+
+/// The database of a server, for whoever works beside it.
+pub(crate) fn database(args: PlaceArgs) -> Result<DatabaseConfig> {
+    let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+    let data = args.data.or(file.data).unwrap_or_else(|| DATA.into());
+    DatabaseConfig::of(args.database.or(file.database).as_ref(), &data)
+}
+
 impl ServeConfig {
     pub(crate) fn load(args: ServeArgs) -> Result<Self> {
         let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
@@ -105,8 +118,11 @@ impl ServeConfig {
         let is_private = listen.iter().all(is_local);
         let is_private = is_private && proxy_protocol.is_empty() && forwarded_from.is_empty();
         let test_numbers = if is_private { TestNumbers::Own } else { TestNumbers::Off };
+        let data = args.data.or(file.data).unwrap_or_else(|| DATA.into());
+        let database = args.database.or(file.database);
         let config = Self {
-            data: args.data.or(file.data).unwrap_or_else(|| "chappe-data".into()),
+            database: DatabaseConfig::of(database.as_ref(), &data)?,
+            data,
             listen,
             tls,
             transports: either(args.transports, file.transports),
@@ -178,6 +194,7 @@ mod tests {
         ServeConfig::load(ServeArgs {
             config: Some(path),
             data: None,
+            database: None,
             listen: Vec::new(),
             tls_cert: None,
             tls_key: None,
@@ -214,6 +231,10 @@ mod tests {
         assert!(config.strict_dc && config.old_clients && !config.mtproto1 && config.pfs_only);
         assert!(!config.cors_everywhere && !config.private_network);
         assert_eq!(config.data, PathBuf::from("chappe-data"));
+        assert!(format!("{:?}", config.database).contains("chappe-data/chappe.db"));
+        let elsewhere = load("database = \"postgres://me:s3cret@db/chappe\"").unwrap();
+        let shown = format!("{elsewhere:?}");
+        assert!(shown.contains("chappe at db:5432") && !shown.contains("s3cret"), "{shown}");
     }
 
     /// Rule:   numbers with a known code are for this machine alone, unless somebody asks for them.

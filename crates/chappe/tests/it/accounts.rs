@@ -1,5 +1,8 @@
 //! `chappe user` and `chappe bot`.
 
+use std::io::Read;
+
+use chappe_backend::scratch::Scratch;
 use serde_json::Value;
 
 use crate::{Server, run, stderr, stdout};
@@ -33,6 +36,40 @@ fn accounts_are_made_beside_a_running_server() {
     assert_eq!(listed.len(), 2);
     assert_eq!((shown(0, "username"), shown(0, "bot")), ("ada_l".into(), false.into()));
     assert_eq!((shown(1, "username"), shown(1, "bot")), ("echo_bot".into(), true.into()));
+}
+
+/// Rule:   the same with a database elsewhere, whose password nobody sees, however much is logged.
+/// Source: SEC-53, docs/decisions/0017.
+#[test]
+fn accounts_are_made_in_a_database_elsewhere() {
+    let database = Scratch::start(&[]);
+    let url = database.url().replace("chappe@", "chappe:s3cret@");
+    let mut server = Server::start(&["--database", &url, "--log", "trace"]);
+    let mut log = server.child.stderr.take().unwrap();
+    let log = std::thread::spawn(move || {
+        let mut text = String::new();
+        log.read_to_string(&mut text).unwrap();
+        text
+    });
+    assert!(!server.data.join("chappe.db").exists());
+    let config = server.data.join("chappe.toml");
+    std::fs::write(&config, format!("database = \"{url}\"")).unwrap();
+    let config = config.to_str().unwrap();
+    let add = ["user", "add", "9996620001", "--first-name", "Ada"];
+    let added = run(&[&add[..], &["--config", config]].concat());
+    assert!(added.status.success(), "{}", stderr(&added));
+    let listed = stdout(&run(&["user", "list", "--database", &url]));
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!((&listed["id"], &listed["first_name"]), (&1_000_000.into(), &"Ada".into()));
+
+    let wrong = run(&["user", "list", "--database", &url.replace("/postgres?", "/absent?")]);
+    assert!(!wrong.status.success() && stderr(&wrong).contains("make the database"));
+    let unreadable = run(&["user", "list", "--database", "postgres://chappe:s3cret@host?x=s3cret"]);
+    assert!(!unreadable.status.success());
+    server.signal("-TERM");
+    assert_eq!(server.wait(), Some(0));
+    let said = log.join().unwrap() + &stderr(&wrong) + &stderr(&unreadable);
+    assert!(said.contains("chappe") && !said.contains("s3cret"), "{said}");
 }
 
 #[test]

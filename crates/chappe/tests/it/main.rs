@@ -5,6 +5,7 @@
 
 mod accounts;
 mod call;
+mod durability;
 mod keys;
 mod logs;
 mod metrics;
