@@ -52,7 +52,7 @@ fn refusal(body: Bytes) -> String {
 }
 
 /// Rule:   wrappers are taken off in whatever order they stand, and all that they say is kept.
-/// Source: 05-service-messages §9, SVC-44, SVC-48, SVC-50, TL-27.
+/// Source: 05-service-messages §9, SVC-44, SVC-48, SVC-50, TL-27, API-01.
 #[test]
 fn wrappers_come_off_in_any_order() {
     let device = ["d", "s", "a"];
@@ -74,7 +74,7 @@ fn wrappers_come_off_in_any_order() {
 }
 
 /// Rule:   wrappers that mean nothing to a session come off as well, and leave the query.
-/// Source: 05-service-messages §9, SVC-51.
+/// Source: 05-service-messages §9, SVC-51, API-01.
 #[test]
 fn other_wrappers_come_off() {
     let inside = || Raw(query(1));

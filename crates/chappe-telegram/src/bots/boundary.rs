@@ -97,24 +97,24 @@ pub(crate) fn is_for_bots(function: u32) -> bool {
 
 impl Service {
     /// Sees whether `me` may write to somebody: nobody does whom one of the two has blocked; bots
-    /// write to those alone who have written to them, and not to each other. What is allowed in a
-    /// group, the group says.
+    /// write to those alone who have written to them, and not to each other. What goes for a group
+    /// is its own matter.
     pub(crate) async fn check_may_write(&self, me: i64, peer: Peer) -> Result<(), Failure> {
-        let Peer::Account(other) = peer else { return Ok(()) };
-        if other == me {
+        let Peer::Account(peer) = peer else { return Ok(()) };
+        if peer == me {
             return Ok(());
         }
-        if self.store.is_blocked(me, other).await? {
+        if self.store.is_blocked(me, peer).await? {
             return Err(bad("YOU_BLOCKED_USER"));
         }
-        if self.store.is_blocked(other, me).await? {
+        if self.store.is_blocked(peer, me).await? {
             return Err(bad("USER_IS_BLOCKED"));
         }
-        match (self.store.is_bot(me).await?, self.store.is_bot(other).await?) {
+        match (self.store.is_bot(me).await?, self.store.is_bot(peer).await?) {
             (false, false) => Ok(()),
-            (false, true) => Ok(self.store.acquaint(other, me).await?),
+            (false, true) => Ok(self.store.acquaint(peer, me).await?),
             (true, true) => Err(bad("USER_IS_BOT")),
-            (true, false) if self.store.is_acquainted(me, other).await? => Ok(()),
+            (true, false) if self.store.is_acquainted(me, peer).await? => Ok(()),
             (true, false) => Err(bad("PEER_ID_INVALID")),
         }
     }

@@ -44,10 +44,6 @@ pub(crate) async fn get_callback_answer(
     let too_late = || bad("BOT_RESPONSE_TIMEOUT");
     let waiting = service.callbacks.ask(bot, query_id, ()).ok_or_else(too_late)?;
     let (chat_instance, data) = (service.chat_instance(me, peer), Some(data));
-    let seen_from_bot = match peer {
-        Peer::Account(_) => Peer::Account(me),
-        Peer::Chat(_) => peer,
-    };
     let update = if found.content.via_bot.is_some() {
         types::Update::UpdateInlineBotCallbackQuery(Box::new(ctors::UpdateInlineBotCallbackQuery {
             query_id,
@@ -61,7 +57,7 @@ pub(crate) async fn get_callback_answer(
         types::Update::UpdateBotCallbackQuery(ctors::UpdateBotCallbackQuery {
             query_id,
             user_id: me,
-            peer: peer_of(seen_from_bot),
+            peer: peer_of(peer.seen_by_other(me)),
             // It is the bot's message: what the bot calls it.
             msg_id: found.origin,
             chat_instance,
@@ -114,10 +110,9 @@ impl Service {
     /// Names a chat to a bot, the same for all its buttons, and says nothing of who is in it.
     fn chat_instance(&self, me: i64, peer: Peer) -> i64 {
         let (one, other) = match peer {
-            Peer::Account(peer) => (me.min(peer), me.max(peer)),
-            Peer::Chat(chat) => (-chat, -chat),
+            Peer::Account(peer) => (me.min(peer).to_le_bytes(), me.max(peer).to_le_bytes()),
+            Peer::Chat(chat) => ([0; 8], chat.to_le_bytes()),
         };
-        let (one, other) = (one.to_le_bytes(), other.to_le_bytes());
         let hash = sha256(&[&self.secret[..], b"chat_instance", &one, &other]);
         hash.first_chunk().map_or(1, |bytes| i64::from_le_bytes(*bytes))
     }

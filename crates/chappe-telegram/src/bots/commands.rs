@@ -97,21 +97,21 @@ impl Service {
             S::BotCommandScopeUsers => "users".to_owned(),
             S::BotCommandScopeChats => "chats".to_owned(),
             S::BotCommandScopeChatAdmins => "chat_admins".to_owned(),
-            S::BotCommandScopePeer(of) => format!("peer {}", self.scope_of(me, &of.peer).await?),
+            S::BotCommandScopePeer(of) => format!("peer {}", self.scoped(me, &of.peer).await?),
             S::BotCommandScopePeerAdmins(of) => {
-                format!("admins {}", self.scope_of(me, &of.peer).await?)
+                format!("admins {}", self.scoped(me, &of.peer).await?)
             }
             S::BotCommandScopePeerUser(of) => {
                 let user = self.meant(me, &of.user_id).await?;
                 let user = user.ok_or_else(|| bad("USER_ID_INVALID"))?;
-                format!("member {} {}", self.scope_of(me, &of.peer).await?, user.id)
+                format!("member {} {}", self.scoped(me, &of.peer).await?, user.id)
             }
         };
         Ok((scope, lang))
     }
 
     /// A chat, as scopes name it: groups below zero.
-    async fn scope_of(&self, me: i64, peer: &types::InputPeer) -> Result<i64, Failure> {
+    async fn scoped(&self, me: i64, peer: &types::InputPeer) -> Result<i64, Failure> {
         Ok(match self.peer(me, peer).await? {
             Peer::Account(account) => account,
             Peer::Chat(chat) => -chat,
@@ -144,7 +144,11 @@ impl Service {
     ) -> Result<(), Failure> {
         for account in self.store.acquaintances(bot, TOLD_MAX).await? {
             let commands = self.commands_for(bot, account, "").await?;
-            let told = ctors::UpdateBotCommands { peer: peer_of(Peer::Account(bot)), bot_id: bot, commands };
+            let told = ctors::UpdateBotCommands {
+                peer: peer_of(Peer::Account(bot)),
+                bot_id: bot,
+                commands,
+            };
             let update = types::Update::UpdateBotCommands(told);
             let mut named = Named::default();
             named.account(bot);

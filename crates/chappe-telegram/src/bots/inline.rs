@@ -190,8 +190,8 @@ impl Service {
             types::InputPeer::InputPeerEmpty => return Ok(None),
             peer => match self.peer(me, peer).await? {
                 Peer::Chat(_) => T::InlineQueryPeerTypeChat,
-                Peer::Account(other) if other == bot => T::InlineQueryPeerTypeSameBotPm,
-                Peer::Account(other) if self.store.is_bot(other).await? => {
+                Peer::Account(peer) if peer == bot => T::InlineQueryPeerTypeSameBotPm,
+                Peer::Account(peer) if self.store.is_bot(peer).await? => {
                     T::InlineQueryPeerTypeBotPm
                 }
                 Peer::Account(_) => T::InlineQueryPeerTypePm,

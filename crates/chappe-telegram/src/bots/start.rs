@@ -1,5 +1,7 @@
 //! `messages.startBot`: somebody follows a link to a bot.
 
+use std::collections::BTreeSet;
+
 use chappe_api::functions::messages::StartBot;
 use chappe_api::types;
 use chappe_server::{Caller, Pusher, State};
@@ -42,8 +44,7 @@ pub(crate) async fn start_bot(
         entities: vec![command],
         ..Content::default()
     };
-    let place = (me, Peer::Account(bot.id), call.random_id);
-    service.say(&caller, &pusher, place, None, content).await
+    service.say(&caller, &pusher, (me, Peer::Account(bot.id), call.random_id), None, content).await
 }
 
 impl Service {
@@ -62,7 +63,7 @@ impl Service {
             random_id: Some(random_id),
             reply_to,
             date: caller.now.unix_seconds(),
-            mentioned: Default::default(),
+            mentioned: BTreeSet::new(),
             content,
         };
         self.post((me, caller), pusher, peer, vec![new], false).await

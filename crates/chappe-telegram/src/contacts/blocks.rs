@@ -6,7 +6,7 @@ use chappe_server::{Caller, Pusher, State};
 
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::messages::{Named, peer_of};
+use crate::messages::{Named, Shown, peer_of};
 use crate::store::Peer;
 
 /// Blocked people of one answer.
@@ -47,8 +47,7 @@ pub(crate) async fn get_blocked(
         let date = i32::try_from(date).unwrap_or(i32::MAX);
         blocked.push(types::PeerBlocked { peer_id: peer_of(Peer::Account(account)), date });
     }
-    let users = service.users(&caller, me, named).await?;
-    let chats = Vec::new();
+    let Shown { users, chats } = service.named(caller.now.unix_seconds(), me, named).await?;
     Ok(if usize::try_from(count) == Ok(blocked.len()) {
         let all = ctors::contacts::Blocked { blocked, chats, users };
         types::contacts::Blocked::Blocked(all)
@@ -67,19 +66,19 @@ impl Service {
         is_blocked: bool,
     ) -> Result<bool, Failure> {
         let me = self.me(caller).await?;
-        let other = match self.peer(me, peer).await {
-            Ok(Peer::Account(other)) if other != me => other,
+        let found = match self.peer(me, peer).await {
+            Ok(Peer::Account(found)) if found != me => found,
             _ => return Err(bad("CONTACT_ID_INVALID")),
         };
         let now = caller.now.unix_seconds();
-        self.store.set_blocked(me, other, is_blocked.then_some(now)).await?;
+        self.store.set_blocked(me, found, is_blocked.then_some(now)).await?;
         let update = types::Update::UpdatePeerBlocked(ctors::UpdatePeerBlocked {
             blocked: is_blocked,
             blocked_my_stories_from: false,
-            peer_id: peer_of(Peer::Account(other)),
+            peer_id: peer_of(Peer::Account(found)),
         });
         let mut named = Named::default();
-        named.account(other);
+        named.account(found);
         let updates = self.updates(me, vec![update], named, now).await?;
         let but = Some((caller.auth_key_id, caller.session_id));
         self.push(pusher, me, &updates, but).await?;

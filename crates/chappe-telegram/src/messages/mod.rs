@@ -29,6 +29,7 @@ pub(crate) use marks::{
 pub(crate) use peer::peer_of;
 pub(crate) use post::both;
 pub(crate) use pins::{unpin_all_messages, update_pinned_message};
+pub(crate) use post::both;
 pub(crate) use read::read_history;
 pub(crate) use search::{
     get_search_counters, get_unread_mentions, read_mentions, search, search_global,

@@ -16,17 +16,17 @@ pub(crate) struct Content {
     pub(crate) silent: bool,
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) noforwards: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) forwarded: Option<Forwarded>,
-    /// What happened, of a message that the service writes; it has no text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) action: Option<Action>,
     /// A keyboard under it, or what is to become of the one on the screen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) markup: Option<Markup>,
     /// The bot whose inline result it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) via_bot: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) forwarded: Option<Forwarded>,
+    /// What happened, of a message that the service writes; it has no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) action: Option<Action>,
 }
 
 /// A part of a text that is shown in some way. Places are UTF-16 units.

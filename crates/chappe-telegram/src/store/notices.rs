@@ -1,6 +1,8 @@
 //! What people are told by the service itself: messages that nobody has sent, so that they are in
 //! one box alone.
 
+use std::collections::BTreeSet;
+
 use chappe_backend::StoreError;
 use chappe_backend::sql::sql;
 
@@ -27,10 +29,9 @@ impl Store {
             random_id: None,
             reply_to: None,
             date: now,
-            mentioned: Default::default(),
+            mentioned: BTreeSet::new(),
             content,
         };
-        let content = (new.content.to_json(), new.content.folded(), new.content.kinds());
         let copy = Copy {
             owner,
             id,
@@ -40,6 +41,7 @@ impl Store {
             reply_to: None,
             is_mention: false,
         };
+        let content = (new.content.to_json(), new.content.folded(), new.content.kinds());
         copy.insert(change.transaction(), &new, &content).await?;
         change.happen(owner, Happening::NewMessage(id), 1, now).await?;
         Ok(())

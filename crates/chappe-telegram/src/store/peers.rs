@@ -16,6 +16,14 @@ impl Peer {
         if value < 0 { Self::Chat(-value) } else { Self::Account(value) }
     }
 
+    /// What somebody's peer is to the peer: in private the one is the other's.
+    pub(crate) fn seen_by_other(self, owner: i64) -> Self {
+        match self {
+            Self::Account(_) => Self::Account(owner),
+            Self::Chat(_) => self,
+        }
+    }
+
     pub(crate) fn chat(self) -> Option<i64> {
         match self {
             Self::Chat(chat) => Some(chat),

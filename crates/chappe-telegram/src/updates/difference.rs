@@ -74,6 +74,8 @@ fn begin(update: &types::Update) -> i32 {
         U::UpdateEditMessage(update) => (update.pts, update.pts_count),
         U::UpdateReadHistoryInbox(update) => (update.pts, update.pts_count),
         U::UpdateReadHistoryOutbox(update) => (update.pts, update.pts_count),
+        U::UpdatePinnedMessages(update) => (update.pts, update.pts_count),
+        U::UpdateReadMessagesContents(update) => (update.pts, update.pts_count),
         _ => (0, 0),
     };
     pts - count

@@ -46,6 +46,8 @@ impl Lines {
 const BATCH: i64 = 100;
 /// Events of an account after which its log is looked at. Fewer than one look takes out.
 const PRUNE_EVERY: i32 = 100;
+/// Times that this is tried before the next hundred.
+const PRUNE_TRIES: u32 = 5;
 
 impl Service {
     /// Makes a change and sees to it that everybody hears of it. The session of `caller` has its
@@ -77,9 +79,13 @@ impl Service {
         }
         let (service, before) = (self.clone(), now - i64::from(self.config.log_life));
         tokio::spawn(async move {
-            let pruned = service.store.prune(account, before, service.config.log_max).await;
-            if let Err(error) = pruned {
-                warn!(%error, account, "the log cannot be pruned");
+            for tries_left in (0..PRUNE_TRIES).rev() {
+                match service.store.prune(account, before, service.config.log_max).await {
+                    Ok(()) => return,
+                    // Another transaction of the account has undone it, most likely.
+                    Err(_) if tries_left > 0 => {}
+                    Err(error) => warn!(%error, account, "the log cannot be pruned"),
+                }
             }
         });
     }

@@ -169,7 +169,7 @@ async fn log_goes_back_only_so_far() {
     let mut tries = 0;
     while !matches!(difference(&mut two.bob, 50).await, Difference::DifferenceTooLong(_)) {
         tries += 1;
-        assert!(tries < 100, "nothing was pruned");
+        assert!(tries < 1000, "nothing was pruned");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let Difference::DifferenceTooLong(too_long) = difference(&mut two.bob, 50).await else {
@@ -198,7 +198,7 @@ async fn old_events_are_forgotten() {
     let mut tries = 0;
     while !matches!(difference(&mut two.bob, 1).await, Difference::DifferenceTooLong(_)) {
         tries += 1;
-        assert!(tries < 100, "nothing was pruned");
+        assert!(tries < 1000, "nothing was pruned");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert!(two.bob.ask(GetUsers { id: Vec::new() }).await.is_ok());

@@ -78,3 +78,34 @@ fn accounts_need_a_server_that_was_started_once() {
     let output = run(&["user", "list", "--data", dir.path().to_str().unwrap()]);
     assert!(!output.status.success() && stderr(&output).contains("chappe serve"));
 }
+
+/// Rule:   a bot answers inline queries if its operator says so, under a placeholder that is shown.
+/// Source: 20-telegram-api-service §2.1, `BOT_INLINE_DISABLED`.
+#[test]
+fn operator_lets_a_bot_answer_inline() {
+    let server = Server::start(&[]);
+    let data = ["--data", server.data.to_str().unwrap()];
+    let with = |args: &[&str]| run(&[args, &data].concat());
+    let made = with(&["bot", "create", "Echo", "echo_bot", "--inline", "Search"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let off: Value = serde_json::from_str(&stdout(&with(&["bot", "inline", "Echo_Bot"]))).unwrap();
+    assert_eq!(off["inline"], Value::Null);
+    let nobody = with(&["bot", "inline", "nobody_bot", "x"]);
+    assert!(!nobody.status.success() && stderr(&nobody).contains("nobody_bot"));
+}
+
+/// Rule:   the program for a library holds the key of the data directory that is named.
+/// Source: 20-telegram-api-service §9.
+#[test]
+fn program_for_a_library_names_this_server() {
+    let server = Server::start(&[]);
+    let data = server.data.to_str().unwrap();
+    let key = std::fs::read_to_string(server.data.join("server.pub.pem")).unwrap();
+    for source in [["--data", data], ["--key", &format!("{data}/server.pub.pem")]] {
+        let printed =
+            run(&[&["connect", "telethon", "--address", "127.0.0.1:9"], &source[..]].concat());
+        assert!(stdout(&printed).contains(key.trim()), "{}", stderr(&printed));
+    }
+    let nowhere = run(&["connect", "telethon", "--data", "/nowhere"]);
+    assert!(!nowhere.status.success() && stderr(&nowhere).contains("/nowhere"));
+}
