@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     Rpc(RpcError),
     /// Ours; the client hears 500.
     Store(StoreError),
+    /// Ours, too.
+    Blobs(object_store::Error),
 }
 
 impl From<RpcError> for Failure {
@@ -26,12 +28,22 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<object_store::Error> for Failure {
+    fn from(error: object_store::Error) -> Self {
+        Self::Blobs(error)
+    }
+}
+
 impl From<Failure> for RpcError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Rpc(error) => error,
             Failure::Store(error) => {
                 error!(%error, "the database failed");
+                Self::internal()
+            }
+            Failure::Blobs(error) => {
+                error!(%error, "the store of files failed");
                 Self::internal()
             }
         }

@@ -5,7 +5,7 @@ use chappe_api::{ctors, types};
 use chappe_server::{Caller, State};
 
 use super::peer::peer_of;
-use super::view::{Named, message};
+use super::view::Named;
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::store::Dialog;
@@ -83,7 +83,8 @@ impl Service {
         for dialog in found {
             named.account(dialog.peer);
             if let Some(top) = self.store.message(me, dialog.top_message).await? {
-                messages.push(message(&top, &mut named));
+                let now = caller.now.unix_seconds();
+                messages.push(self.shown_message(now, &top, &mut named));
             }
             dialogs.push(types::Dialog::Dialog(Box::new(ctors::Dialog {
                 peer: peer_of(dialog.peer),

@@ -4,7 +4,7 @@ use chappe_api::functions::messages::{GetHistory, GetMessages};
 use chappe_api::{ctors, types};
 use chappe_server::{Caller, State};
 
-use super::view::{Named, message};
+use super::view::Named;
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::store::Window;
@@ -30,9 +30,11 @@ pub(crate) async fn get_history(
     };
     let found = service.store.history(me, &window).await?;
     let count = service.store.count_messages(me, peer.id).await?;
+    let now = caller.now.unix_seconds();
     let mut named = Named::default();
     named.account(peer.id);
-    let messages: Vec<_> = found.iter().map(|found| message(found, &mut named)).collect();
+    let messages: Vec<_> =
+        found.iter().map(|found| service.shown_message(now, found, &mut named)).collect();
     let users = service.users(&caller, me, named).await?;
     if usize::try_from(count) == Ok(messages.len()) {
         let all = ctors::messages::Messages { messages, users, ..chappe_tl::blank() };
@@ -52,6 +54,7 @@ pub(crate) async fn get_messages(
     if call.id.len() > MESSAGES_MAX as usize {
         return Err(bad("LIMIT_INVALID"));
     }
+    let now = caller.now.unix_seconds();
     let mut named = Named::default();
     let mut messages = Vec::with_capacity(call.id.len());
     for asked in &call.id {
@@ -69,7 +72,7 @@ pub(crate) async fn get_messages(
             _ => (0, None),
         };
         messages.push(match found {
-            Some(found) => message(&found, &mut named),
+            Some(found) => service.shown_message(now, &found, &mut named),
             None => types::Message::MessageEmpty(ctors::MessageEmpty { id, peer_id: None }),
         });
     }

@@ -7,6 +7,7 @@ mod history;
 mod peer;
 mod read;
 mod send;
+mod send_media;
 mod typing;
 mod view;
 
@@ -16,5 +17,6 @@ pub(crate) use history::{get_history, get_messages};
 pub(crate) use peer::peer_of;
 pub(crate) use read::read_history;
 pub(crate) use send::send_message;
+pub(crate) use send_media::{send_media, send_multi_media, upload_media};
 pub(crate) use typing::set_typing;
-pub(crate) use view::{Named, message as shown_message};
+pub(crate) use view::Named;

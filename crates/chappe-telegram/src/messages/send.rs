@@ -38,7 +38,7 @@ pub(crate) async fn send_message(
 }
 
 /// The message of one's own box that is replied to; a story or a draft is none.
-fn replied(reply_to: &types::InputReplyTo) -> Option<i32> {
+pub(super) fn replied(reply_to: &types::InputReplyTo) -> Option<i32> {
     match reply_to {
         types::InputReplyTo::InputReplyToMessage(message) if message.reply_to_msg_id > 0 => {
             Some(message.reply_to_msg_id)

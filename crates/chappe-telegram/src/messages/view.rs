@@ -9,7 +9,7 @@ use super::entities::shown;
 use super::peer::peer_of;
 use crate::Service;
 use crate::error::Failure;
-use crate::store::{EntityKind, Message};
+use crate::store::{EntityKind, Media, Message};
 
 /// Who is named in an answer.
 #[derive(Debug, Default)]
@@ -27,36 +27,47 @@ impl Named {
                 self.0.insert(account);
             }
         }
+        if let Some(Media::Contact { account, .. }) = message.content.media {
+            self.0.insert(account);
+        }
     }
 }
 
-/// A message of its owner's box, whose people are noted.
-pub(crate) fn message(message: &Message, named: &mut Named) -> types::Message {
-    named.message(message);
-    let reply_to = message.reply_to.map(|id| {
-        types::MessageReplyHeader::MessageReplyHeader(Box::new(ctors::MessageReplyHeader {
-            reply_to_msg_id: Some(id),
+impl Service {
+    /// A message of its owner's box at a Unix second, whose people are noted.
+    pub(crate) fn shown_message(
+        &self,
+        now: i64,
+        message: &Message,
+        named: &mut Named,
+    ) -> types::Message {
+        named.message(message);
+        let reply_to = message.reply_to.map(|id| {
+            types::MessageReplyHeader::MessageReplyHeader(Box::new(ctors::MessageReplyHeader {
+                reply_to_msg_id: Some(id),
+                ..chappe_tl::blank()
+            }))
+        });
+        let media = message.content.media.as_ref();
+        types::Message::Message(Box::new(ctors::Message {
+            // To oneself nothing goes out.
+            out: message.sender == message.owner && message.peer != message.owner,
+            silent: message.content.silent,
+            noforwards: message.content.noforwards,
+            id: message.id,
+            from_id: Some(peer_of(message.sender)),
+            peer_id: peer_of(message.peer),
+            reply_to,
+            date: i32::try_from(message.date).unwrap_or(i32::MAX),
+            edit_date: message.edited.map(|date| i32::try_from(date).unwrap_or(i32::MAX)),
+            message: message.content.text.as_str().into(),
+            entities: shown(&message.content),
+            media: media.map(|media| Box::new(self.shown_media(now, message.owner, media))),
+            grouped_id: message.content.album,
             ..chappe_tl::blank()
         }))
-    });
-    types::Message::Message(Box::new(ctors::Message {
-        // To oneself nothing goes out.
-        out: message.sender == message.owner && message.peer != message.owner,
-        silent: message.content.silent,
-        noforwards: message.content.noforwards,
-        id: message.id,
-        from_id: Some(peer_of(message.sender)),
-        peer_id: peer_of(message.peer),
-        reply_to,
-        date: i32::try_from(message.date).unwrap_or(i32::MAX),
-        edit_date: message.edited.map(|date| i32::try_from(date).unwrap_or(i32::MAX)),
-        message: message.content.text.as_str().into(),
-        entities: shown(&message.content),
-        ..chappe_tl::blank()
-    }))
-}
+    }
 
-impl Service {
     /// Everybody who is named, as `viewer` sees them.
     pub(crate) async fn users(
         &self,

@@ -7,7 +7,7 @@ use super::events::{Change, Happening};
 use super::{Content, Store};
 
 /// A message in the box of one account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Message {
     pub(crate) owner: i64,
     pub(crate) id: i32,
@@ -62,6 +62,12 @@ pub(crate) struct Window {
 /// Seconds for which a `random_id` is remembered (API-12).
 const RANDOM_ID_LIFE: i64 = 86_400;
 
+impl Sent {
+    fn read(mut row: Row) -> Result<Self, StoreError> {
+        Ok(Self { message: row.read()?, pts: row.read()? })
+    }
+}
+
 impl Message {
     fn read(mut row: Row) -> Result<Self, StoreError> {
         Ok(Self {
@@ -113,6 +119,7 @@ impl Store {
             };
             let peer = if *owner == new.sender { new.peer } else { new.sender };
             insert(change.transaction(), new, (*owner, *id, peer), origin, reply_to).await?;
+            change.hold(&new.content).await?;
             let happening = Happening::NewMessage(*id);
             let pts = change.happen(*owner, happening, 1, new.date).await?;
             if *owner == new.sender {
@@ -121,6 +128,16 @@ impl Store {
         }
         remember(change.transaction(), new, &sent).await?;
         Ok(sent)
+    }
+
+    /// What became of something sent before under this `random_id`.
+    pub(crate) async fn sent(
+        &self,
+        sender: i64,
+        random_id: i64,
+    ) -> Result<Option<Sent>, StoreError> {
+        let row = self.database.row(sql(SENT).bind(sender).bind(random_id)).await?;
+        row.map(Sent::read).transpose()
     }
 
     pub(crate) async fn message(&self, owner: i64, id: i32) -> Result<Option<Message>, StoreError> {
@@ -201,6 +218,8 @@ impl Store {
             let edit = edit.bind(content.to_json()).bind(now).bind(owner);
             let row = change.transaction().row(edit.bind(editor).bind(original.origin)).await?;
             let Some(mut row) = row else { continue };
+            change.hold(content).await?;
+            change.release(&original.content).await?;
             let happening = Happening::Edited(row.read()?);
             let pts = change.happen(owner, happening, 1, now).await?;
             if owner == editor {
@@ -239,6 +258,7 @@ impl Store {
             for message in &messages {
                 let delete = sql("DELETE FROM message WHERE owner = $1 AND id = $2");
                 change.transaction().run(delete.bind(of).bind(message.id)).await?;
+                change.release(&message.content).await?;
                 settle_dialog(change.transaction(), of, message.peer).await?;
             }
             let ids: Vec<i32> = messages.iter().map(|message| message.id).collect();
@@ -252,6 +272,7 @@ impl Store {
     }
 }
 
+const SENT: &str = "SELECT message, pts FROM sent WHERE owner = $1 AND random_id = $2";
 const BY_ID: &str = "SELECT owner, id, peer, sender, origin, reply_to, date, edited, content
                      FROM message WHERE owner = $1 AND id = $2";
 const BY_ORIGIN: &str = "SELECT owner, id, peer, sender, origin, reply_to, date, edited, content
@@ -300,9 +321,8 @@ async fn sent_before(
     transaction: &mut Transaction<'_>,
     new: &NewMessage,
 ) -> Result<Option<Sent>, StoreError> {
-    let query = sql("SELECT message, pts FROM sent WHERE owner = $1 AND random_id = $2");
-    let row = transaction.row(query.bind(new.sender).bind(new.random_id)).await?;
-    row.map(|mut row| Ok(Sent { message: row.read()?, pts: row.read()? })).transpose()
+    let row = transaction.row(sql(SENT).bind(new.sender).bind(new.random_id)).await?;
+    row.map(Sent::read).transpose()
 }
 
 async fn remember(

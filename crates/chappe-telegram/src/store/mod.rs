@@ -9,6 +9,7 @@ mod codes;
 mod content;
 mod dialogs;
 mod events;
+mod files;
 mod messages;
 mod names;
 mod passwords;
@@ -19,9 +20,12 @@ use chappe_backend::{Database, Migrations, StoreError};
 
 pub(crate) use accounts::Account;
 pub(crate) use codes::{CodeJudgement, LoginCode};
-pub(crate) use content::{Content, Entity, EntityKind};
+pub(crate) use content::{
+    Attribute, Content, Document, Entity, EntityKind, Media, Photo, Place, Shown, Size,
+};
 pub(crate) use dialogs::Dialog;
 pub(crate) use events::{Change, Event, Happening, News};
+pub(crate) use files::{Blob, File, Judged, NewBlob, NewPart, Quota, Source, Upload};
 pub(crate) use messages::{Message, NewMessage, Window};
 pub(crate) use names::Contact;
 pub(crate) use passwords::Password;
@@ -40,6 +44,7 @@ const MIGRATIONS: Migrations = Migrations {
         include_str!("migrations/0002-messages.sql"),
         include_str!("migrations/0003-passwords.sql"),
         include_str!("migrations/0004-names.sql"),
+        include_str!("migrations/0005-files.sql"),
     ],
 };
 

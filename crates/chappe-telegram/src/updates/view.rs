@@ -5,7 +5,7 @@ use chappe_server::Caller;
 
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::messages::{Named, peer_of, shown_message};
+use crate::messages::{Named, peer_of};
 use crate::store::{Event, Happening};
 
 impl Service {
@@ -19,7 +19,7 @@ impl Service {
         let mut named = Named::default();
         let mut updates = Vec::with_capacity(events.len());
         for event in events {
-            updates.push(self.update_of(account, event, &mut named).await?);
+            updates.push(self.update_of(account, event, &mut named, now).await?);
         }
         self.updates(account, updates, named, now).await
     }
@@ -29,13 +29,14 @@ impl Service {
         account: i64,
         event: &Event,
         named: &mut Named,
+        now: i64,
     ) -> Result<types::Update, Failure> {
         let Event { pts, count: pts_count, happening } = event;
         let (pts, pts_count) = (*pts, *pts_count);
         Ok(match happening {
             Happening::NewMessage(id) => match self.store.message(account, *id).await? {
                 Some(found) => types::Update::UpdateNewMessage(ctors::UpdateNewMessage {
-                    message: shown_message(&found, named),
+                    message: self.shown_message(now, &found, named),
                     pts,
                     pts_count,
                 }),
@@ -43,7 +44,7 @@ impl Service {
             },
             Happening::Edited(id) => match self.store.message(account, *id).await? {
                 Some(found) => types::Update::UpdateEditMessage(ctors::UpdateEditMessage {
-                    message: shown_message(&found, named),
+                    message: self.shown_message(now, &found, named),
                     pts,
                     pts_count,
                 }),
@@ -95,14 +96,32 @@ impl Service {
         &self,
         caller: &Caller,
         me: i64,
-        (id, random_id): (i32, i64),
+        names: (i32, i64),
         pts: i32,
     ) -> Result<types::Updates, Failure> {
+        self.own_messages(caller, me, &[(names, pts)]).await
+    }
+
+    /// Messages sent at once: each by its id and `random_id`, and the pts after it.
+    pub(crate) async fn own_messages(
+        &self,
+        caller: &Caller,
+        me: i64,
+        sent: &[((i32, i64), i32)],
+    ) -> Result<types::Updates, Failure> {
+        let now = caller.now.unix_seconds();
         let mut named = Named::default();
-        let event = Event { pts, count: 1, happening: Happening::NewMessage(id) };
-        let update = self.update_of(me, &event, &mut named).await?;
-        let name = types::Update::UpdateMessageId(ctors::UpdateMessageId { id, random_id });
-        self.updates(me, vec![name, update], named, caller.now.unix_seconds()).await
+        let mut updates = Vec::with_capacity(sent.len() * 2);
+        for ((id, random_id), _) in sent {
+            let (id, random_id) = (*id, *random_id);
+            let name = ctors::UpdateMessageId { id, random_id };
+            updates.push(types::Update::UpdateMessageId(name));
+        }
+        for ((id, _), pts) in sent {
+            let event = Event { pts: *pts, count: 1, happening: Happening::NewMessage(*id) };
+            updates.push(self.update_of(me, &event, &mut named, now).await?);
+        }
+        self.updates(me, updates, named, now).await
     }
 
     /// A message just edited, as the answer to who did.

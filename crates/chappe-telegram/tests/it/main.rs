@@ -5,6 +5,7 @@
 
 mod client;
 mod devices;
+mod files;
 mod messages;
 mod password;
 mod people;

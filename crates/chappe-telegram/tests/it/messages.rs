@@ -9,25 +9,30 @@ use chappe_api::functions::messages::{
 use chappe_api::functions::updates::{GetDifference, GetState};
 use chappe_api::types::updates::Difference;
 use chappe_api::types::{self, Update};
+use chappe_telegram::Config;
 
 use crate::client::{Client, Home};
 use crate::sign_in::{enter, test_numbers};
 
 /// Two people who know each other by what they sent, each as the other names it.
-struct Pair {
-    home: Home,
-    ada: Client,
-    bob: Client,
+pub(crate) struct Pair {
+    pub(crate) home: Home,
+    pub(crate) ada: Client,
+    pub(crate) bob: Client,
     /// Bob, to Ada.
-    to_bob: types::InputPeer,
+    pub(crate) to_bob: types::InputPeer,
     /// Ada, to Bob.
-    to_ada: types::InputPeer,
-    ids: (i64, i64),
+    pub(crate) to_ada: types::InputPeer,
+    pub(crate) ids: (i64, i64),
 }
 
 impl Pair {
     async fn new() -> Self {
-        let mut home = Home::open(test_numbers()).await;
+        Self::with(test_numbers()).await
+    }
+
+    pub(crate) async fn with(config: Config) -> Self {
+        let mut home = Home::open(config).await;
         let (mut ada, mut bob) = (home.client().await, home.client().await);
         let of_ada = enter(&mut ada, "9996620001").await;
         let of_bob = enter(&mut bob, "9996620002").await;
@@ -413,7 +418,7 @@ async fn difference_tells_what_was_missed() {
 }
 
 /// A person whose number is known, as one names them.
-async fn find(client: &mut Client, number: &str) -> types::InputPeer {
+pub(crate) async fn find(client: &mut Client, number: &str) -> types::InputPeer {
     let found = client.ask(ResolvePhone { phone: number.into() }).await.unwrap();
     let [types::User::User(user)] = &found.users[..] else { panic!("nobody") };
     let (user_id, access_hash) = (user.id, user.access_hash.unwrap());
@@ -438,12 +443,12 @@ fn wrong(peer: &types::InputPeer) -> types::InputPeer {
     }
 }
 
-fn updates(updates: types::Updates) -> ctors::Updates {
+pub(crate) fn updates(updates: types::Updates) -> ctors::Updates {
     let types::Updates::Updates(updates) = updates else { panic!("not the long form") };
     updates
 }
 
-fn new_message(update: &Update) -> (ctors::Message, i32, i32) {
+pub(crate) fn new_message(update: &Update) -> (ctors::Message, i32, i32) {
     let Update::UpdateNewMessage(new) = update else { panic!("no new message") };
     let types::Message::Message(message) = &new.message else { panic!("no message") };
     ((**message).clone(), new.pts, new.pts_count)
