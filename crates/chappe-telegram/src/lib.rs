@@ -13,11 +13,14 @@ mod codes;
 mod config;
 mod contacts;
 mod error;
+mod files;
 mod help;
 mod langpack;
+mod media;
 mod messages;
 mod password;
 mod phone;
+mod photos;
 mod repeat;
 mod service;
 mod store;
@@ -32,6 +35,7 @@ use chappe_server::Router;
 pub use admin::{Admin, AdminError, User};
 pub use codes::{CodeError, CodeLog, CodeSender};
 pub use config::{Config, SignUp, TestNumbers};
+pub use files::{Blobs, BlobsError};
 pub use service::Service;
 
 /// The whole API as one router, over tables in the database of `backend`, which are made where
@@ -73,6 +77,7 @@ pub async fn router(
         .function(chats::edit_chat_about)
         .function(chats::edit_chat_admin)
         .function(chats::edit_chat_default_banned_rights)
+        .function(chats::edit_chat_photo)
         .function(chats::edit_chat_title)
         .function(chats::edit_exported_chat_invite)
         .function(chats::export_chat_invite)
@@ -130,17 +135,28 @@ pub async fn router(
         .function(messages::save_draft)
         .function(messages::search)
         .function(messages::search_global)
+        .function(messages::send_media)
         .function(messages::send_message)
+        .function(messages::send_multi_media)
         .function(messages::set_typing)
         .function(messages::toggle_dialog_pin)
         .function(messages::unpin_all_messages)
         .function(messages::update_pinned_message)
+        .function(messages::upload_media)
         .function(password::check_password)
         .function(password::get_password)
         .function(password::get_password_settings)
         .function(password::update_password_settings)
+        .function(photos::delete_photos)
+        .function(photos::get_user_photos)
+        .function(photos::update_profile_photo)
+        .function(photos::upload_profile_photo)
         .function(updates::get_difference)
         .function(updates::get_state)
+        .function(files::get_file)
+        .function(files::get_file_hashes)
+        .function(files::save_big_file_part)
+        .function(files::save_file_part)
         .function(users::get_full_user)
         .function(users::get_users)
         // PFS-04: what clients ask before they know whom they talk to.

@@ -11,6 +11,7 @@ use chappe_tl::FunctionInfo;
 use crate::auth::LoginTokens;
 use crate::config::Config;
 use crate::error::Failure;
+use crate::files::Files;
 use crate::password::Challenges;
 use crate::store::{Identity, Store};
 use crate::updates::Lines;
@@ -31,6 +32,8 @@ pub struct Service {
     pub(crate) tokens: Arc<LoginTokens>,
     /// Of those who tell a password.
     pub(crate) challenges: Arc<Challenges>,
+    /// Content of photos and documents.
+    pub(crate) files: Files,
     /// Who hears of what happens.
     pub(crate) lines: Lines,
     rng: Arc<Mutex<Rng>>,
@@ -45,6 +48,7 @@ impl Service {
         let store = Store::open(database).await?;
         let secret = store.secret("access_hash", rng.bytes()).await?;
         Ok(Self {
+            files: Files::new(config.blobs.clone()),
             config: Arc::new(config),
             store,
             secret: Arc::new(secret),

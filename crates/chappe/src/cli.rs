@@ -119,6 +119,10 @@ pub(crate) struct ServeArgs {
     /// What becomes of a number that has no account, once its code is right [default: automatic]
     #[arg(long, value_name = "HOW")]
     pub(crate) sign_up: Option<SignUp>,
+    /// Where files are kept: a folder, or s3://BUCKET/PREFIX with AWS_ACCESS_KEY_ID and its like in the
+    /// environment or in the file [default: `blobs` in the data directory]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) blobs: Option<String>,
     /// Address at which Prometheus finds what is counted, as http://ADDR/metrics; nothing guards it
     /// [default: none]
     #[arg(long, value_name = "ADDR")]

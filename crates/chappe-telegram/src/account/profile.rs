@@ -85,7 +85,7 @@ pub(crate) fn check(username: &str) -> Result<(), Failure> {
 }
 
 impl Service {
-    async fn myself(&self, caller: &Caller, me: i64) -> Result<types::User, Failure> {
+    pub(crate) async fn myself(&self, caller: &Caller, me: i64) -> Result<types::User, Failure> {
         let account = self.store.account(me).await?.ok_or_else(Self::signed_out)?;
         Ok(self.user(caller, me, &account))
     }

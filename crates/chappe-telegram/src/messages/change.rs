@@ -38,9 +38,23 @@ pub(crate) async fn edit_message(
     if peer != Peer::Account(me) && before.date + EDIT_TIME < now {
         return Err(bad("MESSAGE_EDIT_TIME_EXPIRED"));
     }
-    let said = call.message.ok_or_else(|| bad("MESSAGE_NOT_MODIFIED"))?;
-    let entities = call.entities.unwrap_or_default();
-    let mut content = service.content(me, &said, &entities).await?;
+    let media = match &call.media {
+        Some(media) => Some(service.media(&caller, me, media).await?),
+        None => before.content.media.clone(),
+    };
+    // Who gives no text keeps the one there was.
+    let mut content = match &call.message {
+        Some(said) => {
+            let entities = call.entities.as_deref().unwrap_or(&[]);
+            match media {
+                Some(_) => service.caption(me, said, entities).await?,
+                None => service.content(me, said, entities).await?,
+            }
+        }
+        None => before.content.clone(),
+    };
+    content.media = media;
+    content.album = before.content.album;
     content.silent = before.content.silent;
     content.noforwards = before.content.noforwards;
     if content == before.content {
@@ -98,6 +112,7 @@ pub(crate) async fn delete_messages(
     let deleted = (me, &call.id[..]);
     let deleted = service.store.delete(&mut change, deleted, call.revoke, &everybody, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
+    service.sweep_now(now);
     let (pts, pts_count) = deleted;
     Ok(types::messages::AffectedMessages { pts, pts_count })
 }

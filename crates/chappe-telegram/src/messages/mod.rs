@@ -14,6 +14,7 @@ mod read;
 mod search;
 mod seen;
 mod send;
+mod send_media;
 mod typing;
 mod view;
 
@@ -37,5 +38,6 @@ pub(crate) use seen::{
     hide_peer_settings_bar, read_message_contents, read_reactions, received_messages,
 };
 pub(crate) use send::send_message;
+pub(crate) use send_media::{send_media, send_multi_media, upload_media};
 pub(crate) use typing::set_typing;
-pub(crate) use view::{Named, Shown, message as shown_message};
+pub(crate) use view::{Named, Shown};

@@ -10,20 +10,28 @@ use crate::chats::Room;
 use crate::error::{Failure, bad};
 use crate::store::{Action, Change, Content, NewMessage, Peer, Sent};
 
+/// Messages on their way to one peer.
+pub(super) struct Post {
+    pub(super) peer: Peer,
+    pub(super) messages: Vec<NewMessage>,
+    /// Those that were sent before, each by its id, `random_id` and pts.
+    pub(super) sent: Vec<(i32, i64, i32)>,
+    pub(super) clear_draft: bool,
+}
+
 /// Names in one text that are looked up.
 const NAMES_MAX: usize = 50;
 
 impl Service {
     /// Puts messages of `me` to one peer into the boxes of everybody who is to have them; the
     /// answer for the session that sent them (API-08).
-    pub(crate) async fn post(
+    pub(super) async fn post(
         &self,
         (me, caller): (i64, &Caller),
         pusher: &Pusher,
-        peer: Peer,
-        mut messages: Vec<NewMessage>,
-        clear_draft: bool,
+        post: Post,
     ) -> Result<types::Updates, Failure> {
+        let Post { peer, mut messages, mut sent, clear_draft } = post;
         let mut replied_to = None;
         for new in &mut messages {
             if peer.chat().is_some() {
@@ -39,7 +47,6 @@ impl Service {
         let turn = self.lines.turn().await;
         let mut change = self.store.change().await?;
         let room = self.room(&mut change, me, peer).await?;
-        let mut sent = Vec::with_capacity(messages.len());
         for new in &messages {
             let owners = match &room {
                 Some(room) => {

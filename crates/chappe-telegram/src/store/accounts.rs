@@ -3,7 +3,8 @@
 use chappe_backend::StoreError;
 use chappe_backend::sql::{Row, Transaction, sql};
 
-use super::{Store, next};
+use super::files::read_photo;
+use super::{Photo, Store, next};
 
 /// Someone who can sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,20 +21,27 @@ pub(crate) struct Account {
     pub(crate) qts: i32,
     pub(crate) is_bot: bool,
     pub(crate) username: Option<String>,
+    pub(crate) photo: Option<Photo>,
 }
 
 const BY_ID: &str =
     "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
-    (SELECT shown FROM username WHERE username.account = account.id)
+    (SELECT shown FROM username WHERE username.account = account.id),
+    (SELECT description FROM profile_photo JOIN file ON file.id = profile_photo.photo
+     WHERE profile_photo.owner = account.id ORDER BY profile_photo.place DESC LIMIT 1)
     FROM account WHERE id = $1";
 const BY_PHONE: &str =
     "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
-    (SELECT shown FROM username WHERE username.account = account.id)
+    (SELECT shown FROM username WHERE username.account = account.id),
+    (SELECT description FROM profile_photo JOIN file ON file.id = profile_photo.photo
+     WHERE profile_photo.owner = account.id ORDER BY profile_photo.place DESC LIMIT 1)
     FROM account WHERE phone = $1";
 
 const FROM_ID: &str =
     "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
-    (SELECT shown FROM username WHERE username.account = account.id)
+    (SELECT shown FROM username WHERE username.account = account.id),
+    (SELECT description FROM profile_photo JOIN file ON file.id = profile_photo.photo
+     WHERE profile_photo.owner = account.id ORDER BY profile_photo.place DESC LIMIT 1)
     FROM account WHERE id >= $1 ORDER BY id LIMIT $2";
 
 impl Account {
@@ -49,6 +57,10 @@ impl Account {
             qts: row.read()?,
             is_bot: row.read::<i64>()? != 0,
             username: row.read()?,
+            photo: match row.read::<Option<String>>()? {
+                Some(description) => read_photo(&description)?,
+                None => None,
+            },
         })
     }
 }

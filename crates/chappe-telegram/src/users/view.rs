@@ -55,6 +55,7 @@ impl Service {
             last_name: some(&account.last_name),
             username: account.username.as_deref().map(Into::into),
             phone: phone.map(Into::into),
+            photo: account.photo.as_ref().map(|photo| self.shown_profile_photo(photo)),
             // Bots are always there.
             status: (!account.is_bot).then_some(status),
             bot_info_version: account.is_bot.then_some(1),

@@ -8,6 +8,7 @@ mod devices;
 mod dialogs;
 mod drafts;
 mod engine;
+mod files;
 mod forwards;
 mod groups;
 mod groups_rights;

@@ -1,5 +1,6 @@
 //! Settings of `chappe serve`: defaults, then the file, then the flags.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use crate::cli::ServeArgs;
 use crate::cmd::files;
 use crate::config::accounts::{SignUp, TestNumbers};
+use crate::config::blobs::BlobsConfig;
 use crate::config::limits::Limits;
 use crate::config::listen::{ListenAddress, Text};
 
@@ -39,6 +41,7 @@ pub(crate) struct ServeConfig {
     pub(crate) experimental_udp: bool,
     pub(crate) test_numbers: TestNumbers,
     pub(crate) sign_up: SignUp,
+    pub(crate) blobs: BlobsConfig,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log: String,
     pub(crate) limits: Limits,
@@ -69,6 +72,9 @@ struct File {
     experimental_udp: Option<bool>,
     test_numbers: Option<TestNumbers>,
     sign_up: Option<SignUp>,
+    blobs: Option<String>,
+    #[serde(default)]
+    blobs_settings: BTreeMap<String, String>,
     metrics: Option<SocketAddr>,
     log: Option<String>,
     #[serde(default)]
@@ -119,6 +125,7 @@ impl ServeConfig {
             experimental_udp: args.experimental_udp || file.experimental_udp.unwrap_or(false),
             test_numbers: args.test_numbers.or(file.test_numbers).unwrap_or(test_numbers),
             sign_up: args.sign_up.or(file.sign_up).unwrap_or(SignUp::Automatic),
+            blobs: BlobsConfig { place: args.blobs.or(file.blobs), settings: file.blobs_settings },
             metrics: args.metrics.or(file.metrics),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
             limits: file.limits,
@@ -183,6 +190,7 @@ mod tests {
             experimental_udp: false,
             test_numbers: None,
             sign_up: None,
+            blobs: None,
             metrics: None,
             log: None,
         })
