@@ -111,6 +111,9 @@ async def talk(ada, bob, code, report):
     await hears(bob, ("deletion", 1))
     expect(await bob.history(to_ada), ["indeed", "and to you"])
 
+    await keep_in_sight(ada, bob, to_bob, to_ada, begin, hears, expect)
+    await meet_in_group(ada, bob, to_bob, begin, hears, expect)
+
     begin("away")
     if bob.go_away:
         await bob.go_away()
@@ -138,6 +141,51 @@ async def talk(ada, bob, code, report):
     expect(bool(await ada.leave()), True)
     await bob.close()
     begin("-")
+
+
+async def keep_in_sight(ada, bob, to_bob, to_ada, begin, hears, expect):
+    begin("forward")
+    said = await ada.say(to_bob, "Pass it on")
+    await hears(bob, ("message", "Pass it on", False))
+    await ada.forward(to_bob, said)
+    await hears(bob, ("message", "Pass it on", False))
+    expect(await bob.forwarded(to_ada), ["Pass it on"])
+
+    begin("pin")
+    await ada.pin(to_bob, said)
+    await hears(bob, ("action", "MessageActionPinMessage"))
+    expect(await bob.pinned(to_ada), ["Pass it on"])
+
+    begin("search")
+    expect(await bob.search(to_ada, "pass IT"), ["Pass it on", "Pass it on"])
+
+    begin("draft")
+    await bob.begin(to_ada, "I am about to")
+    expect(await bob.begun(), ["I am about to"])
+    await bob.begin(to_ada, "")
+    expect(await bob.begun(), [])
+
+
+async def meet_in_group(ada, bob, to_bob, begin, hears, expect):
+    begin("group")
+    group = await ada.make_group("Engines", to_bob)
+    await hears(bob, ("action", "MessageActionChatCreate"))
+    of_bob = await bob.group("Engines")
+    await ada.say(group, "to everybody")
+    await hears(bob, ("message", "to everybody", False))
+    await bob.say(of_bob, "from one of them")
+    await hears(ada, ("message", "from one of them", False))
+    await ada.rename(group, "Mills")
+    await hears(bob, ("action", "MessageActionChatEditTitle"))
+    expect(await bob.history(of_bob), await ada.history(group))
+    await ada.remove(group, to_bob)
+    await hears(bob, ("action", "MessageActionChatDeleteUser"))
+    try:
+        await bob.say(of_bob, "still here")
+    except Exception as error:
+        expect("FORBIDDEN" in str(error).upper() or "write" in str(error), True)
+    else:
+        raise Failed("who was removed can write")
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ class Person:
         self.client.on_raw_update()(self.hear_raw)
 
     async def hear_message(self, _, message):
+        if message.service:
+            return
         await self.heard.put(("message", message.text, message.reply_to_message_id is not None))
 
     async def hear_edit(self, _, message):
@@ -59,6 +61,9 @@ class Person:
             await self.heard.put(("read",))
         elif isinstance(update, raw.types.UpdateUserTyping):
             await self.heard.put(("typing",))
+        elif isinstance(update, raw.types.UpdateNewMessage) and isinstance(update.message, raw.types.MessageService):
+            if not update.message.out:
+                await self.heard.put(("action", type(update.message.action).__name__))
         raise pyrogram.ContinuePropagation
 
     async def enter(self, code, password=None):
@@ -98,6 +103,42 @@ class Person:
 
     async def dialogs(self):
         return [dialog.unread_messages_count async for dialog in self.client.get_dialogs()]
+
+    async def forward(self, peer, message):
+        await self.client.forward_messages(peer, peer, message)
+
+    async def forwarded(self, peer):
+        return [message.text async for message in self.client.get_chat_history(peer) if message.forward_origin]
+
+    async def pin(self, peer, message):
+        await self.client.pin_chat_message(peer, message, both_sides=True)
+
+    async def pinned(self, peer):
+        pinned = pyrogram.enums.MessagesFilter.PINNED
+        return [message.text async for message in self.client.search_messages(peer, filter=pinned)]
+
+    async def search(self, peer, words):
+        return [message.text async for message in self.client.search_messages(peer, query=words)]
+
+    async def begin(self, peer, text):
+        peer = await self.client.resolve_peer(peer)
+        await self.client.invoke(raw.functions.messages.SaveDraft(peer=peer, message=text))
+
+    async def begun(self):
+        updates = (await self.client.invoke(raw.functions.messages.GetAllDrafts())).updates
+        return [update.draft.message for update in updates]
+
+    async def make_group(self, title, peer):
+        return (await self.client.create_group(title, peer)).id
+
+    async def group(self, title):
+        return [dialog.chat.id async for dialog in self.client.get_dialogs() if dialog.chat.title == title][0]
+
+    async def rename(self, group, title):
+        await self.client.set_chat_title(group, title)
+
+    async def remove(self, group, peer):
+        await self.client.ban_chat_member(group, peer)
 
     # In memory its session ends with the connection: there is nothing to come back to.
     go_away = come_back = None

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from telethon import TelegramClient, errors, events, functions
+from telethon import TelegramClient, errors, events, functions, types
 from telethon.crypto import rsa
 from telethon.sessions import MemorySession
 
@@ -20,6 +20,7 @@ class Person:
         self.client.add_event_handler(self.hear_message, events.NewMessage(incoming=True))
         self.client.add_event_handler(self.hear_edit, events.MessageEdited(incoming=True))
         self.client.add_event_handler(self.hear_deletion, events.MessageDeleted())
+        self.client.add_event_handler(self.hear_action, events.Raw(types.UpdateNewMessage))
         self.client.add_event_handler(self.hear_mark, events.MessageRead())
         self.client.add_event_handler(self.hear_typing, events.UserUpdate())
 
@@ -31,6 +32,11 @@ class Person:
 
     async def hear_deletion(self, event):
         await self.heard.put(("deletion", len(event.deleted_ids)))
+
+    async def hear_action(self, update):
+        message = update.message
+        if isinstance(message, types.MessageService) and not message.out:
+            await self.heard.put(("action", type(message.action).__name__))
 
     async def hear_mark(self, event):
         await self.heard.put(("read",))
@@ -75,6 +81,41 @@ class Person:
 
     async def dialogs(self):
         return [dialog.unread_count async for dialog in self.client.iter_dialogs()]
+
+    async def forward(self, peer, message):
+        await self.client.forward_messages(peer, message, peer)
+
+    async def forwarded(self, peer):
+        return [message.raw_text async for message in self.client.iter_messages(peer) if message.forward]
+
+    async def pin(self, peer, message):
+        await self.client.pin_message(peer, message, notify=True)
+
+    async def pinned(self, peer):
+        pinned = types.InputMessagesFilterPinned()
+        return [message.raw_text async for message in self.client.iter_messages(peer, filter=pinned)]
+
+    async def search(self, peer, words):
+        return [message.raw_text async for message in self.client.iter_messages(peer, search=words)]
+
+    async def begin(self, peer, text):
+        await self.client(functions.messages.SaveDraftRequest(peer=peer, message=text))
+
+    async def begun(self):
+        return [draft.raw_text async for draft in self.client.iter_drafts() if not draft.is_empty]
+
+    async def make_group(self, title, peer):
+        made = await self.client(functions.messages.CreateChatRequest(users=[peer], title=title))
+        return made.updates.chats[0]
+
+    async def group(self, title):
+        return [dialog.entity async for dialog in self.client.iter_dialogs() if dialog.title == title][0]
+
+    async def rename(self, group, title):
+        await self.client(functions.messages.EditChatTitleRequest(group.id, title))
+
+    async def remove(self, group, peer):
+        await self.client.kick_participant(group, peer)
 
     async def go_away(self):
         await self.client.disconnect()
