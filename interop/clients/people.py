@@ -6,18 +6,23 @@ was under way, `ok` whether all of them were done.
 
 import argparse
 import asyncio
+import hashlib
 import importlib.util
 import json
 import os
 import pathlib
+import random
+import struct
 import sys
 import traceback
+import zlib
 
 from contract import Failed, read_target
 
 LIBRARIES = ["telethon", "kurigram"]
 PATIENCE_S = 15
 AWAY_MESSAGES = 300
+JPEG = b"\xff\xd8\xff"
 
 
 def main():
@@ -46,6 +51,17 @@ def main():
     sys.stderr.flush()
     # The libraries leave threads and tasks behind that would delay an ordinary exit.
     os._exit(0 if report["ok"] else 1)
+
+
+def picture(width, height):
+    """A PNG that is red to the left and blue to the right."""
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    row = b"\0" + b"\xc8\x14\x14" * (width // 2) + b"\x14\x14\xc8" * (width - width // 2)
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(row * height)) + chunk(b"IEND", b"")
 
 
 def person_of(library):
@@ -110,6 +126,27 @@ async def talk(ada, bob, code, report):
     await ada.delete(to_bob, first)
     await hears(bob, ("deletion", 1))
     expect(await bob.history(to_ada), ["indeed", "and to you"])
+
+    begin("file of 5 MiB")
+    content = random.Random(1).randbytes(5 << 20)
+    await ada.show_file(to_bob, "numbers.bin", content)
+    await hears(bob, ("file", "numbers.bin", False))
+    expect(hashlib.sha256(await bob.fetch()).hexdigest(), hashlib.sha256(content).hexdigest())
+
+    begin("photo")
+    await ada.show_photos(to_bob, [picture(640, 480)])
+    await hears(bob, ("photo", None, False))
+    expect((await bob.fetch())[:3], JPEG)
+
+    begin("album")
+    await ada.show_photos(to_bob, [picture(side, side) for side in (100, 200, 300)])
+    for _ in range(3):
+        await hears(bob, ("photo", None, True))
+    expect([(await bob.fetch())[:3] for _ in range(3)], [JPEG] * 3)
+
+    begin("profile photo")
+    await ada.put_on(picture(400, 300))
+    expect((await bob.fetch_profile(ada.number))[:3], JPEG)
 
     begin("away")
     if bob.go_away:
