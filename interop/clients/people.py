@@ -14,6 +14,7 @@ import pathlib
 import random
 import struct
 import sys
+import tempfile
 import traceback
 import zlib
 
@@ -32,6 +33,7 @@ def main():
     parser.add_argument("--key", metavar="FILE", required=True, help="public key of the server, PKCS#1 PEM")
     parser.add_argument("--number", type=int, default=1, help="of the first of their two test accounts (default: 1)")
     parser.add_argument("--timeout", type=float, default=90, metavar="SECONDS", help="for all steps (default: 90)")
+    parser.add_argument("--large", type=int, default=0, metavar="MIB", help="show a file of this size, too")
     parser.add_argument("libraries", nargs=2, choices=LIBRARIES)
     args = parser.parse_args()
     target = read_target(args)
@@ -40,7 +42,7 @@ def main():
 
     async def run():
         people = [person_of(library)(target, number) for library, number in zip(args.libraries, numbers)]
-        await asyncio.wait_for(talk(*people, str(target.dc) * 5, report), args.timeout)
+        await asyncio.wait_for(talk(*people, str(target.dc) * 5, args.large, report), args.timeout)
         report["ok"] = True
 
     try:
@@ -64,6 +66,11 @@ def picture(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(row * height)) + chunk(b"IEND", b"")
 
 
+def file_hash(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def person_of(library):
     path = pathlib.Path(__file__).parent / library / "person.py"
     spec = importlib.util.spec_from_file_location(f"{library}_person", path)
@@ -72,7 +79,7 @@ def person_of(library):
     return module.Person
 
 
-async def talk(ada, bob, code, report):
+async def talk(ada, bob, code, large, report):
     def begin(step):
         if report["step"] != "-":
             report["steps"].setdefault(report["step"], "ok")
@@ -132,6 +139,18 @@ async def talk(ada, bob, code, report):
     await ada.show_file(to_bob, "numbers.bin", content)
     await hears(bob, ("file", "numbers.bin", False))
     expect(hashlib.sha256(await bob.fetch()).hexdigest(), hashlib.sha256(content).hexdigest())
+
+    if large:
+        begin(f"file of {large} MiB")
+        with tempfile.TemporaryDirectory() as folder:
+            there, here = pathlib.Path(folder, "there.bin"), pathlib.Path(folder, "here.bin")
+            with open(there, "wb") as file:
+                for place in range(large):
+                    file.write(random.Random(place).randbytes(1 << 20))
+            await ada.show_path(to_bob, str(there))
+            await hears(bob, ("file", "there.bin", False))
+            await bob.fetch_to(str(here))
+            expect(file_hash(here), file_hash(there))
 
     begin("photo")
     await ada.show_photos(to_bob, [picture(640, 480)])

@@ -68,6 +68,12 @@ class Person:
     async def show_file(self, peer, name, content):
         await self.client.send_file(peer, named(name, content), force_document=True)
 
+    async def show_path(self, peer, path):
+        await self.client.send_file(peer, path, force_document=True)
+
+    async def fetch_to(self, path):
+        await self.client.download_media(self.shown.pop(0), file=path)
+
     async def show_photos(self, peer, pictures):
         files = [named(f"{place}.png", picture) for place, picture in enumerate(pictures)]
         await self.client.send_file(peer, files if len(files) > 1 else files[0])
