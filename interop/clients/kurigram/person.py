@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import io
 
 import pyrogram
 import rsa
@@ -30,6 +31,7 @@ class Person:
         InDc.interop_dc = target.dc
         self.target, self.number = target, number
         self.heard = asyncio.Queue()
+        self.shown = []
 
         class Pinned(Connection):
             """A fresh session dials built-in addresses; this one replaces them."""
@@ -47,6 +49,11 @@ class Person:
 
     async def hear_message(self, _, message):
         if message.service:
+            return
+        if message.media:
+            self.shown.append(message)
+            kind, name = ("photo", None) if message.photo else ("file", message.document.file_name)
+            await self.heard.put((kind, name, message.media_group_id is not None))
             return
         await self.heard.put(("message", message.text, message.reply_to_message_id is not None))
 
@@ -85,6 +92,34 @@ class Person:
     async def say(self, peer, text, reply_to=None):
         reply = pyrogram.types.ReplyParameters(message_id=reply_to) if reply_to else None
         return (await self.client.send_message(peer, text, reply_parameters=reply)).id
+
+    async def show_file(self, peer, name, content):
+        await self.client.send_document(peer, named(name, content), force_document=True)
+
+    async def show_path(self, peer, path):
+        await self.client.send_document(peer, path, force_document=True)
+
+    async def fetch_to(self, path):
+        await self.client.download_media(self.shown.pop(0), file_name=path)
+
+    async def show_photos(self, peer, pictures):
+        files = [named(f"{place}.png", picture) for place, picture in enumerate(pictures)]
+        if len(files) == 1:
+            await self.client.send_photo(peer, files[0])
+        else:
+            await self.client.send_media_group(peer, [pyrogram.types.InputMediaPhoto(file) for file in files])
+
+    async def fetch(self):
+        """What was shown first and not fetched yet."""
+        return (await self.client.download_media(self.shown.pop(0), in_memory=True)).getvalue()
+
+    async def put_on(self, picture):
+        file = await self.client.save_file(named("me.png", picture))
+        await self.client.invoke(raw.functions.photos.UploadProfilePhoto(file=file))
+
+    async def fetch_profile(self, number):
+        user = await self.client.get_users(await self.find(number))
+        return (await self.client.download_media(user.photo.big_file_id, in_memory=True)).getvalue()
 
     async def edit(self, peer, message, text):
         await self.client.edit_message_text(peer, message, text)
@@ -151,6 +186,12 @@ class Person:
 
     async def close(self):
         await self.client.stop()
+
+
+def named(name, content):
+    file = io.BytesIO(content)
+    file.name = name
+    return file
 
 
 def trust(pem):

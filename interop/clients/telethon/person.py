@@ -1,6 +1,7 @@
 """A person who uses Telethon."""
 
 import asyncio
+import io
 
 from telethon import TelegramClient, errors, events, functions, types
 from telethon.crypto import rsa
@@ -14,6 +15,7 @@ class Person:
         rsa.add_key(target.key_pem, old=False)
         self.target, self.number = target, number
         self.heard = asyncio.Queue()
+        self.shown = []
         self.session = MemorySession()
         self.session.set_dc(target.dc, target.host, target.port)
         self.client = TelegramClient(self.session, 1, "0" * 32, receive_updates=True)
@@ -25,6 +27,12 @@ class Person:
         self.client.add_event_handler(self.hear_typing, events.UserUpdate())
 
     async def hear_message(self, event):
+        message = event.message
+        if message.media:
+            self.shown.append(message)
+            kind = "photo" if message.photo else "file"
+            await self.heard.put((kind, message.file.name, message.grouped_id is not None))
+            return
         await self.heard.put(("message", event.raw_text, event.message.reply_to_msg_id is not None))
 
     async def hear_edit(self, event):
@@ -62,6 +70,30 @@ class Person:
 
     async def say(self, peer, text, reply_to=None):
         return (await self.client.send_message(peer, text, reply_to=reply_to)).id
+
+    async def show_file(self, peer, name, content):
+        await self.client.send_file(peer, named(name, content), force_document=True)
+
+    async def show_path(self, peer, path):
+        await self.client.send_file(peer, path, force_document=True)
+
+    async def fetch_to(self, path):
+        await self.client.download_media(self.shown.pop(0), file=path)
+
+    async def show_photos(self, peer, pictures):
+        files = [named(f"{place}.png", picture) for place, picture in enumerate(pictures)]
+        await self.client.send_file(peer, files if len(files) > 1 else files[0])
+
+    async def fetch(self):
+        """What was shown first and not fetched yet."""
+        return await self.client.download_media(self.shown.pop(0), file=bytes)
+
+    async def put_on(self, picture):
+        file = await self.client.upload_file(named("me.png", picture))
+        await self.client(functions.photos.UploadProfilePhotoRequest(file=file))
+
+    async def fetch_profile(self, number):
+        return await self.client.download_profile_photo(await self.find(number), file=bytes)
 
     async def edit(self, peer, message, text):
         await self.client.edit_message(peer, message, text)
@@ -132,3 +164,9 @@ class Person:
 
     async def close(self):
         await self.client.disconnect()
+
+
+def named(name, content):
+    file = io.BytesIO(content)
+    file.name = name
+    return file

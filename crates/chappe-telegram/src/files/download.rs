@@ -23,6 +23,7 @@ pub(crate) async fn get_file(
     let me = service.me(&caller).await?;
     check(call.precise, call.offset, call.limit)?;
     let now = caller.now.unix_seconds();
+    service.sweep(now);
     let Found { blob, date } = service.located(now, me, &call.location).await?;
     let end = blob.size.min(call.offset.saturating_add(call.limit.into()));
     // Clients ask once more at the end of a file whose size is a multiple of their parts (FLS-12).

@@ -1,9 +1,10 @@
 //! Removing what nobody needs: uploads that were never used, files that nothing shows, content of
 //! which no file is left, and what a crash has left behind.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use futures_util::TryStreamExt;
+use tokio::sync::Mutex;
 use tracing::warn;
 
 use crate::Service;
@@ -20,9 +21,11 @@ const SWEEP_EVERY: i64 = 10;
 /// When there was a sweep.
 #[derive(Debug, Default)]
 pub(super) struct Sweeps {
-    is_running: AtomicBool,
+    /// Under way or waiting.
+    begun: AtomicUsize,
+    /// Held by the one that is under way: when the one before it compared.
+    compared: Mutex<i64>,
     last: AtomicI64,
-    compared: AtomicI64,
 }
 
 impl Service {
@@ -35,23 +38,27 @@ impl Service {
         self.sweep_now(now);
     }
 
-    /// Begins a sweep, unless one is under way.
+    /// Begins a sweep, unless one is about to begin.
     pub(crate) fn sweep_now(&self, now: i64) {
         let sweeps = &self.files.sweeps;
-        if sweeps.is_running.swap(true, Ordering::AcqRel) {
+        // One may be past what has changed, and another waits for its end.
+        if sweeps.begun.fetch_add(1, Ordering::AcqRel) >= 2 {
+            sweeps.begun.fetch_sub(1, Ordering::AcqRel);
             return;
         }
         sweeps.last.store(now, Ordering::Relaxed);
         let service = self.clone();
         tokio::spawn(async move {
-            if let Err(failure) = service.swept(now).await {
+            let sweeps = &service.files.sweeps;
+            let mut compared = sweeps.compared.lock().await;
+            if let Err(failure) = service.swept(now, &mut compared).await {
                 warn!(?failure, "what nobody needs cannot be removed; there will be another try");
             }
-            service.files.sweeps.is_running.store(false, Ordering::Release);
+            sweeps.begun.fetch_sub(1, Ordering::AcqRel);
         });
     }
 
-    async fn swept(&self, now: i64) -> Result<(), Failure> {
+    async fn swept(&self, now: i64, compared: &mut i64) -> Result<(), Failure> {
         loop {
             let rounds = self.store.take_expired_uploads(now).await?;
             for round in &rounds {
@@ -66,9 +73,9 @@ impl Service {
                 break;
             }
         }
-        if now >= self.files.sweeps.compared.load(Ordering::Relaxed) + COMPARE_EVERY {
+        if now >= *compared + COMPARE_EVERY {
             self.compare().await?;
-            self.files.sweeps.compared.store(now, Ordering::Relaxed);
+            *compared = now;
         }
         Ok(())
     }

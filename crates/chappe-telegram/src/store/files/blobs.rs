@@ -53,7 +53,8 @@ impl Store {
         first: i64,
         count: i64,
     ) -> Result<Vec<u8>, StoreError> {
-        let query = sql("SELECT substr(hashes, $2, $3) FROM blob_hashes WHERE blob = $1");
+        let query = sql("SELECT substr(hashes, CAST($2 AS INTEGER), CAST($3 AS INTEGER))
+             FROM blob_hashes WHERE blob = $1");
         let query = query.bind(blob).bind(first * 32 + 1).bind(count * 32);
         self.database.row(query).await?.map_or(Ok(Vec::new()), |mut row| row.read())
     }

@@ -183,7 +183,7 @@ async fn judge(
     let grown = sql("UPDATE upload SET bytes = bytes + $2 WHERE round = $1");
     transaction.run(grown.bind(round).bind(new.size - own)).await?;
     let held = sql("SELECT COALESCE(CAST(SUM(bytes) AS BIGINT), 0), count(*) FROM upload
-         WHERE owner = $1");
+         WHERE owner = $1 AND blob IS NULL");
     if let Some(mut row) = transaction.row(held.bind(new.owner)).await? {
         let (bytes, uploads): (i64, i64) = (row.read()?, row.read()?);
         if bytes > quota.bytes || uploads > quota.uploads {

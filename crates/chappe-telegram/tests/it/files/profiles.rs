@@ -18,7 +18,7 @@ use crate::sign_in::{enter, test_numbers};
 /// Gives somebody a picture of this size.
 async fn put_on(client: &mut Client, file: i64, size: (u32, u32)) -> ctors::Photo {
     let bytes = encoded(&picture(size.0, size.1), ImageFormat::Png);
-    let file = Some(upload(client, file, &bytes, 512 << 10).await);
+    let file = Some(Box::new(upload(client, file, &bytes, 512 << 10).await));
     let call = UploadProfilePhoto { file, ..chappe_tl::blank() };
     shown(client.ask(call).await.unwrap())
 }
@@ -183,7 +183,7 @@ async fn what_is_no_profile_photo_is_refused() {
     for (at, (bytes, error)) in
         (1_i64..).zip([(&small[..], "PHOTO_CROP_SIZE_SMALL"), (b"x", "PHOTO_EXT_INVALID")])
     {
-        let file = Some(upload(&mut pair.ada, at, bytes, 1024).await);
+        let file = Some(Box::new(upload(&mut pair.ada, at, bytes, 1024).await));
         let call = UploadProfilePhoto { file, ..chappe_tl::blank() };
         assert_eq!(pair.ada.fail(call).await, bad(error));
     }
