@@ -59,6 +59,12 @@ class Server:
         print(f"server    stops on SIGTERM: {'FAILED' if failure else 'ok'}", flush=True)
         return failure
 
+    def peak_mib(self):
+        """The most memory that it ever had, in MiB; None where the system does not say."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status")
+        lines = status.read_text().splitlines() if status.is_file() else []
+        return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM:")), None)
+
     def kill(self):
         if self.process.poll() is None:
             self.process.kill()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::codes::{CodeLog, CodeSender};
+use crate::files::Blobs;
 
 /// How the service presents itself, and whom it lets in.
 #[derive(Clone)]
@@ -48,6 +49,17 @@ pub struct Config {
     pub inline_wait: Duration,
     /// How codes reach people. Default: they are logged, for an operator who passes them on.
     pub code_sender: Arc<dyn CodeSender>,
+    /// Where files are kept. Default: in memory, until the process ends.
+    pub blobs: Blobs,
+    /// Seconds for which the parts of a file are kept that nobody has used yet (FLS-06). Default:
+    /// a day.
+    pub upload_life: u32,
+    /// Bytes of such parts that an account may have; one more is refused with `FLOOD_WAIT_X`.
+    /// Default: 8 GiB.
+    pub uploads_max_bytes: i64,
+    /// Seconds for which a file may be fetched once it was shown; clients then ask for the message
+    /// anew. Default: a day. `None`: for ever.
+    pub file_reference_life: Option<u32>,
 }
 
 /// What becomes of a number that nobody has, once its code is right (ACC-06).
@@ -96,6 +108,10 @@ impl Default for Config {
             callback_wait: Duration::from_secs(15),
             inline_wait: Duration::from_secs(10),
             code_sender: Arc::new(CodeLog),
+            blobs: Blobs::memory(),
+            upload_life: 86_400,
+            uploads_max_bytes: 8 << 30,
+            file_reference_life: Some(86_400),
         }
     }
 }
@@ -107,6 +123,7 @@ impl std::fmt::Debug for Config {
             .field("advertise", &self.advertise)
             .field("test_mode", &self.test_mode)
             .field("sign_up", &self.sign_up)
+            .field("blobs", &self.blobs)
             .field("test_numbers", &self.test_numbers)
             .finish_non_exhaustive()
     }

@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Rpc(RpcError),
     /// Ours; the client hears 500.
     Store(StoreError),
+    /// Ours, too.
+    Blobs(object_store::Error),
 }
 
 impl From<RpcError> for Failure {
@@ -28,6 +30,12 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<object_store::Error> for Failure {
+    fn from(error: object_store::Error) -> Self {
+        Self::Blobs(error)
+    }
+}
+
 impl From<Failure> for RpcError {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -38,6 +46,10 @@ impl From<Failure> for RpcError {
             }
             Failure::Store(error) => {
                 error!(%error, "the database failed");
+                Self::internal()
+            }
+            Failure::Blobs(error) => {
+                error!(%error, "the store of files failed");
                 Self::internal()
             }
         }

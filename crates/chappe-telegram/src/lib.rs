@@ -14,13 +14,16 @@ mod codes;
 mod config;
 mod contacts;
 mod error;
+mod files;
 mod floods;
 mod help;
 mod langpack;
 pub mod layers;
+mod media;
 mod messages;
 mod password;
 mod phone;
+mod photos;
 mod repeat;
 mod service;
 mod store;
@@ -38,6 +41,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 pub use admin::{Admin, AdminError, User};
 pub use codes::{CodeError, CodeLog, CodeSender};
 pub use config::{Config, SignUp, TestNumbers};
+pub use files::{Blobs, BlobsError};
 use layers::{Layers, Lowering};
 pub use service::Service;
 
@@ -94,6 +98,7 @@ pub async fn router(
         .function(chats::edit_chat_about)
         .function(chats::edit_chat_admin)
         .function(chats::edit_chat_default_banned_rights)
+        .function(chats::edit_chat_photo)
         .function(chats::edit_chat_title)
         .function(chats::edit_exported_chat_invite)
         .function(chats::export_chat_invite)
@@ -156,17 +161,28 @@ pub async fn router(
         .function(messages::save_draft)
         .function(messages::search)
         .function(messages::search_global)
+        .function(messages::send_media)
         .function(messages::send_message)
+        .function(messages::send_multi_media)
         .function(messages::set_typing)
         .function(messages::toggle_dialog_pin)
         .function(messages::unpin_all_messages)
         .function(messages::update_pinned_message)
+        .function(messages::upload_media)
         .function(password::check_password)
         .function(password::get_password)
         .function(password::get_password_settings)
         .function(password::update_password_settings)
+        .function(photos::delete_photos)
+        .function(photos::get_user_photos)
+        .function(photos::update_profile_photo)
+        .function(photos::upload_profile_photo)
         .function(updates::get_difference)
         .function(updates::get_state)
+        .function(files::get_file)
+        .function(files::get_file_hashes)
+        .function(files::save_big_file_part)
+        .function(files::save_file_part)
         .function(users::get_full_user)
         .function(users::get_users)
         // PFS-04: what clients ask before they know whom they talk to.

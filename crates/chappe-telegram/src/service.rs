@@ -12,6 +12,7 @@ use crate::auth::{Exports, LoginTokens};
 use crate::bots::{CallbackAnswer, InlineQueries, Queries, Results, is_for_bots, is_for_people};
 use crate::config::Config;
 use crate::error::{Failure, bad};
+use crate::files::Files;
 use crate::floods::Floods;
 use crate::password::Challenges;
 use crate::store::{Identity, Store};
@@ -42,6 +43,8 @@ pub struct Service {
     pub(crate) results: Arc<Results>,
     /// Who does too much of what costs something.
     pub(crate) floods: Arc<Floods>,
+    /// Content of photos and documents.
+    pub(crate) files: Files,
     /// Who hears of what happens.
     pub(crate) lines: Lines,
     rng: Arc<Mutex<Rng>>,
@@ -56,6 +59,7 @@ impl Service {
         let store = Store::open(database).await?;
         let secret = store.secret("access_hash", rng.bytes()).await?;
         Ok(Self {
+            files: Files::new(config.blobs.clone()),
             config: Arc::new(config),
             store,
             secret: Arc::new(secret),

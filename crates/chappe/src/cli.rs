@@ -137,6 +137,10 @@ pub(crate) struct ServeArgs {
     /// standard input; http://… or https://… is posted the same JSON [default: log]
     #[arg(long, value_name = "HOW")]
     pub(crate) code_sender: Option<CodeSender>,
+    /// Where files are kept: a folder, or s3://BUCKET/PREFIX with AWS_ACCESS_KEY_ID and its like in the
+    /// environment or in the file [default: `blobs` in the data directory]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) blobs: Option<String>,
     /// Address at which Prometheus finds what is counted, as http://ADDR/metrics; nothing guards it
     /// [default: none]
     #[arg(long, value_name = "ADDR")]

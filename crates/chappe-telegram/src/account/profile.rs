@@ -87,6 +87,11 @@ pub(crate) fn check(username: &str) -> Result<(), Failure> {
 }
 
 impl Service {
+    pub(crate) async fn myself(&self, caller: &Caller, me: i64) -> Result<types::User, Failure> {
+        let account = self.store.account(me).await?.ok_or_else(Self::signed_out)?;
+        Ok(self.user(caller, me, &account))
+    }
+
     /// Tells those who know somebody what they are called now; the answer to who did that.
     async fn renamed(
         &self,

@@ -8,6 +8,7 @@ use chappe_server::{Caller, Pusher, State};
 
 use crate::Service;
 use crate::error::{Failure, bad, text};
+use crate::messages::Post;
 use crate::store::{Content, Entity, EntityKind, NewMessage, Peer};
 
 /// Longest parameter of a link.
@@ -66,6 +67,7 @@ impl Service {
             mentioned: BTreeSet::new(),
             content,
         };
-        self.post((me, caller), pusher, peer, vec![new], false).await
+        let post = Post { peer, messages: vec![new], sent: Vec::new(), clear_draft: false };
+        self.post((me, caller), pusher, post).await
     }
 }

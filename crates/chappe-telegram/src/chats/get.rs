@@ -64,6 +64,11 @@ pub(crate) async fn get_full_chat(
         id: chat.id,
         about: if standing.is_in() { chat.about.as_str().into() } else { "".into() },
         participants,
+        chat_photo: chat
+            .photo
+            .as_ref()
+            .filter(|_| standing.is_in())
+            .map(|photo| Box::new(service.shown_photo(caller.now.unix_seconds(), me, photo))),
         exported_invite,
         pinned_msg_id: pinned.first().map(|message| message.id),
         ..chappe_tl::blank()

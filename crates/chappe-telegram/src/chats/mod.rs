@@ -7,6 +7,7 @@ mod invites;
 mod join;
 mod members;
 mod names;
+mod photo;
 mod rights;
 mod room;
 mod told;
@@ -22,6 +23,7 @@ pub(crate) use invites::{
 pub(crate) use join::{check_chat_invite, import_chat_invite};
 pub(crate) use members::{add_chat_user, delete_chat_user};
 pub(crate) use names::{edit_chat_about, edit_chat_title};
+pub(crate) use photo::edit_chat_photo;
 pub(crate) use room::{Room, admin_required};
 
 /// People of one group, its creator among them.

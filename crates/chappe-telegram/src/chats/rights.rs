@@ -45,7 +45,10 @@ rights! {
 
 pub(super) const VIEW_MESSAGES: i64 = 1;
 pub(super) const SEND_MESSAGES: i64 = 1 << 1;
+pub(super) const SEND_MEDIA: i64 = 1 << 2;
 pub(super) const CHANGE_INFO: i64 = 1 << 10;
 pub(super) const INVITE_USERS: i64 = 1 << 15;
 pub(super) const PIN_MESSAGES: i64 = 1 << 17;
+pub(super) const SEND_PHOTOS: i64 = 1 << 19;
+pub(super) const SEND_DOCS: i64 = 1 << 24;
 pub(super) const SEND_PLAIN: i64 = 1 << 25;

@@ -4,9 +4,12 @@ use std::collections::BTreeSet;
 
 use chappe_proto::rpc::RpcError;
 
-use super::rights::{CHANGE_INFO, INVITE_USERS, PIN_MESSAGES, SEND_MESSAGES, SEND_PLAIN};
+use super::rights::{
+    CHANGE_INFO, INVITE_USERS, PIN_MESSAGES, SEND_DOCS, SEND_MEDIA, SEND_MESSAGES, SEND_PHOTOS,
+    SEND_PLAIN,
+};
 use crate::error::{Failure, bad};
-use crate::store::{Change, Chat, Content, Member, NewMessage, Role, Standing};
+use crate::store::{Change, Chat, Content, Media, Member, NewMessage, Role, Standing};
 
 /// A group and everybody who is or was in it, as of a change that holds it.
 #[derive(Debug)]
@@ -94,10 +97,13 @@ impl Room {
         if self.lacks(me, SEND_MESSAGES) {
             return Err(forbidden("CHAT_WRITE_FORBIDDEN"));
         }
-        if !content.text.is_empty() && self.lacks(me, SEND_PLAIN) {
-            return Err(forbidden("CHAT_SEND_PLAIN_FORBIDDEN"));
-        }
-        Ok(())
+        let (right, message) = match &content.media {
+            None => (SEND_PLAIN, "CHAT_SEND_PLAIN_FORBIDDEN"),
+            Some(Media::Photo { .. }) => (SEND_PHOTOS | SEND_MEDIA, "CHAT_SEND_PHOTOS_FORBIDDEN"),
+            Some(Media::Document { .. }) => (SEND_DOCS | SEND_MEDIA, "CHAT_SEND_DOCS_FORBIDDEN"),
+            Some(_) => (SEND_MEDIA, "CHAT_SEND_MEDIA_FORBIDDEN"),
+        };
+        if self.lacks(me, right) { Err(forbidden(message)) } else { Ok(()) }
     }
 
     pub(super) fn check_invite(&self, me: i64) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ impl Service {
         let standing = self.store.member(id, viewer).await?.map(|member| member.standing);
         let chat = self.store.chat(id).await?;
         Ok(match (chat, standing) {
-            (Some(chat), Some(standing)) => shown(&chat, standing),
+            (Some(chat), Some(standing)) => self.shown_chat(&chat, standing),
             _ => types::Chat::ChatEmpty(ctors::ChatEmpty { id }),
         })
     }
@@ -41,7 +41,10 @@ impl Service {
                 let removed = ctors::UpdateChatParticipantDelete { chat_id, user_id, version };
                 return Ok(vec![types::Update::UpdateChatParticipantDelete(removed)]);
             }
-            Action::EditTitle { .. } | Action::Pin => return Ok(Vec::new()),
+            Action::EditTitle { .. }
+            | Action::EditPhoto { .. }
+            | Action::DeletePhoto
+            | Action::Pin => return Ok(Vec::new()),
         };
         if user_id == viewer {
             return Ok(vec![self.participants_update(viewer, chat_id, named).await?]);
@@ -86,29 +89,32 @@ impl Service {
         let all = ctors::ChatParticipants { chat_id, participants, version };
         Ok(types::ChatParticipants::ChatParticipants(all))
     }
-}
 
-fn shown(chat: &Chat, Standing { role, state }: Standing) -> types::Chat {
-    let (id, title) = (chat.id, chat.title.as_str().into());
-    if state == State::Removed && !chat.is_over {
-        return types::Chat::ChatForbidden(ctors::ChatForbidden { id, title });
+    fn shown_chat(&self, chat: &Chat, Standing { role, state }: Standing) -> types::Chat {
+        let (id, title) = (chat.id, chat.title.as_str().into());
+        if state == State::Removed && !chat.is_over {
+            return types::Chat::ChatForbidden(ctors::ChatForbidden { id, title });
+        }
+        let is_in = state == State::In;
+        types::Chat::Chat(Box::new(ctors::Chat {
+            creator: role == Role::Creator,
+            left: state == State::Left,
+            deactivated: chat.is_over,
+            id,
+            title,
+            photo: match &chat.photo {
+                Some(photo) if is_in => self.shown_chat_photo(photo),
+                _ => types::ChatPhoto::ChatPhotoEmpty,
+            },
+            // Whoever left sees no more.
+            participants_count: if is_in { chat.members } else { 0 },
+            date: clamp(chat.created),
+            version: if is_in { chat.version } else { 0 },
+            admin_rights: (is_in && role == Role::Admin).then(admin_rights),
+            default_banned_rights: Some(rights_of(chat.banned)),
+            ..chappe_tl::blank()
+        }))
     }
-    let is_in = state == State::In;
-    types::Chat::Chat(Box::new(ctors::Chat {
-        creator: role == Role::Creator,
-        left: state == State::Left,
-        deactivated: chat.is_over,
-        id,
-        title,
-        photo: types::ChatPhoto::ChatPhotoEmpty,
-        // Whoever left sees no more.
-        participants_count: if is_in { chat.members } else { 0 },
-        date: clamp(chat.created),
-        version: if is_in { chat.version } else { 0 },
-        admin_rights: (is_in && role == Role::Admin).then(admin_rights),
-        default_banned_rights: Some(rights_of(chat.banned)),
-        ..chappe_tl::blank()
-    }))
 }
 
 /// What every administrator of a basic group may do.

@@ -39,11 +39,23 @@ pub(crate) async fn edit_message(
     if peer != Peer::Account(me) && !is_bot && before.date + EDIT_TIME < now {
         return Err(bad("MESSAGE_EDIT_TIME_EXPIRED"));
     }
-    let entities = call.entities.unwrap_or_default();
+    let media = match &call.media {
+        Some(media) => Some(service.media(&caller, me, media).await?),
+        None => before.content.media.clone(),
+    };
+    // Who gives no text keeps the one there was.
     let mut content = match &call.message {
-        Some(said) => service.content(me, said, &entities).await?,
+        Some(said) => {
+            let entities = call.entities.as_deref().unwrap_or(&[]);
+            match media {
+                Some(_) => service.caption(me, said, entities).await?,
+                None => service.content(me, said, entities).await?,
+            }
+        }
         None => before.content.clone(),
     };
+    content.media = media;
+    content.album = before.content.album;
     // A keyboard that an edit does not name is taken away.
     content.markup = service.markup(me, call.reply_markup.as_deref()).await?;
     content.via_bot = before.content.via_bot;
@@ -104,6 +116,7 @@ pub(crate) async fn delete_messages(
     let deleted = (me, &call.id[..]);
     let deleted = service.store.delete(&mut change, deleted, call.revoke, &everybody, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
+    service.sweep_now(now);
     let (pts, pts_count) = deleted;
     Ok(types::messages::AffectedMessages { pts, pts_count })
 }

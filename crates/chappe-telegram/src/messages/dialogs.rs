@@ -6,7 +6,7 @@ use chappe_server::{Caller, State};
 
 use super::drafts::shown_draft;
 use super::peer::peer_of;
-use super::view::{Named, Shown, message};
+use super::view::{Named, Shown};
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::store::{Dialog, Peer};
@@ -126,7 +126,8 @@ impl Service {
         for dialog in found {
             named.peer(dialog.peer);
             if let Some(top) = self.store.message(me, dialog.top_message).await? {
-                messages.push(message(&top, &mut named));
+                let now = caller.now.unix_seconds();
+                messages.push(self.shown_message(now, &top, &mut named));
             }
             let draft = self.store.draft(me, dialog.peer).await?;
             dialogs.push(types::Dialog::Dialog(Box::new(ctors::Dialog {

@@ -27,7 +27,8 @@ pub(crate) async fn save_draft(
         }
         return Ok(true);
     }
-    let content = service.unfinished(me, &call.message, call.entities.as_deref()).await?;
+    let content =
+        service.unfinished(me, &call.message, call.entities.as_deref().unwrap_or(&[])).await?;
     let date = caller.now.unix_seconds();
     let draft = Draft { date, reply_to, no_webpage: call.no_webpage, content };
     service.store.save_draft((me, peer), &draft).await?;

@@ -9,6 +9,8 @@ use crate::store::{Content, Entity, EntityKind};
 
 /// Longest text, in UTF-16 units.
 const TEXT_MAX: usize = 4096;
+/// Longest text beside what is shown.
+const CAPTION_MAX: usize = 1024;
 /// Entities of one text.
 const ENTITIES_MAX: usize = 100;
 
@@ -23,7 +25,7 @@ impl Service {
         if text(said)?.trim().is_empty() {
             return Err(bad("MESSAGE_EMPTY"));
         }
-        self.unfinished(me, said, Some(entities)).await
+        self.unfinished(me, said, entities).await
     }
 
     /// The same of what may be empty still.
@@ -31,13 +33,32 @@ impl Service {
         &self,
         me: i64,
         said: &Str,
-        entities: Option<&[types::MessageEntity]>,
+        entities: &[types::MessageEntity],
+    ) -> Result<Content, Failure> {
+        self.dressed(me, said, entities, (TEXT_MAX, "MESSAGE_TOO_LONG")).await
+    }
+
+    /// What somebody says beside what is shown, perhaps nothing.
+    pub(super) async fn caption(
+        &self,
+        me: i64,
+        said: &Str,
+        entities: &[types::MessageEntity],
+    ) -> Result<Content, Failure> {
+        self.dressed(me, said, entities, (CAPTION_MAX, "MEDIA_CAPTION_TOO_LONG")).await
+    }
+
+    async fn dressed(
+        &self,
+        me: i64,
+        said: &Str,
+        entities: &[types::MessageEntity],
+        (max, too_long): (usize, &str),
     ) -> Result<Content, Failure> {
         let said = text(said)?.trim_end();
-        let entities = entities.unwrap_or_default();
         let units = said.encode_utf16().count();
-        if units > TEXT_MAX {
-            return Err(bad("MESSAGE_TOO_LONG"));
+        if units > max {
+            return Err(bad(too_long));
         }
         if entities.len() > ENTITIES_MAX {
             return Err(bad("ENTITIES_TOO_LONG"));

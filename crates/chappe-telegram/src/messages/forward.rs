@@ -1,10 +1,13 @@
 //! `messages.forwardMessages`.
 
+use std::collections::BTreeMap;
+
 use chappe_api::functions::messages::ForwardMessages;
 use chappe_api::types;
 use chappe_proto::rpc::RpcError;
 use chappe_server::{Caller, Pusher, State};
 
+use super::post::Post;
 use super::send::replied;
 use crate::Service;
 use crate::error::{Failure, bad};
@@ -37,6 +40,8 @@ pub(crate) async fn forward_messages(
         return Err(bad("SCHEDULE_DATE_INVALID"));
     }
     let reply_to = call.reply_to.as_ref().and_then(replied);
+    // What was shown as one is shown as one there, too.
+    let mut albums = BTreeMap::new();
     let mut messages = Vec::with_capacity(call.id.len());
     for (id, random_id) in call.id.iter().zip(&call.random_id) {
         let found = service.store.message(me, *id).await?;
@@ -46,6 +51,13 @@ pub(crate) async fn forward_messages(
             return Err(Failure::Rpc(RpcError::new(403, "CHAT_FORWARDS_RESTRICTED")));
         }
         let forwarded = (!call.drop_author).then(|| origin(&found, to == Peer::Account(me)));
+        let mut fresh = || (service.rng().u64() >> 1).cast_signed();
+        let album =
+            found.content.album.map(|album| *albums.entry(album).or_insert_with(&mut fresh));
+        let mut content = found.content;
+        if call.drop_media_captions && content.media.is_some() {
+            (content.text, content.entities) = (String::new(), Vec::new());
+        }
         messages.push(NewMessage {
             sender: me,
             peer: to,
@@ -57,11 +69,13 @@ pub(crate) async fn forward_messages(
                 silent: call.silent,
                 noforwards: call.noforwards,
                 forwarded,
-                ..found.content
+                album,
+                ..content
             },
         });
     }
-    service.post((me, &caller), &pusher, to, messages, false).await
+    let post = Post { peer: to, messages, sent: Vec::new(), clear_draft: false };
+    service.post((me, &caller), &pusher, post).await
 }
 
 /// Who said a message first; of one kept for oneself, also where it was.

@@ -4,7 +4,7 @@ use chappe_api::functions::messages::{GetHistory, GetMessages};
 use chappe_api::{ctors, types};
 use chappe_server::{Caller, State};
 
-use super::view::{Named, Shown, message};
+use super::view::{Named, Shown};
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::store::{Message, Sieve, Window};
@@ -41,6 +41,7 @@ pub(crate) async fn get_messages(
     if call.id.len() > MESSAGES_MAX as usize {
         return Err(bad("LIMIT_INVALID"));
     }
+    let now = caller.now.unix_seconds();
     let mut named = Named::default();
     let mut messages = Vec::with_capacity(call.id.len());
     for asked in &call.id {
@@ -58,7 +59,7 @@ pub(crate) async fn get_messages(
             _ => (0, None),
         };
         messages.push(match found {
-            Some(found) => message(&found, &mut named),
+            Some(found) => service.shown_message(now, &found, &mut named),
             None => types::Message::MessageEmpty(ctors::MessageEmpty { id, peer_id: None }),
         });
     }
@@ -84,9 +85,11 @@ impl Service {
             let same = ctors::messages::MessagesNotModified { count };
             return Ok(types::messages::Messages::MessagesNotModified(same));
         }
+        let now = caller.now.unix_seconds();
         let mut named = Named::default();
         named.peer(window.peer);
-        let messages: Vec<_> = found.iter().map(|found| message(found, &mut named)).collect();
+        let messages: Vec<_> =
+            found.iter().map(|found| self.shown_message(now, found, &mut named)).collect();
         let Shown { users, chats } = self.named(caller.now.unix_seconds(), me, named).await?;
         if usize::try_from(count) == Ok(messages.len()) {
             let all = ctors::messages::Messages { messages, users, chats, ..chappe_tl::blank() };

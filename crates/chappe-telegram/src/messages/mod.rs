@@ -14,6 +14,7 @@ mod read;
 mod search;
 mod seen;
 mod send;
+mod send_media;
 mod typing;
 mod view;
 
@@ -27,9 +28,8 @@ pub(crate) use marks::{
     get_dialog_unread_marks, mark_dialog_unread, reorder_pinned_dialogs, toggle_dialog_pin,
 };
 pub(crate) use peer::peer_of;
-pub(crate) use post::both;
 pub(crate) use pins::{unpin_all_messages, update_pinned_message};
-pub(crate) use post::both;
+pub(crate) use post::{Post, both};
 pub(crate) use read::read_history;
 pub(crate) use search::{
     get_search_counters, get_unread_mentions, read_mentions, search, search_global,
@@ -40,5 +40,6 @@ pub(crate) use seen::{
     hide_peer_settings_bar, read_message_contents, read_reactions, received_messages,
 };
 pub(crate) use send::{replied, send_message};
+pub(crate) use send_media::{send_media, send_multi_media, upload_media};
 pub(crate) use typing::set_typing;
-pub(crate) use view::{Named, Shown, message as shown_message};
+pub(crate) use view::{Named, Shown};

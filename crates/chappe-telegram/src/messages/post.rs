@@ -10,6 +10,15 @@ use crate::chats::Room;
 use crate::error::{Failure, bad};
 use crate::store::{Action, Change, Content, NewMessage, Peer, Sent};
 
+/// Messages on their way to one peer.
+pub(crate) struct Post {
+    pub(crate) peer: Peer,
+    pub(crate) messages: Vec<NewMessage>,
+    /// Those that were sent before, each by its id, `random_id` and pts.
+    pub(crate) sent: Vec<(i32, i64, i32)>,
+    pub(crate) clear_draft: bool,
+}
+
 /// Names in one text that are looked up.
 const NAMES_MAX: usize = 50;
 
@@ -20,10 +29,9 @@ impl Service {
         &self,
         (me, caller): (i64, &Caller),
         pusher: &Pusher,
-        peer: Peer,
-        mut messages: Vec<NewMessage>,
-        clear_draft: bool,
+        post: Post,
     ) -> Result<types::Updates, Failure> {
+        let Post { peer, mut messages, mut sent, clear_draft } = post;
         self.check_may_write(me, peer).await?;
         let mut replied_to = None;
         for new in &mut messages {
@@ -40,7 +48,6 @@ impl Service {
         let turn = self.lines.turn().await;
         let mut change = self.store.change().await?;
         let room = self.room(&mut change, me, peer).await?;
-        let mut sent = Vec::with_capacity(messages.len());
         for new in &messages {
             let owners = match &room {
                 Some(room) => {

@@ -11,7 +11,7 @@ use chappe_api::{ctors, types};
 use chappe_server::{Caller, Pusher, State};
 
 use super::history::MESSAGES_MAX;
-use super::view::{Named, Shown, message};
+use super::view::{Named, Shown};
 use crate::Service;
 use crate::error::{Failure, bad, text};
 use crate::store::{Peer, Sieve, Window, kinds};
@@ -182,6 +182,17 @@ fn sieve_of(filter: &Filter) -> Option<Sieve> {
     match filter {
         Filter::InputMessagesFilterEmpty => Some(Sieve::default()),
         Filter::InputMessagesFilterUrl => of_kinds(kinds::URL),
+        Filter::InputMessagesFilterPhotos => of_kinds(kinds::PHOTO),
+        Filter::InputMessagesFilterVideo => of_kinds(kinds::VIDEO),
+        Filter::InputMessagesFilterPhotoVideo => of_kinds(kinds::PHOTO | kinds::VIDEO),
+        Filter::InputMessagesFilterDocument => of_kinds(kinds::FILE),
+        Filter::InputMessagesFilterGif => of_kinds(kinds::GIF),
+        Filter::InputMessagesFilterMusic => of_kinds(kinds::MUSIC),
+        Filter::InputMessagesFilterVoice => of_kinds(kinds::VOICE),
+        Filter::InputMessagesFilterRoundVideo => of_kinds(kinds::ROUND),
+        Filter::InputMessagesFilterRoundVoice => of_kinds(kinds::ROUND | kinds::VOICE),
+        Filter::InputMessagesFilterContacts => of_kinds(kinds::CONTACT),
+        Filter::InputMessagesFilterGeo => of_kinds(kinds::PLACE),
         Filter::InputMessagesFilterPinned => Some(Sieve { is_pinned: true, ..Sieve::default() }),
         Filter::InputMessagesFilterMyMentions => {
             Some(Sieve { is_mention: true, ..Sieve::default() })
@@ -210,8 +221,10 @@ impl Service {
         let below = if offset_id > 0 { offset_id } else { i32::MAX };
         let limit = limit.clamp(0, MESSAGES_MAX);
         let (found, count) = self.store.search(me, (below, limit), range, sieve).await?;
+        let now = caller.now.unix_seconds();
         let mut named = Named::default();
-        let messages: Vec<_> = found.iter().map(|found| message(found, &mut named)).collect();
+        let messages: Vec<_> =
+            found.iter().map(|found| self.shown_message(now, found, &mut named)).collect();
         let Shown { users, chats } = self.named(caller.now.unix_seconds(), me, named).await?;
         if usize::try_from(count) == Ok(messages.len()) {
             let all = ctors::messages::Messages { messages, users, chats, ..chappe_tl::blank() };

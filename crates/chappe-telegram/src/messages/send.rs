@@ -4,6 +4,7 @@ use chappe_api::functions::messages::SendMessage;
 use chappe_api::types;
 use chappe_server::{Caller, Pusher, State};
 
+use super::post::Post;
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::store::NewMessage;
@@ -32,7 +33,9 @@ pub(crate) async fn send_message(
         mentioned: Default::default(),
         content,
     };
-    service.post((me, &caller), &pusher, peer, vec![new], call.clear_draft).await
+    let (messages, clear_draft) = (vec![new], call.clear_draft);
+    let post = Post { peer, messages, sent: Vec::new(), clear_draft };
+    service.post((me, &caller), &pusher, post).await
 }
 
 /// The message of one's own box that is replied to; a story or a draft is none.

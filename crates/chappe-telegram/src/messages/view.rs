@@ -10,7 +10,7 @@ use super::peer::peer_of;
 use crate::Service;
 use crate::bots::shown_markup;
 use crate::error::Failure;
-use crate::store::{Action, EntityKind, Forwarded, Message, Peer};
+use crate::store::{Action, EntityKind, Forwarded, Media, Message, Peer};
 
 /// Who is named in an answer.
 #[derive(Debug, Default)]
@@ -59,104 +59,112 @@ impl Named {
                 self.account(*account);
             }
             Some(Action::JoinByLink { inviter, .. }) => self.account(*inviter),
-            Some(Action::EditTitle { .. } | Action::Pin) | None => {}
+            Some(
+                Action::EditTitle { .. }
+                | Action::EditPhoto { .. }
+                | Action::DeletePhoto
+                | Action::Pin,
+            )
+            | None => {}
+        }
+        if let Some(Media::Contact { account, .. }) = message.content.media {
+            self.account(account);
         }
     }
-}
-
-/// A message of its owner's box, whose people are noted.
-pub(crate) fn message(message: &Message, named: &mut Named) -> types::Message {
-    named.message(message);
-    let content = &message.content;
-    // To oneself nothing goes out.
-    let out = message.sender == message.owner && message.peer != Peer::Account(message.owner);
-    let from_id = Some(peer_of(Peer::Account(message.sender)));
-    let (id, peer_id, date) = (message.id, peer_of(message.peer), clamp(message.date));
-    let reply_to = message.reply_to.map(|id| {
-        types::MessageReplyHeader::MessageReplyHeader(Box::new(ctors::MessageReplyHeader {
-            reply_to_msg_id: Some(id),
-            ..chappe_tl::blank()
-        }))
-    });
-    if let Some(action) = &content.action {
-        return types::Message::MessageService(Box::new(ctors::MessageService {
-            out,
-            silent: content.silent,
-            id,
-            from_id,
-            peer_id,
-            reply_to,
-            date,
-            action: shown_action(action),
-            ..chappe_tl::blank()
-        }));
-    }
-    types::Message::Message(Box::new(ctors::Message {
-        out,
-        mentioned: message.is_mention,
-        media_unread: message.is_unheeded,
-        silent: content.silent,
-        pinned: message.is_pinned,
-        noforwards: content.noforwards,
-        id,
-        from_id,
-        peer_id,
-        fwd_from: content.forwarded.as_ref().map(|forwarded| Box::new(shown_origin(forwarded))),
-        via_bot_id: content.via_bot,
-        reply_to,
-        date,
-        edit_date: message.edited.map(clamp),
-        message: content.text.as_str().into(),
-        reply_markup: content.markup.as_ref().map(shown_markup).map(Box::new),
-        entities: shown(content),
-        ..chappe_tl::blank()
-    }))
-}
-
-fn shown_action(action: &Action) -> types::MessageAction {
-    use types::MessageAction as A;
-    match action {
-        Action::CreateChat { title, accounts } => {
-            let (title, users) = (title.as_str().into(), accounts.clone());
-            A::MessageActionChatCreate(ctors::MessageActionChatCreate { title, users })
-        }
-        Action::EditTitle { title } => {
-            let title = title.as_str().into();
-            A::MessageActionChatEditTitle(ctors::MessageActionChatEditTitle { title })
-        }
-        Action::AddMember { account, .. } => {
-            let users = vec![*account];
-            A::MessageActionChatAddUser(ctors::MessageActionChatAddUser { users })
-        }
-        Action::JoinByLink { inviter, .. } => {
-            let inviter_id = *inviter;
-            A::MessageActionChatJoinedByLink(ctors::MessageActionChatJoinedByLink { inviter_id })
-        }
-        Action::RemoveMember { account, .. } => {
-            let user_id = *account;
-            A::MessageActionChatDeleteUser(ctors::MessageActionChatDeleteUser { user_id })
-        }
-        Action::Pin => A::MessageActionPinMessage,
-    }
-}
-
-fn shown_origin(forwarded: &Forwarded) -> types::MessageFwdHeader {
-    types::MessageFwdHeader {
-        from_id: Some(peer_of(Peer::Account(forwarded.account))),
-        date: clamp(forwarded.date),
-        saved_from_peer_and_saved_from_msg_id: forwarded
-            .saved_from
-            .map(|(peer, message)| (peer_of(peer), message)),
-        ..chappe_tl::blank()
-    }
-}
-
-/// A Unix second as the API has it.
-fn clamp(seconds: i64) -> i32 {
-    i32::try_from(seconds).unwrap_or(i32::MAX)
 }
 
 impl Service {
+    /// A message of its owner's box at a Unix second, whose people are noted.
+    pub(crate) fn shown_message(
+        &self,
+        now: i64,
+        message: &Message,
+        named: &mut Named,
+    ) -> types::Message {
+        named.message(message);
+        let content = &message.content;
+        // To oneself nothing goes out.
+        let out = message.sender == message.owner && message.peer != Peer::Account(message.owner);
+        let from_id = Some(peer_of(Peer::Account(message.sender)));
+        let (id, peer_id, date) = (message.id, peer_of(message.peer), clamp(message.date));
+        let reply_to = message.reply_to.map(|id| {
+            types::MessageReplyHeader::MessageReplyHeader(Box::new(ctors::MessageReplyHeader {
+                reply_to_msg_id: Some(id),
+                ..chappe_tl::blank()
+            }))
+        });
+        if let Some(action) = &content.action {
+            return types::Message::MessageService(Box::new(ctors::MessageService {
+                out,
+                silent: content.silent,
+                id,
+                from_id,
+                peer_id,
+                reply_to,
+                date,
+                action: self.shown_action(now, message.owner, action),
+                ..chappe_tl::blank()
+            }));
+        }
+        let media = content.media.as_ref();
+        types::Message::Message(Box::new(ctors::Message {
+            out,
+            mentioned: message.is_mention,
+            media_unread: message.is_unheeded,
+            silent: content.silent,
+            pinned: message.is_pinned,
+            noforwards: content.noforwards,
+            id,
+            from_id,
+            peer_id,
+            fwd_from: content.forwarded.as_ref().map(|forwarded| Box::new(shown_origin(forwarded))),
+            reply_to,
+            date,
+            edit_date: message.edited.map(clamp),
+            via_bot_id: content.via_bot,
+            reply_markup: content.markup.as_ref().map(shown_markup).map(Box::new),
+            message: content.text.as_str().into(),
+            entities: shown(content),
+            media: media.map(|media| Box::new(self.shown_media(now, message.owner, media))),
+            grouped_id: content.album,
+            ..chappe_tl::blank()
+        }))
+    }
+
+    fn shown_action(&self, now: i64, viewer: i64, action: &Action) -> types::MessageAction {
+        use types::MessageAction as A;
+        match action {
+            Action::CreateChat { title, accounts } => {
+                let (title, users) = (title.as_str().into(), accounts.clone());
+                A::MessageActionChatCreate(ctors::MessageActionChatCreate { title, users })
+            }
+            Action::EditTitle { title } => {
+                let title = title.as_str().into();
+                A::MessageActionChatEditTitle(ctors::MessageActionChatEditTitle { title })
+            }
+            Action::AddMember { account, .. } => {
+                let users = vec![*account];
+                A::MessageActionChatAddUser(ctors::MessageActionChatAddUser { users })
+            }
+            Action::JoinByLink { inviter, .. } => {
+                let inviter_id = *inviter;
+                A::MessageActionChatJoinedByLink(ctors::MessageActionChatJoinedByLink {
+                    inviter_id,
+                })
+            }
+            Action::RemoveMember { account, .. } => {
+                let user_id = *account;
+                A::MessageActionChatDeleteUser(ctors::MessageActionChatDeleteUser { user_id })
+            }
+            Action::EditPhoto { photo } => {
+                let photo = self.shown_photo(now, viewer, photo);
+                A::MessageActionChatEditPhoto(ctors::MessageActionChatEditPhoto { photo })
+            }
+            Action::DeletePhoto => A::MessageActionChatDeletePhoto,
+            Action::Pin => A::MessageActionPinMessage,
+        }
+    }
+
     /// Everybody who is named, as `viewer` sees them.
     pub(crate) async fn users(
         &self,
@@ -185,4 +193,20 @@ impl Service {
         }
         Ok(shown)
     }
+}
+
+fn shown_origin(forwarded: &Forwarded) -> types::MessageFwdHeader {
+    types::MessageFwdHeader {
+        from_id: Some(peer_of(Peer::Account(forwarded.account))),
+        date: clamp(forwarded.date),
+        saved_from_peer_and_saved_from_msg_id: forwarded
+            .saved_from
+            .map(|(peer, message)| (peer_of(peer), message)),
+        ..chappe_tl::blank()
+    }
+}
+
+/// A Unix second as the API has it.
+fn clamp(seconds: i64) -> i32 {
+    i32::try_from(seconds).unwrap_or(i32::MAX)
 }

@@ -3,7 +3,8 @@
 use chappe_backend::StoreError;
 use chappe_backend::sql::{Row, Transaction, sql};
 
-use super::{Store, next};
+use super::files::read_photo;
+use super::{Photo, Store, next};
 
 /// Someone who can sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,7 @@ pub(crate) struct Account {
     pub(crate) inline_placeholder: Option<String>,
     /// Of a bot: rises with every change of its commands.
     pub(crate) info_version: Option<i32>,
+    pub(crate) photo: Option<Photo>,
 }
 
 /// Ordinary accounts have this number or a higher one (ACC-10).
@@ -35,20 +37,26 @@ const BY_ID: &str =
     "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
     (SELECT shown FROM username WHERE username.account = account.id),
     (SELECT inline_placeholder FROM bot WHERE bot.account = account.id),
-    (SELECT info_version FROM bot WHERE bot.account = account.id)
+    (SELECT info_version FROM bot WHERE bot.account = account.id),
+    (SELECT description FROM profile_photo JOIN file ON file.id = profile_photo.photo
+     WHERE profile_photo.owner = account.id ORDER BY profile_photo.place DESC LIMIT 1)
     FROM account WHERE id = $1";
 const BY_PHONE: &str =
     "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
     (SELECT shown FROM username WHERE username.account = account.id),
     (SELECT inline_placeholder FROM bot WHERE bot.account = account.id),
-    (SELECT info_version FROM bot WHERE bot.account = account.id)
+    (SELECT info_version FROM bot WHERE bot.account = account.id),
+    (SELECT description FROM profile_photo JOIN file ON file.id = profile_photo.photo
+     WHERE profile_photo.owner = account.id ORDER BY profile_photo.place DESC LIMIT 1)
     FROM account WHERE phone = $1";
 
 const FROM_ID: &str =
     "SELECT id, phone, first_name, last_name, about, online_until, pts, qts, is_bot,
     (SELECT shown FROM username WHERE username.account = account.id),
     (SELECT inline_placeholder FROM bot WHERE bot.account = account.id),
-    (SELECT info_version FROM bot WHERE bot.account = account.id)
+    (SELECT info_version FROM bot WHERE bot.account = account.id),
+    (SELECT description FROM profile_photo JOIN file ON file.id = profile_photo.photo
+     WHERE profile_photo.owner = account.id ORDER BY profile_photo.place DESC LIMIT 1)
     FROM account WHERE id >= $1 ORDER BY id LIMIT $2";
 
 impl Account {
@@ -66,6 +74,10 @@ impl Account {
             username: row.read()?,
             inline_placeholder: row.read()?,
             info_version: row.read()?,
+            photo: match row.read::<Option<String>>()? {
+                Some(description) => read_photo(&description)?,
+                None => None,
+            },
         })
     }
 }

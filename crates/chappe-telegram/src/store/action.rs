@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Peer;
+use super::{Peer, Photo};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -15,6 +15,10 @@ pub(crate) enum Action {
     EditTitle {
         title: String,
     },
+    EditPhoto {
+        photo: Photo,
+    },
+    DeletePhoto,
     /// With the group's version afterwards.
     AddMember {
         account: i64,

@@ -30,6 +30,8 @@ impl Store {
             let edit = edit.bind(content.to_json()).bind(content.folded()).bind(content.kinds());
             let edit = edit.bind(now).bind(*owner).bind(editor).bind(original.origin);
             let Some(mut row) = change.transaction().row(edit).await? else { continue };
+            change.hold(content).await?;
+            change.release(&original.content).await?;
             let pts = change.happen(*owner, Happening::Edited(row.read()?), 1, now).await?;
             if *owner == editor {
                 own_pts = Some(pts);
@@ -50,7 +52,7 @@ impl Store {
         now: i64,
     ) -> Result<(i32, i32), StoreError> {
         // Boxes in the order of their owners, each with the messages that go.
-        let mut gone: BTreeMap<i64, BTreeMap<i32, Peer>> = BTreeMap::new();
+        let mut gone: BTreeMap<i64, BTreeMap<i32, Message>> = BTreeMap::new();
         for id in ids {
             let Some(own) = message(change.transaction(), owner, *id).await? else { continue };
             let others: Vec<i64> = match own.peer {
@@ -60,19 +62,19 @@ impl Store {
             };
             for other in others.into_iter().filter(|other| *other != owner) {
                 if let Some(copy) = copy_of(change.transaction(), other, &own).await? {
-                    gone.entry(other).or_default().insert(copy.id, copy.peer);
+                    gone.entry(other).or_default().insert(copy.id, copy);
                 }
             }
-            let Message { id, peer, .. } = own;
-            gone.entry(owner).or_default().insert(id, peer);
+            gone.entry(owner).or_default().insert(own.id, own);
         }
         let mut own = (change.pts(owner).await?, 0);
         for (of, messages) in gone {
-            for id in messages.keys() {
+            for message in messages.values() {
                 let delete = sql("DELETE FROM message WHERE owner = $1 AND id = $2");
-                change.transaction().run(delete.bind(of).bind(*id)).await?;
+                change.transaction().run(delete.bind(of).bind(message.id)).await?;
+                change.release(&message.content).await?;
             }
-            for peer in messages.values().copied().collect::<BTreeSet<_>>() {
+            for peer in messages.values().map(|message| message.peer).collect::<BTreeSet<_>>() {
                 settle_dialog(change.transaction(), of, peer).await?;
             }
             let ids: Vec<i32> = messages.into_keys().collect();

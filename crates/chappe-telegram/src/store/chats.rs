@@ -5,7 +5,7 @@ use chappe_backend::sql::{Row, sql};
 
 use super::events::Change;
 use super::members::{Role, State};
-use super::{Store, next};
+use super::{Photo, Store, damaged, files, next};
 
 /// A basic group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(crate) struct Chat {
     /// What ordinary members may not do, in the bits of `chatBannedRights`.
     pub(crate) banned: i64,
     pub(crate) is_over: bool,
+    pub(crate) photo: Option<Photo>,
     /// How many are in it.
     pub(crate) members: i32,
 }
@@ -27,7 +28,7 @@ pub(crate) struct Chat {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, title, about, created, version, banned, is_over,
+            "SELECT id, title, about, created, version, banned, is_over, photo,
                  (SELECT count(*) FROM chat_member WHERE chat_member.chat = chat.id AND state = 1)
              FROM chat ",
             $rest
@@ -45,6 +46,7 @@ impl Chat {
             version: row.read()?,
             banned: row.read()?,
             is_over: row.read::<i64>()? != 0,
+            photo: row.read::<Option<String>>()?.map(|json| photo(&json)).transpose()?,
             members: row.read()?,
         })
     }
@@ -107,7 +109,7 @@ impl Change<'_> {
     pub(crate) async fn next_version(&mut self, chat: i64) -> Result<i32, StoreError> {
         let step = sql("UPDATE chat SET version = version + 1 WHERE id = $1 RETURNING version");
         let row = self.transaction().row(step.bind(chat)).await?;
-        row.ok_or_else(|| super::damaged("a group is missing"))?.read()
+        row.ok_or_else(|| damaged("a group is missing"))?.read()
     }
 
     pub(crate) async fn set_title(&mut self, chat: i64, title: &str) -> Result<(), StoreError> {
@@ -118,6 +120,27 @@ impl Change<'_> {
     pub(crate) async fn set_about(&mut self, chat: i64, about: &str) -> Result<(), StoreError> {
         let set = sql("UPDATE chat SET about = $2 WHERE id = $1").bind(chat).bind(about);
         self.transaction().run(set).await.map(drop)
+    }
+
+    /// Gives a group a photo in the place of the one it had, or none; `false` where it is gone.
+    pub(crate) async fn set_photo(
+        &mut self,
+        chat: &Chat,
+        photo: Option<&Photo>,
+    ) -> Result<bool, StoreError> {
+        if let Some(photo) = photo
+            && !files::hold(self.transaction(), photo.id).await?
+        {
+            return Ok(false);
+        }
+        if let Some(before) = &chat.photo {
+            files::release(self.transaction(), before.id).await?;
+        }
+        let json =
+            photo.map(|photo| serde_json::to_string(photo).expect("strings and numbers are JSON"));
+        let set = sql("UPDATE chat SET photo = $2 WHERE id = $1").bind(chat.id).bind(json);
+        self.transaction().run(set).await?;
+        Ok(true)
     }
 
     pub(crate) async fn set_banned(&mut self, chat: i64, banned: i64) -> Result<(), StoreError> {
@@ -132,4 +155,8 @@ impl Change<'_> {
         let remove = sql("UPDATE chat_member SET state = 3 WHERE chat = $1 AND state = 1");
         self.transaction().run(remove.bind(chat)).await.map(drop)
     }
+}
+
+fn photo(json: &str) -> Result<Photo, StoreError> {
+    serde_json::from_str(json).map_err(|error| damaged(&format!("a group's photo: {error}")))
 }

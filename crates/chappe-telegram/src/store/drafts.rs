@@ -7,7 +7,7 @@ use super::events::Change;
 use super::{Content, Peer, Store};
 
 /// What an account began to write to somebody.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Draft {
     /// Unix second.
     pub(crate) date: i64,

@@ -6,7 +6,7 @@ use chappe_backend::sql::{Row, Statement, Transaction, sql};
 use super::{Content, Peer, Store};
 
 /// A message in the box of one account.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Message {
     pub(crate) owner: i64,
     pub(crate) id: i32,
@@ -66,6 +66,16 @@ pub(crate) struct Sieve {
 /// What a message is besides a text, in bits.
 pub(crate) mod kinds {
     pub(crate) const URL: i64 = 1;
+    pub(crate) const PHOTO: i64 = 1 << 1;
+    pub(crate) const VIDEO: i64 = 1 << 2;
+    /// A file that is none of the others.
+    pub(crate) const FILE: i64 = 1 << 3;
+    pub(crate) const GIF: i64 = 1 << 4;
+    pub(crate) const MUSIC: i64 = 1 << 5;
+    pub(crate) const VOICE: i64 = 1 << 6;
+    pub(crate) const ROUND: i64 = 1 << 7;
+    pub(crate) const CONTACT: i64 = 1 << 8;
+    pub(crate) const PLACE: i64 = 1 << 9;
 }
 
 macro_rules! select {

@@ -14,6 +14,7 @@ mod content;
 mod dialogs;
 mod drafts;
 mod events;
+mod files;
 mod invites;
 mod log;
 mod markup;
@@ -35,10 +36,13 @@ pub(crate) use action::{Action, Forwarded};
 pub(crate) use bots::BotCommand;
 pub(crate) use chats::Chat;
 pub(crate) use codes::{CodeJudgement, LoginCode};
-pub(crate) use content::{Content, Entity, EntityKind};
+pub(crate) use content::{
+    Attribute, Content, Document, Entity, EntityKind, Media, Photo, Place, Shown, Size,
+};
 pub(crate) use dialogs::Dialog;
 pub(crate) use drafts::Draft;
 pub(crate) use events::{Change, Event, Happening, News};
+pub(crate) use files::{Blob, File, Judged, NewBlob, NewPart, Quota, Source, Upload};
 pub(crate) use invites::Invite;
 pub(crate) use markup::{Button, ButtonKind, InlineButton, InlineKind, Markup, Style};
 pub(crate) use members::{Member, Role, Standing, State};
@@ -62,6 +66,7 @@ const MIGRATIONS: Migrations = Migrations {
         include_str!("migrations/0002-messages.sql"),
         include_str!("migrations/0003-passwords.sql"),
         include_str!("migrations/0004-names.sql"),
+        include_str!("migrations/0005-files.sql"),
         include_str!("migrations/0006-groups.sql"),
         include_str!("migrations/0007-bots.sql"),
     ],

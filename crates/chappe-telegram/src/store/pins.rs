@@ -124,8 +124,7 @@ impl Store {
         Ok(is_there)
     }
 
-    /// Notes that an account has looked at these messages, and whoever wrote one to it alone learns
-    /// it. The pts after it, and how many it had yet to look at.
+    /// Notes that an account has looked at these messages; who said one, not in writing, learns it. The pts after it, and how many it had yet to look at.
     pub(crate) async fn heed(
         &self,
         change: &mut Change<'_>,
@@ -138,8 +137,10 @@ impl Store {
             if !found.is_unheeded || found.sender == owner {
                 continue;
             }
-            if let Peer::Account(sender) = found.peer
-                && let Some(copy) = copy_of(change.transaction(), sender, &found).await?
+            // What was said rather than written waits for its sender, too, until it is heard.
+            let sender = found.sender;
+            if let Some(copy) = copy_of(change.transaction(), sender, &found).await?
+                && copy.is_unheeded
             {
                 heeded.entry(sender).or_default().push(copy.id);
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Transaction, sql};
+use chappe_backend::sql::{Row, Transaction, sql};
 
 use super::events::{Change, Happening};
 use super::messages::{copy_of, message};
@@ -83,6 +83,7 @@ impl Store {
                 is_mention: is_mention && *owner != new.sender,
             };
             copy.insert(change.transaction(), new, &content).await?;
+            change.hold(&new.content).await?;
             let pts = change.happen(*owner, Happening::NewMessage(*id), 1, new.date).await?;
             if *owner == new.sender {
                 sent.pts = pts;
@@ -92,6 +93,26 @@ impl Store {
         Ok(sent)
     }
 }
+
+impl Store {
+    /// What became of something sent before under this `random_id`.
+    pub(crate) async fn sent(
+        &self,
+        sender: i64,
+        random_id: i64,
+    ) -> Result<Option<Sent>, StoreError> {
+        let row = self.database.row(sql(SENT).bind(sender).bind(random_id)).await?;
+        row.map(Sent::read).transpose()
+    }
+}
+
+impl Sent {
+    fn read(mut row: Row) -> Result<Self, StoreError> {
+        Ok(Self { message: row.read()?, pts: row.read()?, is_repeat: true })
+    }
+}
+
+const SENT: &str = "SELECT message, pts FROM sent WHERE owner = $1 AND random_id = $2";
 
 /// A message on its way into one box.
 pub(super) struct Copy {
@@ -115,7 +136,8 @@ impl Copy {
                 mentioned, unheeded, content, folded, kinds)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
         let insert = insert.bind(owner).bind(id).bind(peer).bind(new.sender).bind(origin);
-        let insert = insert.bind(reply_to).bind(new.date).bind(is_mention).bind(is_mention);
+        let is_unheeded = is_mention || new.content.is_spoken();
+        let insert = insert.bind(reply_to).bind(new.date).bind(is_mention).bind(is_unheeded);
         transaction.run(insert.bind(&**json).bind(&**folded).bind(*kinds)).await?;
         let dialog = sql("INSERT INTO dialog (owner, peer, top_message) VALUES ($1, $2, $3)
              ON CONFLICT (owner, peer) DO UPDATE SET top_message = excluded.top_message");
@@ -129,10 +151,8 @@ async fn sent_before(
     new: &NewMessage,
 ) -> Result<Option<Sent>, StoreError> {
     let Some(random_id) = new.random_id else { return Ok(None) };
-    let query = sql("SELECT message, pts FROM sent WHERE owner = $1 AND random_id = $2");
-    let row = transaction.row(query.bind(new.sender).bind(random_id)).await?;
-    row.map(|mut row| Ok(Sent { message: row.read()?, pts: row.read()?, is_repeat: true }))
-        .transpose()
+    let row = transaction.row(sql(SENT).bind(new.sender).bind(random_id)).await?;
+    row.map(Sent::read).transpose()
 }
 
 async fn remember(

@@ -9,7 +9,7 @@ use chappe_server::{Caller, State};
 use super::view::pinned_or_heeded;
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::messages::{Named, Shown, peer_of, shown_message};
+use crate::messages::{Named, Shown, peer_of};
 use crate::store::{Event, Happening};
 
 /// Events of one answer.
@@ -92,6 +92,7 @@ impl Service {
     /// Messages that still are, as they are now and each once; edits of older ones; what was
     /// deleted; of marks the last.
     async fn missed(&self, caller: &Caller, me: i64, events: &[Event]) -> Result<Missed, Failure> {
+        let now = caller.now.unix_seconds();
         let mut named = Named::default();
         let (mut messages, mut updates) = (Vec::new(), Vec::new());
         let (mut new, mut edited) = (BTreeMap::new(), BTreeMap::new());
@@ -126,12 +127,12 @@ impl Service {
         for id in new.keys() {
             if let Some(found) = self.store.message(me, *id).await? {
                 updates.extend(self.membership(me, &found, &mut named).await?);
-                messages.push(shown_message(&found, &mut named));
+                messages.push(self.shown_message(now, &found, &mut named));
             }
         }
         for (id, (pts, pts_count)) in edited.into_iter().filter(|(id, _)| !new.contains_key(id)) {
             if let Some(found) = self.store.message(me, id).await? {
-                let message = shown_message(&found, &mut named);
+                let message = self.shown_message(now, &found, &mut named);
                 let edit = ctors::UpdateEditMessage { message, pts, pts_count };
                 updates.push(types::Update::UpdateEditMessage(edit));
             }

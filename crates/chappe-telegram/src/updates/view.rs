@@ -5,7 +5,7 @@ use chappe_server::Caller;
 
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::messages::{Named, Shown, peer_of, shown_message};
+use crate::messages::{Named, Shown, peer_of};
 use crate::store::{Event, Happening, Sent};
 
 impl Service {
@@ -19,7 +19,7 @@ impl Service {
         let mut named = Named::default();
         let mut updates = Vec::with_capacity(events.len());
         for event in events {
-            self.tell(account, event, &mut named, &mut updates).await?;
+            self.tell(account, event, &mut named, &mut updates, now).await?;
         }
         self.updates(account, updates, named, now).await
     }
@@ -31,6 +31,7 @@ impl Service {
         event: &Event,
         named: &mut Named,
         updates: &mut Vec<types::Update>,
+        now: i64,
     ) -> Result<(), Failure> {
         let Event { pts, count: pts_count, happening } = event;
         let (pts, pts_count) = (*pts, *pts_count);
@@ -38,7 +39,7 @@ impl Service {
             Happening::NewMessage(id) => match self.store.message(account, *id).await? {
                 Some(found) => {
                     updates.extend(self.membership(account, &found, named).await?);
-                    let message = shown_message(&found, named);
+                    let message = self.shown_message(now, &found, named);
                     let new = ctors::UpdateNewMessage { message, pts, pts_count };
                     types::Update::UpdateNewMessage(new)
                 }
@@ -46,7 +47,7 @@ impl Service {
             },
             Happening::Edited(id) => match self.store.message(account, *id).await? {
                 Some(found) => types::Update::UpdateEditMessage(ctors::UpdateEditMessage {
-                    message: shown_message(&found, named),
+                    message: self.shown_message(now, &found, named),
                     pts,
                     pts_count,
                 }),
@@ -103,6 +104,7 @@ impl Service {
         me: i64,
         sent: &[(i32, i64, i32)],
     ) -> Result<types::Updates, Failure> {
+        let now = caller.now.unix_seconds();
         let mut named = Named::default();
         let mut updates = Vec::with_capacity(2 * sent.len());
         for (id, random_id, _) in sent {
@@ -111,9 +113,9 @@ impl Service {
         }
         for (id, _, pts) in sent {
             let event = Event { pts: *pts, count: 1, happening: Happening::NewMessage(*id) };
-            self.tell(me, &event, &mut named, &mut updates).await?;
+            self.tell(me, &event, &mut named, &mut updates, now).await?;
         }
-        self.updates(me, updates, named, caller.now.unix_seconds()).await
+        self.updates(me, updates, named, now).await
     }
 
     /// An event, and then what the service said of it, as the answer to whose doing it was.
@@ -124,15 +126,16 @@ impl Service {
         event: Event,
         sent: Sent,
     ) -> Result<types::Updates, Failure> {
+        let now = caller.now.unix_seconds();
         let mut named = Named::default();
         let mut updates = Vec::new();
-        self.tell(me, &event, &mut named, &mut updates).await?;
+        self.tell(me, &event, &mut named, &mut updates, now).await?;
         let id = sent.message;
         let random_id = i64::from_le_bytes(self.rng().bytes());
         updates.push(types::Update::UpdateMessageId(ctors::UpdateMessageId { id, random_id }));
         let said = Event { pts: sent.pts, count: 1, happening: Happening::NewMessage(id) };
-        self.tell(me, &said, &mut named, &mut updates).await?;
-        self.updates(me, updates, named, caller.now.unix_seconds()).await
+        self.tell(me, &said, &mut named, &mut updates, now).await?;
+        self.updates(me, updates, named, now).await
     }
 
     /// A message just edited, as the answer to who did.

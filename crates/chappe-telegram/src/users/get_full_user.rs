@@ -24,6 +24,10 @@ pub(crate) async fn get_full_user(
         can_pin_message: true,
         id: account.id,
         about: Some(&*account.about).filter(|about| !about.is_empty()).map(Into::into),
+        profile_photo: account
+            .photo
+            .as_ref()
+            .map(|photo| Box::new(service.shown_photo(caller.now.unix_seconds(), me, photo))),
         ..chappe_tl::blank()
     };
     let users = vec![service.seen(caller.now.unix_seconds(), me, &account).await?];

@@ -48,6 +48,7 @@ impl Service {
             last_name: some(&account.last_name),
             username: account.username.as_deref().map(Into::into),
             phone: phone.map(Into::into),
+            photo: account.photo.as_ref().map(|photo| self.shown_profile_photo(photo)),
             status: self.status(now, account),
             bot_info_version: account.info_version,
             bot_inline_placeholder: account.inline_placeholder.as_deref().map(Into::into),

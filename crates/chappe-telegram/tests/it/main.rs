@@ -12,6 +12,7 @@ mod dialogs;
 mod drafts;
 mod engine;
 mod exports;
+mod files;
 mod forwards;
 mod groups;
 mod groups_rights;

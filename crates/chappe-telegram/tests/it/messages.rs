@@ -9,6 +9,7 @@ use chappe_api::functions::messages::{
 use chappe_api::functions::updates::{GetDifference, GetState};
 use chappe_api::types::updates::Difference;
 use chappe_api::types::{self, Update};
+use chappe_telegram::Config;
 
 use crate::client::{Client, Home};
 use crate::sign_in::{enter, test_numbers};
@@ -27,7 +28,11 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) async fn new() -> Self {
-        let mut home = Home::open(test_numbers()).await;
+        Self::with(test_numbers()).await
+    }
+
+    pub(crate) async fn with(config: Config) -> Self {
+        let mut home = Home::open(config).await;
         let (mut ada, mut bob) = (home.client().await, home.client().await);
         let of_ada = enter(&mut ada, "9996620001").await;
         let of_bob = enter(&mut bob, "9996620002").await;

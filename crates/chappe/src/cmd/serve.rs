@@ -55,6 +55,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     telegram.test_numbers = config.test_numbers.into();
     telegram.sign_up = config.sign_up.into();
     telegram.code_sender = config.code_sender.sender();
+    telegram.blobs = config.blobs.open(&config.data)?;
     let rng = chappe_net::entropy::rng()?;
     let router = chappe_telegram::router(telegram, &backend, rng).await?;
     let mut settings = ServerConfig::default();

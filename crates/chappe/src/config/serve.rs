@@ -1,5 +1,6 @@
 //! Settings of `chappe serve`: defaults, then the file, then the flags.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use crate::cli::{PlaceArgs, ServeArgs};
 use crate::cmd::files;
 use crate::codes::CodeSender;
 use crate::config::accounts::{SignUp, TestNumbers};
+use crate::config::blobs::BlobsConfig;
 use crate::config::database::{DatabaseConfig, DatabaseUrl};
 use crate::config::limits::Limits;
 use crate::config::listen::{ListenAddress, Text};
@@ -45,6 +47,7 @@ pub(crate) struct ServeConfig {
     pub(crate) test_numbers: TestNumbers,
     pub(crate) sign_up: SignUp,
     pub(crate) code_sender: CodeSender,
+    pub(crate) blobs: BlobsConfig,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) log: String,
     pub(crate) limits: Limits,
@@ -79,6 +82,9 @@ struct File {
     test_numbers: Option<TestNumbers>,
     sign_up: Option<SignUp>,
     code_sender: Option<Text<CodeSender>>,
+    blobs: Option<String>,
+    #[serde(default)]
+    blobs_settings: BTreeMap<String, String>,
     metrics: Option<SocketAddr>,
     log: Option<String>,
     #[serde(default)]
@@ -148,6 +154,7 @@ impl ServeConfig {
                 .code_sender
                 .or(file.code_sender.map(|Text(sender)| sender))
                 .unwrap_or_default(),
+            blobs: BlobsConfig { place: args.blobs.or(file.blobs), settings: file.blobs_settings },
             metrics: args.metrics.or(file.metrics),
             log: args.log.or(file.log).unwrap_or_else(|| "info".into()),
             limits: file.limits,
@@ -214,6 +221,7 @@ mod tests {
             test_numbers: None,
             sign_up: None,
             code_sender: None,
+            blobs: None,
             metrics: None,
             log: None,
         })
