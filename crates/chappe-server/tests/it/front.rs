@@ -63,8 +63,9 @@ async fn trickled_bytes_end_at_the_deadline() {
     for opening in openings {
         let address = world.address;
         trickles.spawn(async move {
-            let mut stream = TcpStream::connect(address).await.unwrap();
+            // Before, for the server may have accepted when this task hears that it is connected.
             let begin = Instant::now();
+            let mut stream = TcpStream::connect(address).await.unwrap();
             let mut heard = Vec::new();
             // The last byte never comes.
             for byte in &opening[..opening.len() - 1] {
