@@ -1,5 +1,6 @@
 //! One schema through its layers: the newest as a whole, each older one by what it says otherwise
-//! than the next newer one.
+//! than the next newer one. Of layers after that, what is known of them: by what they say otherwise
+//! than the newest.
 //!
 //! A definition is known by its id. A layer that only adds conditional `true` fields keeps the id,
 //! and an older client passes over bits that it does not know: such a change is none here.
@@ -136,18 +137,16 @@ impl History {
         self.newest
     }
 
-    /// The layers whose schema is known, the oldest first.
+    /// The layers whose schema is known.
     pub fn layers(&self) -> impl Iterator<Item = u32> {
         self.deltas.keys().copied().chain([self.newest])
     }
 
-    /// The known layer to speak to a client of `layer`: the newest to one from the future, the next
+    /// The known layer to speak to a client of `layer`: the last to one from the future, the next
     /// older one where the very layer is not known; `None` if that is older than all (LAY-03).
     pub fn nearest(&self, layer: u32) -> Option<u32> {
-        if layer >= self.newest {
-            return Some(self.newest);
-        }
-        self.deltas.range(..=layer).next_back().map(|(layer, _)| *layer)
+        let known = self.deltas.range(..=layer).next_back().map(|(layer, _)| *layer);
+        if layer >= self.newest { known.max(Some(self.newest)) } else { known }
     }
 
     /// The definition with that id, of whatever layer, and its name.
@@ -177,7 +176,8 @@ impl History {
                 view.insert((definition.section, &definition.name), definition);
             }
         }
-        for (_, delta) in self.deltas.range(layer..).rev() {
+        let between = if layer > self.newest { layer..layer + 1 } else { layer..self.newest };
+        for (_, delta) in self.deltas.range(between).rev() {
             for (section, name) in &delta.absent {
                 view.remove(&(*section, name.as_str()));
             }

@@ -25,7 +25,7 @@ pub struct Layers {
     lifting: Transcoder,
     /// By layer; each is made when its first client comes.
     lowering: BTreeMap<u32, OnceLock<Transcoder>>,
-    /// The newest layer that anybody announced.
+    /// The last layer that anybody announced, or is known.
     announced: AtomicI32,
 }
 
@@ -54,7 +54,8 @@ impl Layers {
         let shapes = Arc::new(Shapes::new(&history).expect("a test reads the same texts"));
         let lifting = Transcoder::lifting_with(&history, &shapes, &rules::RULES);
         let lowering = history.layers().map(|layer| (layer, OnceLock::new())).collect();
-        let announced = AtomicI32::new(history.newest().cast_signed());
+        let last = history.layers().max().unwrap_or_default();
+        let announced = AtomicI32::new(last.cast_signed());
         Self { history, shapes, lifting, lowering, announced }
     }
 
@@ -102,7 +103,7 @@ impl Layers {
         self.lowering(layer)?.object(body).ok()
     }
 
-    /// Whether a layer is newer than all, and nobody announced it before.
+    /// Whether a layer is after all, and nobody announced it before.
     fn is_news(&self, layer: i32) -> bool {
         self.announced.fetch_max(layer, Ordering::Relaxed) < layer
     }
@@ -112,7 +113,7 @@ impl Layers {
         self.lowering(layer).is_none_or(|lowering| lowering.changes_answer(id))
     }
 
-    /// How to speak to clients of `layer`: those from the future understand the newest, those of a
+    /// How to speak to clients of `layer`: those from the future as to the last known, those of a
     /// layer whose schema is not known the next older one (LAY-03).
     pub fn lowering(&self, layer: i32) -> Option<&Transcoder> {
         let layer = self.history.nearest(u32::try_from(layer).ok()?)?;

@@ -86,8 +86,7 @@ impl Lowered {
             return Err(RpcError::bad_request("CONNECTION_LAYER_INVALID"));
         }
         if self.layers.is_news(layer) {
-            let newest = self.layers.history().newest();
-            warn!(layer, newest, "a client of a layer that is not known yet gets the newest");
+            warn!(layer, "a client of a layer that is not known yet gets the last that is");
         }
         let call = self.layers.lift(&request.call).map_err(|fault| match fault {
             TranscodeError::Unknown { id } => {

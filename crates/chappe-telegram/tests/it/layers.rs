@@ -13,13 +13,15 @@ use chappe_telegram::Config;
 use chappe_telegram::layers::Layers;
 use chappe_tl::dynamic;
 use chappe_tl::schema::{Definition, Param, Schema, Type};
+use chappe_tl::transcode::TranscodeError;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Home};
 use crate::sign_in::{enter, test_numbers};
 
 /// Layers that clients of today announce.
-const SPOKEN: &[i32] = &[158, 190, 193, 198, 212, 214, 216, 220, 222, 223, 225, 227, 228, 229, 230];
+const SPOKEN: &[i32] =
+    &[158, 190, 193, 198, 212, 214, 216, 220, 222, 223, 225, 227, 228, 229, 230, 232];
 
 /// The functions of the first tier, and a few more: what has a handler, or will have one.
 const FUNCTIONS: &[&str] = &[
@@ -443,13 +445,46 @@ fn random_calls_of_older_layers_read_as_the_newest() {
     }
 }
 
-/// Rule:   LAY-03: a layer that is not known yet is spoken to as the newest, one between two that
+/// Rule:   TL-35, TL-36: whatever a peer sends is lifted or refused; objects nested too deep are
+///         refused.
+/// Source: docs/spec/01-tl.md.
+#[test]
+fn damaged_calls_are_refused() {
+    let old = schema_of(158);
+    for (seed, name) in (0..).zip(FUNCTIONS) {
+        let Some(function) = old.function(name) else { continue };
+        let mut random = Random::of(&old, 158, seed);
+        let mut call = Vec::new();
+        random.definition(function, &mut call);
+        for cut in (4..call.len()).step_by(4) {
+            assert!(Layers::get().lift(&call[..cut].to_vec().into()).is_err(), "{name}, {cut}");
+        }
+        for _ in 0..50 {
+            let mut damaged = call.clone();
+            let place = random.below(call.len() as u64) as usize;
+            damaged[place] ^= 1 << random.below(8);
+            // Whatever comes of it, it comes to an end.
+            let _ = Layers::get().lift(&damaged.into());
+        }
+    }
+    let event = [0x6f02_f748_u32, 0x1cb5_c415, 1, 0x1d1b_1245].map(u32::to_le_bytes).concat();
+    let mut nested = [event, vec![0; 20]].concat();
+    for _ in 0..10_000 {
+        nested.extend([0xf744_4763_u32, 0x1cb5_c415, 1].map(u32::to_le_bytes).concat());
+    }
+    nested.extend(0x3f6d_7b68_u32.to_le_bytes());
+    let refused = Layers::get().lift(&nested.into());
+    assert!(matches!(refused, Err(TranscodeError::Malformed { .. })), "{refused:?}");
+}
+
+/// Rule:   LAY-03: a layer that is not known yet is spoken to as the last that is, one between two that
 ///         are known as the older of them; one older than all is refused.
 /// Source: docs/spec/20-telegram-api-service.md §4.3.
 #[test]
 fn layers_are_clamped() {
     let history = Layers::get().history();
-    assert_eq!(history.nearest(i32::MAX.cast_unsigned()), Some(history.newest()));
+    assert_eq!(history.nearest(i32::MAX.cast_unsigned()), Some(232));
+    assert_eq!(history.nearest(231), Some(history.newest()));
     assert_eq!(history.nearest(219), Some(218));
     assert_eq!(history.nearest(158), Some(158));
     assert_eq!(history.nearest(157), None);

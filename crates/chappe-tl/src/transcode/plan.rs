@@ -45,8 +45,8 @@ pub(super) struct Map {
 
 #[derive(Debug)]
 pub(super) enum Step {
-    /// A word of flags begins.
-    Word,
+    /// A word of flags begins: its place among the words.
+    Word(u8),
     Field {
         source: Source,
         /// Place among the groups, of a conditional field.
@@ -323,8 +323,8 @@ impl<'a> Planner<'a> {
         let mut groups: Vec<Group> = Vec::new();
         let (mut given, mut impossible) = (BTreeSet::new(), BTreeSet::new());
         for field in &target.fields {
-            if matches!(field.kind, Kind::Word(_)) {
-                steps.push(Step::Word);
+            if let Kind::Word(word) = field.kind {
+                steps.push(Step::Word(word));
                 continue;
             }
             let source = self.source(name, fields, field, target, gathers);

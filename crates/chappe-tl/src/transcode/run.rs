@@ -293,13 +293,14 @@ impl<'a> Run<'a> {
         self.cut(begin);
         self.emit(&map.id.to_le_bytes());
         let mut words = [0; WORDS_MAX];
-        let mut words_met = 0;
         for step in &map.steps {
-            let Step::Field { source: from, group, default } = step else {
-                words[words_met] = self.out.len();
-                words_met += 1;
-                self.emit(&[0; 4]);
-                continue;
+            let (from, group, default) = match step {
+                Step::Word(word) => {
+                    words[usize::from(*word)] = self.out.len();
+                    self.emit(&[0; 4]);
+                    continue;
+                }
+                Step::Field { source, group, default } => (source, group, default),
             };
             if let Some(group) = *group {
                 let of = &map.groups[group];
