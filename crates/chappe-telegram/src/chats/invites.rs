@@ -139,7 +139,7 @@ pub(crate) async fn get_exported_chat_invites(
     let (whose, limit) = ((chat, maker.id), call.limit.clamp(1, LIMIT_MAX));
     // Links of others are for who made the group.
     let standing = service.store.member(chat, me).await?.map(|member| member.standing);
-    if maker.id != me && !standing.is_some_and(|standing| standing.role == Role::Creator) {
+    if maker.id != me && standing.is_none_or(|standing| standing.role != Role::Creator) {
         return Err(bad("ADMIN_ID_INVALID"));
     }
     let found = service.store.invites(whose, call.revoked, limit.into()).await?;
