@@ -22,8 +22,11 @@ pub(super) fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     out.into_inner()
 }
 
-/// Form, width and height of each size, and what stands for the photo until it is there.
-pub(super) fn sizes(photo: &ctors::Photo) -> (Vec<(String, i32, i32, i32)>, Option<Vec<u8>>) {
+/// Form, width, height and bytes.
+pub(super) type Size = (String, i32, i32, i32);
+
+/// Each size, and what stands for the photo until it is there.
+pub(super) fn sizes(photo: &ctors::Photo) -> (Vec<Size>, Option<Vec<u8>>) {
     let (mut sizes, mut stripped) = (Vec::new(), None);
     for size in &photo.sizes {
         match size {
