@@ -10,6 +10,7 @@ mod control;
 mod dc_field;
 mod detect;
 mod error;
+pub mod fake_tls;
 mod full;
 mod intermediate;
 mod obfuscated;

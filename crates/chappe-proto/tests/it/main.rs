@@ -10,6 +10,7 @@ mod datagram_ends;
 mod datagram_flight;
 mod datagram_sessions;
 mod envelope;
+mod fake_tls;
 mod handshake_client;
 mod handshake_ends;
 mod handshake_pair;
