@@ -42,4 +42,5 @@ mod transport_detect;
 mod transport_ends;
 mod transport_framing;
 mod transport_obfuscated;
+mod transport_proxied;
 mod transport_streams;
