@@ -1,5 +1,6 @@
 //! Hashes over several pieces, and the one comparison for secrets.
 
+use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -12,6 +13,16 @@ pub fn sha256(pieces: &[&[u8]]) -> [u8; 32] {
         hash.update(piece);
     }
     hash.finalize().into()
+}
+
+/// HMAC-SHA256 of the pieces, one after the other, under a key of 16 bytes.
+#[must_use]
+pub fn hmac_sha256(key: &[u8; 16], pieces: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length will do");
+    for piece in pieces {
+        mac.update(piece);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 /// SHA-1 of the pieces, one after the other.

@@ -10,10 +10,12 @@ mod control;
 mod dc_field;
 mod detect;
 mod error;
+pub mod fake_tls;
 mod full;
 mod intermediate;
 mod obfuscated;
 mod payload;
+mod proxied;
 mod replay;
 mod secret;
 
@@ -28,6 +30,7 @@ pub use self::dc_field::DcField;
 pub use self::detect::{Carrier, Detect, DetectConfig, Detected};
 pub use self::error::FrameError;
 pub use self::payload::{PayloadError, payload_len};
+pub use self::proxied::{ClientLeg, DOWN_KEYS, Downward, HEADER_LEN, Leg, Upward};
 pub use self::secret::{EndpointSecret, EndpointSecretError, Secret};
 
 /// How the packets of a connection are told apart, for its whole life and in both directions.

@@ -4,7 +4,10 @@
 //! nothing from whoever sees the connection from its start; and it never proves that bytes are
 //! unchanged.
 
+use std::ops::Range;
+
 use chappe_crypto::{Ctr, Rng, sha256};
+use zeroize::Zeroizing;
 
 use super::{Framing, Secret};
 
@@ -26,7 +29,7 @@ impl Streams {
         Self::client_from(draw(|header| rng.fill(header)), tag, dc, secret)
     }
 
-    fn client_from(
+    pub(super) fn client_from(
         mut header: [u8; HEADER],
         tag: [u8; 4],
         dc: i16,
@@ -64,7 +67,7 @@ impl Streams {
 }
 
 /// Reads the header with one key.
-fn open(header: &[u8; HEADER], secret: Option<&Secret>) -> Option<(Ctr, Framing, i16)> {
+pub(super) fn open(header: &[u8; HEADER], secret: Option<&Secret>) -> Option<(Ctr, Framing, i16)> {
     let mut stream = to_server(header, secret);
     let mut plain = *header;
     stream.apply(&mut plain);
@@ -78,26 +81,44 @@ fn to_server(header: &[u8; HEADER], secret: Option<&Secret>) -> Ctr {
     stream(header, secret)
 }
 
-fn to_client(header: &[u8; HEADER], secret: Option<&Secret>) -> Ctr {
+pub(super) fn to_client(header: &[u8; HEADER], secret: Option<&Secret>) -> Ctr {
+    stream(&reversed(header), secret)
+}
+
+/// Key and counter of [`to_client`], one after the other.
+pub(super) fn key_to_client(header: &[u8; HEADER], secret: &Secret) -> Zeroizing<[u8; 48]> {
+    let (key, iv) = &*key_of(&reversed(header), Some(secret));
+    let mut material = Zeroizing::new([0; 48]);
+    material[..32].copy_from_slice(key);
+    material[32..].copy_from_slice(iv);
+    material
+}
+
+fn reversed(header: &[u8; HEADER]) -> [u8; HEADER] {
     let mut reversed = *header;
     reversed.reverse();
-    stream(&reversed, secret)
+    reversed
+}
+
+fn stream(header: &[u8; HEADER], secret: Option<&Secret>) -> Ctr {
+    let (key, iv) = &*key_of(header, secret);
+    Ctr::new(key, iv)
 }
 
 /// Key material at 8, counter at 40.
-fn stream(header: &[u8; HEADER], secret: Option<&Secret>) -> Ctr {
-    let mut key = [0; 32];
-    let mut iv = [0; 16];
-    key.copy_from_slice(&header[8..40]);
-    iv.copy_from_slice(&header[40..TAG]);
+fn key_of(header: &[u8; HEADER], secret: Option<&Secret>) -> Zeroizing<([u8; 32], [u8; 16])> {
+    let mut material = Zeroizing::new(([0; 32], [0; 16]));
+    let (key, iv) = &mut *material;
+    key.copy_from_slice(&header[KEYS.start..40]);
+    iv.copy_from_slice(&header[40..KEYS.end]);
     if let Some(secret) = secret {
-        key = sha256(&[&key, secret.as_bytes()]);
+        *key = sha256(&[key, secret.as_bytes()]);
     }
-    Ctr::new(&key, &iv)
+    material
 }
 
 /// Draws until the header opens like nothing a server would take for another protocol.
-fn draw(mut fill: impl FnMut(&mut [u8; HEADER])) -> [u8; HEADER] {
+pub(super) fn draw(mut fill: impl FnMut(&mut [u8; HEADER])) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     loop {
         fill(&mut header);
@@ -123,6 +144,8 @@ fn is_reserved(header: &[u8; HEADER]) -> bool {
 
 /// Length of the header.
 pub(super) const HEADER: usize = 64;
+/// Where the keys come from.
+pub(super) const KEYS: Range<usize> = 8..TAG;
 const TAG: usize = 56;
 const DC: usize = 60;
 
