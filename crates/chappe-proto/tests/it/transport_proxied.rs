@@ -25,7 +25,7 @@ fn packets_pass_in_both_directions() {
 fn check(framing: Framing, path: Path, copies: bool) {
     let secrets = [1, 2, 3].map(|byte| Secret::from([byte; 16]));
     let transport = Transport::obfuscated(framing).unwrap();
-    let options = ClientOptions { dc: -2, secret: Some(secrets[1].clone()), ..Default::default() };
+    let options = ClientOptions { dc: -2, secret: Some(secrets[1].clone()) };
     let mut client = Codec::client(transport, &options, CLIENT_LIMIT, &mut rng(8));
     let mut wire = BytesMut::new();
     client.put(&[&[7; 40]], &mut wire, &mut rng(9)).unwrap();
