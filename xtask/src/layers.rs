@@ -142,11 +142,11 @@ mod tests {
         );
         let newer = definitions(
             "// LAYER 8\nboolFalse#bc799737 = Bool;\nwallet.tonConnectSessions a:int = wallet.X;\n\
-             boolTrue#997275b5 = Bool;\n",
+             userEmpty#d3bc4b7a id:long = User;\n",
         );
         let text = delta(&older.unwrap(), &newer.unwrap());
         let parsed = Delta::parse(&text).unwrap();
         assert_eq!((parsed.layer, parsed.definitions.len()), (7, 1));
-        assert!(text.ends_with("-boolTrue\n"), "{text}");
+        assert!(text.ends_with("-userEmpty\n"), "{text}");
     }
 }

@@ -84,8 +84,12 @@ const GATHERS: &[Gather] = &[Gather {
     when: "reply_to_msg_id",
 }];
 
-/// Rows of inline keyboards have a type of their own since layer 229.
+/// Rows of inline keyboards have a type of their own since layer 229; and some clients give a peer
+/// where somebody is meant (QRK-38).
 const ALIASES: &[(&str, &str, &str)] = &[
+    ("inputPeerUser", "InputUser", "inputUser"),
+    ("inputPeerSelf", "InputUser", "inputUserSelf"),
+    ("inputPeerChannel", "InputChannel", "inputChannel"),
     ("keyboardInlineButtonRow", "KeyboardButtonRow", "keyboardButtonRow"),
     ("keyboardButtonRow", "KeyboardInlineButtonRow", "keyboardInlineButtonRow"),
 ];

@@ -7,7 +7,7 @@ use chappe_api::functions::contacts::ResolvePhone;
 use chappe_api::functions::help::GetNearestDc;
 use chappe_api::functions::messages::SendMessage;
 use chappe_api::functions::users::GetUsers;
-use chappe_api::{ctors, types};
+use chappe_api::{ctors, functions, types};
 use chappe_crypto::Rng;
 use chappe_telegram::Config;
 use chappe_telegram::layers::Layers;
@@ -416,6 +416,32 @@ fn calls_of_older_layers_are_lifted() {
         json!({"_": "contacts.importContacts", "contacts": [{"_": "inputPhoneContact",
             "client_id": 1, "phone": "2", "first_name": "3", "last_name": "4"}]}),
     );
+}
+
+/// Rule: QRK-38: a peer where somebody is meant is who it names; where a peer is wanted it stays one,
+///       and a group is nobody.
+#[test]
+fn peers_are_taken_for_people() {
+    let call = |id: u32, peers: &[&[u8]]| {
+        let mut bytes =
+            [0x0d91_a548_u32, 0x1cb5_c415, peers.len() as u32].map(u32::to_le_bytes).concat();
+        bytes[..4].copy_from_slice(&id.to_le_bytes());
+        bytes.extend(peers.concat());
+        Bytes::from(bytes)
+    };
+    let (me, in_place) = (0x7da0_7ec9_u32.to_le_bytes(), 0xf7c1_b13f_u32.to_le_bytes());
+    let with_fields = |id: u32| [&id.to_le_bytes()[..], &[7; 16]].concat();
+    let (peer, user) = (with_fields(0xdde8_a54c), with_fields(0xf211_58c6));
+    const GET_USERS: u32 = 0x0d91_a548;
+    let lift = |call: &Bytes| Layers::get().lift(call);
+    let expected = call(GET_USERS, &[&user, &in_place, &user]);
+    assert_eq!(lift(&call(GET_USERS, &[&peer, &me, &user])), Ok(expected));
+    let group = [&0x35a9_5cb9_u32.to_le_bytes()[..], &[7; 8]].concat();
+    assert!(lift(&call(GET_USERS, &[&group])).is_err());
+    let peer = types::InputPeer::InputPeerSelf;
+    let read = functions::messages::ReadHistory { peer, max_id: 5 };
+    let read = Bytes::from(chappe_tl::to_bytes(&read).unwrap());
+    assert_eq!(lift(&read), Ok(read));
 }
 
 /// Rule:   LAY-10: every call of every layer is lifted, or left to be refused: as the newest layer

@@ -121,7 +121,7 @@ impl Transcoder {
             strict,
             shapes: Arc::clone(&shapes),
         };
-        transcoder.dirty = dirty_types(&transcoder, &named);
+        transcoder.dirty = dirty_types(&transcoder, &named, rules);
         let mut planner = Planner { shapes: &shapes, named, rules, done: transcoder };
         planner.substitutes();
         planner.plans();
@@ -137,9 +137,17 @@ impl Transcoder {
 }
 
 /// The types whose values may need a change anywhere inside.
-fn dirty_types(transcoder: &Transcoder, named: &HashMap<(Section, &str), u32>) -> Vec<bool> {
+fn dirty_types(
+    transcoder: &Transcoder,
+    named: &HashMap<(Section, &str), u32>,
+    rules: &Rules,
+) -> Vec<bool> {
     let shapes = &transcoder.shapes;
     let mut dirty = vec![false; shapes.types.len()];
+    // What others wrote may have a constructor where it is not of the type.
+    for (_, ty, _) in rules.aliases.iter().filter(|_| transcoder.strict) {
+        shapes.ty(ty).into_iter().for_each(|ty| dirty[ty as usize] = true);
+    }
     let accepted = |place: &u32| transcoder.accepts(*place);
     loop {
         let mut changed = false;

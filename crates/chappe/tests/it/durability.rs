@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::chappe;
+use crate::recovery::introduced;
 
 /// How often to kill.
 const KILLS: &str = "CHAPPE_TEST_KILLS";
@@ -170,7 +171,7 @@ impl Load {
         let mut clients = Vec::new();
         for number in 0..PEOPLE {
             let client = RawClient::builder(&server.address, [key.clone()]).pfs(false);
-            let client = client.connect().await.unwrap();
+            let client = client.init(introduced).connect().await.unwrap();
             enter(&client, &phone(number)).await;
             clients.push(client);
         }

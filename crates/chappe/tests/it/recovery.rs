@@ -83,7 +83,8 @@ pub(crate) fn nearest_dc() -> Bytes {
     Bytes::from_static(&[0x26, 0x30, 0xb3, 0x1f])
 }
 
-fn introduced(call: Bytes) -> Bytes {
+/// A call as clients of Telegram make their first one.
+pub(crate) fn introduced(call: Bytes) -> Bytes {
     let init = InitConnection {
         api_id: 1,
         device_model: "test".into(),
@@ -96,7 +97,7 @@ fn introduced(call: Bytes) -> Bytes {
         params: None,
         query: Raw(call),
     };
-    chappe_tl::to_bytes(&InvokeWithLayer { layer: 214, query: init }).unwrap()
+    chappe_tl::to_bytes(&InvokeWithLayer { layer: chappe_api::LAYER, query: init }).unwrap()
 }
 
 fn free_address() -> String {
