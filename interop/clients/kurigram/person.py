@@ -45,7 +45,8 @@ class Person:
         self.client.on_message(pyrogram.filters.incoming)(self.hear_message)
         self.client.on_edited_message(pyrogram.filters.incoming)(self.hear_edit)
         self.client.on_deleted_messages()(self.hear_deletion)
-        self.client.on_raw_update()(self.hear_raw)
+        # In a group of its own: of one group, one handler alone hears an update.
+        self.client.on_raw_update(group=1)(self.hear_raw)
 
     async def hear_message(self, _, message):
         if message.service:
