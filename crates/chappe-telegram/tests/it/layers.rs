@@ -440,7 +440,7 @@ fn peers_are_taken_for_people() {
     assert!(lift(&call(GET_USERS, &[&group])).is_err());
     let peer = types::InputPeer::InputPeerSelf;
     let read = functions::messages::ReadHistory { peer, max_id: 5 };
-    let read = Bytes::from(chappe_tl::to_bytes(&read).unwrap());
+    let read = chappe_tl::to_bytes(&read).unwrap();
     assert_eq!(lift(&read), Ok(read));
 }
 
