@@ -117,7 +117,16 @@ impl PostgresDatabase {
 
     /// Begins a transaction that runs as if it were alone.
     pub(crate) async fn begin(&self) -> Result<PostgresTransaction<'_>, StoreError> {
-        let (connection, _) = self.ask(sql("BEGIN ISOLATION LEVEL SERIALIZABLE")).await?;
+        self.begin_by(sql("BEGIN ISOLATION LEVEL SERIALIZABLE")).await
+    }
+
+    /// Begins one whose rows others keep off.
+    pub(crate) async fn begin_apart(&self) -> Result<PostgresTransaction<'_>, StoreError> {
+        self.begin_by(sql("BEGIN ISOLATION LEVEL READ COMMITTED")).await
+    }
+
+    async fn begin_by(&self, begin: Statement) -> Result<PostgresTransaction<'_>, StoreError> {
+        let (connection, _) = self.ask(begin).await?;
         Ok(PostgresTransaction::begun(self, connection))
     }
 

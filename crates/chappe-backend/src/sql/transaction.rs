@@ -1,20 +1,21 @@
 //! Queries and transactions on whatever engine a database is of.
 
 #[cfg(feature = "sqlite")]
-use sqlx::{Sqlite, SqliteExecutor};
+use sqlx::Sqlite;
 
 use super::Statement;
 use super::row::{EngineRow, Row};
-#[cfg(feature = "sqlite")]
-use crate::SqliteDatabase;
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresTransaction;
+#[cfg(feature = "sqlite")]
+use crate::sqlite::SqliteTransaction;
 use crate::{Database, StoreError};
 
 /// Changes that are made together or not at all, and as if no other transaction ran at the time.
 /// Dropped without [`commit`](Self::commit), none is made.
 ///
-/// With SQLite it is the only writer: others wait until it ends. With PostgreSQL others go on, and
+/// With SQLite it is the only writer: others wait until it ends, and share its commit. With
+/// PostgreSQL others go on, and
 /// where two cannot both be as if alone, one of them fails with [`StoreError::Undone`]: whoever
 /// began it does so again, from its first query on.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub struct Transaction<'d>(EngineTransaction<'d>);
 #[derive(Debug)]
 enum EngineTransaction<'d> {
     #[cfg(feature = "sqlite")]
-    Sqlite(&'d SqliteDatabase, sqlx::Transaction<'static, Sqlite>),
+    Sqlite(SqliteTransaction<'d>),
     #[cfg(feature = "postgres")]
     Postgres(PostgresTransaction<'d>),
 }
@@ -38,13 +39,31 @@ impl Database {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(database) => {
-                let begun = database.writer().begin_with("BEGIN IMMEDIATE").await;
-                let transaction = begun.map_err(|error| database.error(error))?;
-                Ok(Transaction(EngineTransaction::Sqlite(database, transaction)))
+                let begun = SqliteTransaction::begin(database).await?;
+                Ok(Transaction(EngineTransaction::Sqlite(begun)))
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(database) => {
                 Ok(Transaction(EngineTransaction::Postgres(database.begin().await?)))
+            }
+        }
+    }
+
+    /// Begins a transaction that is right whatever others commit between its statements: its caller
+    /// keeps others off what it reads, or each statement takes what it is about. PostgreSQL then
+    /// undoes nothing on suspicion, where many go at once; with SQLite it is as
+    /// [`begin`](Self::begin).
+    ///
+    /// # Errors
+    ///
+    /// What befell the engine.
+    pub async fn begin_apart(&self) -> Result<Transaction<'_>, StoreError> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => self.begin().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => {
+                Ok(Transaction(EngineTransaction::Postgres(database.begin_apart().await?)))
             }
         }
     }
@@ -57,7 +76,11 @@ impl Database {
     pub async fn rows(&self, query: Statement) -> Result<Vec<Row>, StoreError> {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(database) => sqlite_rows(database, database.reader(), query).await,
+            Self::Sqlite(database) => {
+                let found = query.query::<Sqlite>().fetch_all(database.reader()).await;
+                let rows = found.map_err(|error| database.error(error))?;
+                Ok(rows.into_iter().map(|row| Row::new(EngineRow::Sqlite(row))).collect())
+            }
             #[cfg(feature = "postgres")]
             Self::Postgres(database) => {
                 let found = database.rows(query).await?;
@@ -74,7 +97,11 @@ impl Database {
     pub async fn row(&self, query: Statement) -> Result<Option<Row>, StoreError> {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(database) => sqlite_row(database, database.reader(), query).await,
+            Self::Sqlite(database) => {
+                let found = query.query::<Sqlite>().fetch_optional(database.reader()).await;
+                let row = found.map_err(|error| database.error(error))?;
+                Ok(row.map(|row| Row::new(EngineRow::Sqlite(row))))
+            }
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => Ok(self.rows(query).await?.into_iter().next()),
         }
@@ -90,9 +117,8 @@ impl Transaction<'_> {
     pub async fn run(&mut self, change: Statement) -> Result<u64, StoreError> {
         match &mut self.0 {
             #[cfg(feature = "sqlite")]
-            EngineTransaction::Sqlite(database, transaction) => {
-                let done = change.query::<Sqlite>().execute(&mut **transaction).await;
-                Ok(done.map_err(|error| database.error(error))?.rows_affected())
+            EngineTransaction::Sqlite(transaction) => {
+                Ok(transaction.execute(change.query()).await?.rows_affected())
             }
             #[cfg(feature = "postgres")]
             EngineTransaction::Postgres(transaction) => transaction.run(change.query()).await,
@@ -107,8 +133,9 @@ impl Transaction<'_> {
     pub async fn rows(&mut self, query: Statement) -> Result<Vec<Row>, StoreError> {
         match &mut self.0 {
             #[cfg(feature = "sqlite")]
-            EngineTransaction::Sqlite(database, transaction) => {
-                sqlite_rows(database, &mut **transaction, query).await
+            EngineTransaction::Sqlite(transaction) => {
+                let found = transaction.rows(query.query()).await?;
+                Ok(found.into_iter().map(|row| Row::new(EngineRow::Sqlite(row))).collect())
             }
             #[cfg(feature = "postgres")]
             EngineTransaction::Postgres(transaction) => {
@@ -126,8 +153,9 @@ impl Transaction<'_> {
     pub async fn row(&mut self, query: Statement) -> Result<Option<Row>, StoreError> {
         match &mut self.0 {
             #[cfg(feature = "sqlite")]
-            EngineTransaction::Sqlite(database, transaction) => {
-                sqlite_row(database, &mut **transaction, query).await
+            EngineTransaction::Sqlite(transaction) => {
+                let found = transaction.row(query.query()).await?;
+                Ok(found.map(|row| Row::new(EngineRow::Sqlite(row))))
             }
             #[cfg(feature = "postgres")]
             EngineTransaction::Postgres(_) => Ok(self.rows(query).await?.into_iter().next()),
@@ -143,32 +171,9 @@ impl Transaction<'_> {
     pub async fn commit(self) -> Result<(), StoreError> {
         match self.0 {
             #[cfg(feature = "sqlite")]
-            EngineTransaction::Sqlite(database, transaction) => {
-                transaction.commit().await.map_err(|error| database.error(error))
-            }
+            EngineTransaction::Sqlite(transaction) => transaction.commit().await,
             #[cfg(feature = "postgres")]
             EngineTransaction::Postgres(transaction) => transaction.commit().await,
         }
     }
-}
-
-#[cfg(feature = "sqlite")]
-async fn sqlite_rows(
-    database: &SqliteDatabase,
-    executor: impl SqliteExecutor<'_>,
-    query: Statement,
-) -> Result<Vec<Row>, StoreError> {
-    let found = query.query::<Sqlite>().fetch_all(executor).await;
-    let rows = found.map_err(|error| database.error(error))?;
-    Ok(rows.into_iter().map(|row| Row::new(EngineRow::Sqlite(row))).collect())
-}
-
-#[cfg(feature = "sqlite")]
-async fn sqlite_row(
-    database: &SqliteDatabase,
-    executor: impl SqliteExecutor<'_>,
-    query: Statement,
-) -> Result<Option<Row>, StoreError> {
-    let found = query.query::<Sqlite>().fetch_optional(executor).await;
-    Ok(found.map_err(|error| database.error(error))?.map(|row| Row::new(EngineRow::Sqlite(row))))
 }

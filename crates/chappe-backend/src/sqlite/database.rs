@@ -9,7 +9,9 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::Mutex;
 
+use super::transaction::Batch;
 use super::{SqliteConfig, error};
 use crate::{Migrations, StoreError};
 
@@ -20,6 +22,7 @@ use crate::{Migrations, StoreError};
 pub struct SqliteDatabase {
     path: Arc<Path>,
     writer: SqlitePool,
+    batch: Arc<Mutex<Batch>>,
     reader: SqlitePool,
 }
 
@@ -47,7 +50,7 @@ impl SqliteDatabase {
         let reader = pool()
             .max_connections(config.readers.max(1))
             .connect_lazy_with(options.read_only(true));
-        Ok(Self { path, writer, reader })
+        Ok(Self { path, writer, batch: Arc::default(), reader })
     }
 
     /// Takes the steps that are missing; gives the version found before. Takes none from one that
@@ -82,6 +85,11 @@ impl SqliteDatabase {
         }
         transaction.commit().await?;
         Ok(found)
+    }
+
+    /// What is about to be committed.
+    pub(super) fn batch(&self) -> &Arc<Mutex<Batch>> {
+        &self.batch
     }
 
     /// The file.

@@ -2,10 +2,12 @@
 
 mod database;
 mod error;
+mod transaction;
 
 use std::time::Duration;
 
 pub use self::database::SqliteDatabase;
+pub(crate) use self::transaction::SqliteTransaction;
 use crate::temporary::UNBOUND_KEYS_MAX;
 
 /// How a [`SqlStore`](crate::SqlStore) in a SQLite file works.

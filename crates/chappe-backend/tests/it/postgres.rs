@@ -270,6 +270,26 @@ fn addresses_are_checked_and_never_shown() {
     }
 }
 
+/// Rule:   of those who go apart none is undone for what others do: who wants the same row waits.
+/// Source: docs/decisions/0021.
+#[tokio::test]
+async fn who_goes_apart_waits_and_is_not_undone() {
+    let store = counters().await;
+    let bump = sql("UPDATE counter SET n = n + 1 WHERE name = 'a' RETURNING n");
+    let mut first = database(&store).begin_apart().await.expect("it begins");
+    let mut second = database(&store).begin_apart().await.expect("it begins");
+    sum(&mut second).await.expect("they are read");
+    assert!(first.row(bump.clone()).await.expect("it is bumped").is_some());
+    let (bumped, committed) = tokio::join!(second.row(bump), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        first.commit().await
+    });
+    committed.expect("nobody was before it");
+    let bumped = bumped.expect("it only had to wait").expect("it is there").read::<i64>();
+    assert_eq!(bumped, Ok(2));
+    second.commit().await.expect("both are kept");
+}
+
 async fn fresh() -> PostgresConfig {
     config(&Scratch::shared().schema().await)
 }

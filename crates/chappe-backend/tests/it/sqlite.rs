@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chappe_backend::sql::{Transaction, sql};
 use chappe_backend::{
     Backend, Bound, ConnectionInfo, Database, Inserted, KeyBinding, Migrations, SqlStore,
     SqliteConfig, Store, StoreError, StoredKey, conformance,
 };
 use chappe_crypto::{AuthKey, AuthKeyId};
+use futures_util::FutureExt;
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -203,6 +205,89 @@ async fn a_service_brings_its_own_tables() {
         assert_eq!(cities, if migrations.steps.len() == 1 { 0 } else { 2 });
         backend.store().close().await;
     }
+}
+
+/// Rule:   who waits for the writer comes into the commit of the one before: that one returns when
+///         the disk has both.
+/// Source: docs/decisions/0021.
+#[tokio::test]
+async fn those_who_wait_share_a_commit() {
+    let (_folder, store) = numbers().await;
+    let database = store.database();
+    let first = put(database, 1).await.expect("it is put");
+    let guest = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { put(store.database(), 2).await.expect("it is put").commit().await }
+    });
+    // It waits for the first.
+    tokio::task::yield_now().await;
+    let mut committed = Box::pin(first.commit());
+    assert!(!guest.is_finished() && (&mut committed).now_or_never().is_none());
+    assert_eq!(kept(database).await, []);
+    assert_eq!((committed.await, guest.await.expect("it ends")), (Ok(()), Ok(())));
+    assert_eq!(kept(database).await, [1, 2]);
+}
+
+/// Rule:   what shares a commit shares nothing else: who fails, or gives up, undoes its own alone,
+///         also as the first.
+/// Source: docs/decisions/0021.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_shares_a_commit_falls_alone() {
+    let (_folder, store) = numbers().await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..90 {
+        let store = Arc::clone(&store);
+        tasks.spawn(async move {
+            let mut transaction = put(store.database(), number).await.expect("it is put");
+            match number % 3 {
+                0 => drop(transaction),
+                1 => {
+                    let again = sql("INSERT INTO number (n) VALUES ($1)").bind(number);
+                    transaction.run(again).await.expect_err("it is there");
+                    transaction.commit().await.expect_err("it has failed");
+                }
+                _ => transaction.commit().await.expect("it is kept"),
+            }
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.expect("no task panics");
+    }
+    let expected: Vec<i64> = (0..90).filter(|number| number % 3 == 2).collect();
+    assert_eq!(kept(store.database()).await, expected);
+}
+
+/// Rule:   a commit whose caller has left is made all the same, and nobody after it waits for ever.
+/// Source: docs/decisions/0021.
+#[tokio::test]
+async fn commit_whose_caller_left_is_made() {
+    let (_folder, store) = numbers().await;
+    let first = put(store.database(), 1).await.expect("it is put");
+    assert!(Box::pin(first.commit()).now_or_never().is_none());
+    put(store.database(), 2).await.expect("it is put").commit().await.expect("it is kept");
+    assert_eq!(kept(store.database()).await, [1, 2]);
+}
+
+/// A store with a table of numbers, each of which is there once.
+async fn numbers() -> (TempDir, Arc<SqlStore>) {
+    const TABLE: Migrations = Migrations {
+        component: "numbers",
+        steps: &["CREATE TABLE number (n INTEGER PRIMARY KEY) STRICT"],
+    };
+    let (folder, store) = open().await;
+    store.database().migrate(&TABLE).await.expect("the table is made");
+    (folder, Arc::new(store))
+}
+
+async fn put(database: &Database, number: i64) -> Result<Transaction<'_>, StoreError> {
+    let mut transaction = database.begin().await?;
+    transaction.run(sql("INSERT INTO number (n) VALUES ($1)").bind(number)).await?;
+    Ok(transaction)
+}
+
+async fn kept(database: &Database) -> Vec<i64> {
+    let rows = database.rows(sql("SELECT n FROM number ORDER BY n")).await.expect("they are read");
+    rows.into_iter().map(|mut row| row.read().expect("a number")).collect()
 }
 
 async fn open() -> (TempDir, SqlStore) {
