@@ -65,6 +65,15 @@ impl Pusher {
         self.to_keys([key], session.map(|session| (key, session)), body).await
     }
 
+    /// Whether a push to these keys would reach any session but this one.
+    pub fn has_hearers(&self, keys: &[AuthKeyId], but: Option<(AuthKeyId, SessionId)>) -> bool {
+        let Some(shared) = self.0.upgrade() else { return false };
+        keys.iter().any(|key| {
+            let handles = shared.directory.hearers(*key);
+            handles.iter().any(|handle| Some((*key, handle.id())) != but)
+        })
+    }
+
     /// The same to several keys, but for one session of one of them; written once for each layer
     /// that is spoken among them.
     pub async fn to_keys(

@@ -4,6 +4,7 @@
 //! handler bears to run twice: a client that hears nothing makes its calls again as well.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_proto::rpc::RpcError;
@@ -44,7 +45,10 @@ where
         let next = self.0.clone();
         let mut calls = std::mem::replace(&mut self.0, next);
         Box::pin(async move {
-            for _ in 0..TRIES_MAX {
+            for tries in 0..TRIES_MAX {
+                if tries > 0 {
+                    tokio::time::sleep(PAUSE * (1 << tries)).await;
+                }
                 let outcome = calls.call(request.clone()).await;
                 if outcome.as_ref().err() != Some(&undone()) {
                     return outcome;
@@ -62,5 +66,7 @@ pub(crate) fn undone() -> RpcError {
     RpcError::new(500, "TRANSACTION_UNDONE")
 }
 
+/// Half the wait before the second time; it doubles each time, so that rivals come apart.
+const PAUSE: Duration = Duration::from_millis(1);
 /// Times that a call is run. A rival that undoes it has got through, so somebody always does.
 const TRIES_MAX: usize = 8;

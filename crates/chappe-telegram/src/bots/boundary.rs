@@ -104,13 +104,14 @@ impl Service {
         if peer == me {
             return Ok(());
         }
-        if self.store.is_blocked(me, peer).await? {
+        let between = self.store.between(me, peer).await?;
+        if between.has_blocked {
             return Err(bad("YOU_BLOCKED_USER"));
         }
-        if self.store.is_blocked(peer, me).await? {
+        if between.is_blocked {
             return Err(bad("USER_IS_BLOCKED"));
         }
-        match (self.store.is_bot(me).await?, self.store.is_bot(peer).await?) {
+        match between.are_bots {
             (false, false) => Ok(()),
             (false, true) => Ok(self.store.acquaint(peer, me).await?),
             (true, true) => Err(bad("USER_IS_BOT")),

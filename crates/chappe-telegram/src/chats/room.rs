@@ -9,7 +9,7 @@ use super::rights::{
     SEND_PLAIN,
 };
 use crate::error::{Failure, bad};
-use crate::store::{Change, Chat, Content, Media, Member, NewMessage, Role, Standing};
+use crate::store::{Change, Chat, Content, Media, Member, NewMessage, Role, Standing, Store};
 
 /// A group and everybody who is or was in it, as of a change that holds it.
 #[derive(Debug)]
@@ -27,6 +27,17 @@ impl Room {
         chat: i64,
     ) -> Result<Option<Self>, Failure> {
         Ok(Self::of(change, chat).await?.filter(|room| room.member(me).is_some()))
+    }
+
+    /// The same of a group that nobody can change at the time.
+    pub(crate) async fn as_it_is(
+        store: &Store,
+        me: i64,
+        chat: i64,
+    ) -> Result<Option<Self>, Failure> {
+        let Some(chat) = store.chat(chat).await? else { return Ok(None) };
+        let members = store.members(chat.id).await?;
+        Ok(Some(Self { chat, members }).filter(|room| room.member(me).is_some()))
     }
 
     /// The same, whoever wants it.

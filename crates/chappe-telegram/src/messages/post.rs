@@ -45,16 +45,18 @@ impl Service {
                 replied_to = Some(replied.sender);
             }
         }
-        let turn = self.lines.turn().await;
-        let mut change = self.store.change().await?;
-        let room = self.room(&mut change, me, peer).await?;
+        let gate = self.lines.gate().await;
+        let room = self.room_as_it_is(me, peer).await?;
+        let everybody = room.as_ref().map_or_else(|| both(me, peer), Room::inside);
+        let turn = self.lines.turn_of(gate, &everybody).await;
+        let mut change = self.store.change_apart().await?;
         for new in &messages {
             let owners = match &room {
                 Some(room) => {
                     room.check_write(me, &new.content)?;
                     room.hearers(new, replied_to)
                 }
-                None => both(me, peer),
+                None => everybody.clone(),
             };
             let Sent { message, pts, is_repeat } =
                 self.store.send(&mut change, new, &owners).await?;
@@ -98,6 +100,13 @@ impl Service {
                 Ok(Some(room.ok_or_else(|| bad("PEER_ID_INVALID"))?))
             }
         }
+    }
+
+    /// The same for whoever changes nothing of it, behind the gate that keeps changes off.
+    pub(crate) async fn room_as_it_is(&self, me: i64, peer: Peer) -> Result<Option<Room>, Failure> {
+        let Peer::Chat(chat) = peer else { return Ok(None) };
+        let room = Room::as_it_is(&self.store, me, chat).await?;
+        Ok(Some(room.ok_or_else(|| bad("PEER_ID_INVALID"))?))
     }
 
     /// Lets the service say what `me` did, into these boxes.

@@ -4,6 +4,7 @@ use chappe_api::functions::messages::ReadHistory;
 use chappe_api::types;
 use chappe_server::{Caller, Pusher, State};
 
+use super::post::both;
 use crate::Service;
 use crate::error::Failure;
 
@@ -15,8 +16,13 @@ pub(crate) async fn read_history(
 ) -> Result<types::messages::AffectedMessages, Failure> {
     let me = service.me(&caller).await?;
     let peer = service.peer(me, &call.peer).await?;
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
+    let gate = service.lines.gate().await;
+    let everybody = match service.room_as_it_is(me, peer).await? {
+        Some(room) => room.ever(),
+        None => both(me, peer),
+    };
+    let turn = service.lines.turn_of(gate, &everybody).await;
+    let mut change = service.store.change_apart().await?;
     let now = caller.now.unix_seconds();
     let marks = (me, peer);
     let read = service.store.read_history(&mut change, marks, call.max_id, now).await?;

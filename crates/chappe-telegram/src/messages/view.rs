@@ -183,10 +183,9 @@ impl Service {
         named: Named,
     ) -> Result<Shown, Failure> {
         let mut shown = Shown::default();
-        for id in named.accounts {
-            if let Some(account) = self.store.account(id).await? {
-                shown.users.push(self.seen(now, viewer, &account).await?);
-            }
+        let accounts: Vec<i64> = named.accounts.into_iter().collect();
+        for (account, known) in self.store.accounts_seen(viewer, &accounts).await? {
+            shown.users.push(self.seen_as(now, viewer, &account, known));
         }
         for id in named.chats {
             shown.chats.push(self.seen_chat(viewer, id).await?);

@@ -3,7 +3,17 @@
 use chappe_backend::StoreError;
 use chappe_backend::sql::{Row, sql};
 
-use super::Store;
+use super::{Store, damaged};
+
+/// What says whether somebody may write to somebody else.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Between {
+    /// Who writes has blocked the other, and is blocked by the other.
+    pub(crate) has_blocked: bool,
+    pub(crate) is_blocked: bool,
+    /// Who writes, and the other.
+    pub(crate) are_bots: (bool, bool),
+}
 
 impl Store {
     /// Blocks somebody since a Unix second, or not any more.
@@ -26,6 +36,21 @@ impl Store {
     pub(crate) async fn is_blocked(&self, owner: i64, account: i64) -> Result<bool, StoreError> {
         let query = sql("SELECT 1 FROM block WHERE owner = $1 AND account = $2");
         Ok(self.database.row(query.bind(owner).bind(account)).await?.is_some())
+    }
+
+    /// What is between who writes and somebody else, in one question: every message asks it.
+    pub(crate) async fn between(&self, writer: i64, other: i64) -> Result<Between, StoreError> {
+        let query = sql("SELECT (SELECT count(*) FROM block WHERE owner = $1 AND account = $2),
+             (SELECT count(*) FROM block WHERE owner = $2 AND account = $1),
+             (SELECT count(*) FROM bot WHERE account = $1),
+             (SELECT count(*) FROM bot WHERE account = $2)");
+        let row = self.database.row(query.bind(writer).bind(other)).await?;
+        let mut row = row.ok_or_else(|| damaged("a question has no answer"))?;
+        Ok(Between {
+            has_blocked: row.read()?,
+            is_blocked: row.read()?,
+            are_bots: (row.read()?, row.read()?),
+        })
     }
 
     /// Whom an account has blocked and since when, the latest first.

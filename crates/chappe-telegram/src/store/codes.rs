@@ -31,7 +31,7 @@ const TRIES: i64 = 5;
 impl Store {
     /// Keeps a code, and forgets those whose time is over. How many of the number there were.
     pub(crate) async fn keep_code(&self, code: &LoginCode, now: i64) -> Result<i64, StoreError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_apart().await?;
         transaction.run(sql("DELETE FROM login_code WHERE expires <= $1").bind(now)).await?;
         let count = sql("SELECT count(*) FROM login_code WHERE phone = $1");
         let before = match transaction.row(count.bind(&*code.phone)).await? {
@@ -75,7 +75,7 @@ impl Store {
         is_right: impl FnOnce(&str) -> bool,
         now: i64,
     ) -> Result<CodeJudgement, StoreError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_apart().await?;
         // Taken before it is compared, so that no two requests share a try.
         let take = sql("UPDATE login_code SET tries_left = tries_left - 1
              WHERE hash = $1 AND phone = $2 AND expires > $3 AND tries_left > 0
@@ -109,7 +109,7 @@ impl Store {
 
     /// Forgets a code: it was used, or nobody wants it. Whether there was one.
     pub(crate) async fn use_code(&self, phone: &str, hash: &str) -> Result<bool, StoreError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_apart().await?;
         let delete = sql("DELETE FROM login_code WHERE hash = $1 AND phone = $2");
         let deleted = transaction.run(delete.bind(hash).bind(phone)).await?;
         transaction.commit().await?;

@@ -1,8 +1,10 @@
 //! What happens to accounts: each event moves the account's pts and is kept in its log, in the
 //! transaction that makes the change (UPD-01).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, Transaction, Value, sql};
+use chappe_backend::sql::{Row, Transaction, Value, in_rows, sql, sql_rows};
 
 use super::{Peer, Store, damaged};
 
@@ -93,6 +95,11 @@ impl Store {
         Ok(Change { transaction: self.database.begin().await?, news: Vec::new() })
     }
 
+    /// Begins one whose caller keeps others off the accounts that it is about.
+    pub(crate) async fn change_apart(&self) -> Result<Change<'_>, StoreError> {
+        Ok(Change { transaction: self.database.begin_apart().await?, news: Vec::new() })
+    }
+
     /// Events of an account after a pts, in their order, `limit` at most.
     pub(crate) async fn events(
         &self,
@@ -143,6 +150,51 @@ impl<'s> Change<'s> {
         self.transaction.run(insert.bind(ids)).await?;
         self.news.push(News { account: owner, pts, count });
         Ok(pts)
+    }
+
+    /// Takes the next message id and the next pts of accounts, by account; their rows are held until
+    /// the end.
+    pub(super) async fn next_messages(
+        &mut self,
+        owners: &BTreeSet<i64>,
+    ) -> Result<BTreeMap<i64, (i32, i32)>, StoreError> {
+        let owners: Vec<i64> = owners.iter().copied().collect();
+        let mut places = BTreeMap::new();
+        for part in in_rows(&owners) {
+            let before = "UPDATE account SET last_message = last_message + 1, pts = pts + 1
+                 WHERE id IN (";
+            let step = sql_rows(before, (part.len(), 1), ") RETURNING id, last_message, pts");
+            let step = part.iter().fold(step, |step, owner| step.bind(*owner));
+            for mut row in self.transaction.rows(step).await? {
+                places.insert(row.read()?, (row.read()?, row.read()?));
+            }
+        }
+        match places.len() == owners.len() {
+            true => Ok(places),
+            false => Err(damaged("an account is missing")),
+        }
+    }
+
+    /// Notes a new message of each account, whose pts were taken.
+    pub(super) async fn log_messages(
+        &mut self,
+        places: &BTreeMap<i64, (i32, i32)>,
+        date: i64,
+    ) -> Result<(), StoreError> {
+        let places: Vec<_> = places.iter().collect();
+        for part in in_rows(&places) {
+            let before = "INSERT INTO event (owner, pts, count, date, kind, message) VALUES";
+            let insert = sql_rows(before, (part.len(), 6), "");
+            let insert = part.iter().fold(insert, |insert, (owner, (id, pts))| {
+                let insert = insert.bind(**owner).bind(*pts).bind(1).bind(date);
+                insert.bind(NEW_MESSAGE).bind(*id)
+            });
+            self.transaction.run(insert).await?;
+        }
+        let news =
+            places.iter().map(|(owner, (_, pts))| News { account: **owner, pts: *pts, count: 1 });
+        self.news.extend(news);
+        Ok(())
     }
 
     /// The pts of an account as of this change.

@@ -31,7 +31,7 @@ mod sessions;
 use chappe_backend::sql::{Transaction, sql};
 use chappe_backend::{Database, Migrations, StoreError};
 
-pub(crate) use accounts::{Account, FIRST_ACCOUNT, SERVICE_ACCOUNT};
+pub(crate) use accounts::{Account, FIRST_ACCOUNT, KnownAs, SERVICE_ACCOUNT};
 pub(crate) use action::{Action, Forwarded};
 pub(crate) use bots::BotCommand;
 pub(crate) use chats::Chat;

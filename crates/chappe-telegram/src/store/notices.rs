@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::sql;
 
-use super::events::{Change, Happening};
+use super::events::Change;
 use super::sending::Copy;
-use super::{Content, NewMessage, Peer, SERVICE_ACCOUNT, Store, damaged};
+use super::{Content, NewMessage, Peer, SERVICE_ACCOUNT, Store};
 
 impl Store {
     /// Puts a message of the service account into somebody's box.
@@ -19,10 +18,8 @@ impl Store {
         content: Content,
         now: i64,
     ) -> Result<(), StoreError> {
-        let take = sql("UPDATE account SET last_message = last_message + 1 WHERE id = $1
-             RETURNING last_message");
-        let row = change.transaction().row(take.bind(owner)).await?;
-        let id: i32 = row.ok_or_else(|| damaged("an account is missing"))?.read()?;
+        let places = change.next_messages(&[owner].into()).await?;
+        let id = places.get(&owner).map_or(0, |(id, _)| *id);
         let new = NewMessage {
             sender: SERVICE_ACCOUNT,
             peer: Peer::Account(owner),
@@ -41,9 +38,7 @@ impl Store {
             reply_to: None,
             is_mention: false,
         };
-        let content = (new.content.to_json(), new.content.folded(), new.content.kinds());
-        copy.insert(change.transaction(), &new, &content).await?;
-        change.happen(owner, Happening::NewMessage(id), 1, now).await?;
-        Ok(())
+        Copy::insert(&[copy], change.transaction(), &new).await?;
+        change.log_messages(&places, now).await
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, Transaction, sql};
+use chappe_backend::sql::{Row, Transaction, in_rows, sql, sql_rows};
 
-use super::events::{Change, Happening};
+use super::events::Change;
 use super::messages::{copy_of, message};
 use super::{Content, Peer, Store, damaged};
 
@@ -34,8 +34,10 @@ pub(crate) struct Sent {
     pub(crate) is_repeat: bool,
 }
 
-/// Seconds for which a `random_id` is remembered (API-12).
+/// Seconds for which a `random_id` is remembered at least (API-12).
 const RANDOM_ID_LIFE: i64 = 86_400;
+/// Messages of a sender after which those of everybody that are older go.
+const FORGET_EVERY: i32 = 64;
 
 impl Store {
     /// Puts a message into the boxes of `owners`, whose rows are taken in the order of their
@@ -53,42 +55,33 @@ impl Store {
             Some(id) => message(change.transaction(), new.sender, id).await?,
             None => None,
         };
-        let mut ids = Vec::with_capacity(owners.len());
-        for owner in owners {
-            let take = sql("UPDATE account SET last_message = last_message + 1 WHERE id = $1
-                 RETURNING last_message");
-            let row = change.transaction().row(take.bind(*owner)).await?;
-            ids.push(row.ok_or_else(|| damaged("an account is missing"))?.read::<i32>()?);
-        }
-        let origin = owners.iter().zip(&ids).find(|(owner, _)| **owner == new.sender);
-        let (_, origin) = origin.ok_or_else(|| damaged("a sender has no box"))?;
-        let content = (new.content.to_json(), new.content.folded(), new.content.kinds());
-        let mut sent = Sent { message: *origin, pts: 0, is_repeat: false };
-        for (owner, id) in owners.iter().zip(&ids) {
+        let places = change.next_messages(owners).await?;
+        let origin = places.get(&new.sender).copied();
+        let (origin, pts) = origin.ok_or_else(|| damaged("a sender has no box"))?;
+        let mut copies = Vec::with_capacity(places.len());
+        for (owner, (id, _)) in &places {
             let mut is_mention = new.mentioned.contains(owner);
             let mut reply_to = None;
             if let Some(replied) = &replied {
                 reply_to = copy_of(change.transaction(), *owner, replied).await?;
                 is_mention |= new.peer.chat().is_some() && replied.sender == *owner;
             }
-            let copy = Copy {
+            copies.push(Copy {
                 owner: *owner,
                 id: *id,
                 peer: match new.peer {
                     Peer::Account(_) if *owner != new.sender => Peer::Account(new.sender),
                     peer => peer,
                 },
-                origin: *origin,
+                origin,
                 reply_to: reply_to.map(|replied| replied.id),
                 is_mention: is_mention && *owner != new.sender,
-            };
-            copy.insert(change.transaction(), new, &content).await?;
+            });
             change.hold(&new.content).await?;
-            let pts = change.happen(*owner, Happening::NewMessage(*id), 1, new.date).await?;
-            if *owner == new.sender {
-                sent.pts = pts;
-            }
         }
+        Copy::insert(&copies, change.transaction(), new).await?;
+        change.log_messages(&places, new.date).await?;
+        let sent = Sent { message: origin, pts, is_repeat: false };
         remember(change.transaction(), new, sent).await?;
         Ok(sent)
     }
@@ -125,23 +118,34 @@ pub(super) struct Copy {
 }
 
 impl Copy {
+    /// Puts a message into boxes, and on top of what their owners have with whom it is.
     pub(super) async fn insert(
-        self,
+        copies: &[Self],
         transaction: &mut Transaction<'_>,
         new: &NewMessage,
-        (json, folded, kinds): &(String, String, i64),
     ) -> Result<(), StoreError> {
-        let Self { owner, id, peer, origin, reply_to, is_mention } = self;
-        let insert = sql("INSERT INTO message (owner, id, peer, sender, origin, reply_to, date,
-                mentioned, unheeded, content, folded, kinds)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");
-        let insert = insert.bind(owner).bind(id).bind(peer).bind(new.sender).bind(origin);
-        let is_unheeded = is_mention || new.content.is_spoken();
-        let insert = insert.bind(reply_to).bind(new.date).bind(is_mention).bind(is_unheeded);
-        transaction.run(insert.bind(&**json).bind(&**folded).bind(*kinds)).await?;
-        let dialog = sql("INSERT INTO dialog (owner, peer, top_message) VALUES ($1, $2, $3)
-             ON CONFLICT (owner, peer) DO UPDATE SET top_message = excluded.top_message");
-        transaction.run(dialog.bind(owner).bind(peer).bind(id)).await?;
+        let (json, folded) = (new.content.to_json(), new.content.folded());
+        for part in in_rows(copies) {
+            let before = "INSERT INTO message (owner, id, peer, sender, origin, reply_to, date,
+                 mentioned, unheeded, content, folded, kinds) VALUES";
+            let insert = sql_rows(before, (part.len(), 12), "");
+            let insert = part.iter().fold(insert, |insert, copy| {
+                let Self { owner, id, peer, origin, reply_to, is_mention } = *copy;
+                let insert = insert.bind(owner).bind(id).bind(peer).bind(new.sender).bind(origin);
+                let is_unheeded = is_mention || new.content.is_spoken();
+                let insert = insert.bind(reply_to).bind(new.date).bind(is_mention);
+                insert.bind(is_unheeded).bind(&*json).bind(&*folded).bind(new.content.kinds())
+            });
+            transaction.run(insert).await?;
+            let before = "INSERT INTO dialog (owner, peer, top_message) VALUES";
+            let after =
+                "ON CONFLICT (owner, peer) DO UPDATE SET top_message = excluded.top_message";
+            let dialog = sql_rows(before, (part.len(), 3), after);
+            let dialog = part.iter().fold(dialog, |dialog, Self { owner, peer, id, .. }| {
+                dialog.bind(*owner).bind(*peer).bind(*id)
+            });
+            transaction.run(dialog).await?;
+        }
         Ok(())
     }
 }
@@ -161,8 +165,10 @@ async fn remember(
     sent: Sent,
 ) -> Result<(), StoreError> {
     let Some(random_id) = new.random_id else { return Ok(()) };
-    let forget = sql("DELETE FROM sent WHERE date < $1").bind(new.date - RANDOM_ID_LIFE);
-    transaction.run(forget).await?;
+    if sent.message % FORGET_EVERY == 0 {
+        let forget = sql("DELETE FROM sent WHERE date < $1").bind(new.date - RANDOM_ID_LIFE);
+        transaction.run(forget).await?;
+    }
     let insert =
         sql("INSERT INTO sent (owner, random_id, message, pts, date) VALUES ($1, $2, $3, $4, $5)");
     let insert = insert.bind(new.sender).bind(random_id).bind(sent.message);

@@ -51,7 +51,7 @@ impl Store {
         account: i64,
         session: SignedIn,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_apart().await?;
         let key = row_id(session.key);
         insert(&mut transaction, account, session).await?;
         let wait = sql("UPDATE session_of_account SET is_waiting = 1
@@ -68,7 +68,7 @@ impl Store {
         name: (&str, &str),
         session: SignedIn,
     ) -> Result<Option<i64>, StoreError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_apart().await?;
         let made = accounts::insert(&mut transaction, phone, name, session.created).await?;
         if let Some(account) = made {
             insert(&mut transaction, account, session).await?;
@@ -81,7 +81,7 @@ impl Store {
 
     /// Signs a key out.
     pub(crate) async fn sign_out(&self, key: AuthKeyId) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_apart().await?;
         let delete = sql("DELETE FROM session_of_account WHERE key_id = $1");
         transaction.run(delete.bind(row_id(key))).await?;
         transaction.commit().await

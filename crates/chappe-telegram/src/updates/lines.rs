@@ -4,32 +4,46 @@
 //! there or the server ends in between, is found by `updates.getDifference` (UPD-14). What is owed
 //! to whom [`Telling`] knows; here it is done.
 
-use std::sync::{Arc, Mutex, MutexGuard as StdMutexGuard, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chappe_api::types;
 use chappe_crypto::AuthKeyId;
 use chappe_proto::SessionId;
 use chappe_server::{Caller, Pusher};
-use tokio::sync::{Mutex as Turns, MutexGuard};
 use tracing::warn;
 
 use crate::Service;
 use crate::error::Failure;
 use crate::store::{Change, News};
 use crate::updates::telling::{Stretch, Telling};
+use crate::updates::turns::{Gate, Turn, Turns};
 
 /// Who hears of what, and in which order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
-    /// Held from before a change is begun until it is announced: announcements come in the order
-    /// of commits. SQLite has one writer anyway.
-    turns: Arc<Turns<()>>,
+    turns: Turns,
     telling: Arc<Mutex<Telling>>,
 }
 
 impl Lines {
-    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turns.lock().await
+    /// A turn in which nobody else changes anything that is news.
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        self.turns.alone().await
+    }
+
+    /// What a turn beside others begins with: groups stay as they are from here on.
+    pub(crate) async fn gate(&self) -> Gate<'_> {
+        self.turns.gate().await
+    }
+
+    /// A turn in which nobody else changes anything of these accounts that is news.
+    pub(crate) async fn turn_of<'l>(
+        &'l self,
+        gate: Gate<'l>,
+        accounts: &BTreeSet<i64>,
+    ) -> Turn<'l> {
+        self.turns.of(gate, accounts).await
     }
 
     /// Not in the head of a loop, which would hold the lock for all of it.
@@ -37,7 +51,7 @@ impl Lines {
         self.told().next(account)
     }
 
-    fn told(&self) -> StdMutexGuard<'_, Telling> {
+    fn told(&self) -> MutexGuard<'_, Telling> {
         self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -54,7 +68,7 @@ impl Service {
     /// own part of it as the answer to its call.
     pub(crate) async fn announce(
         &self,
-        turn: MutexGuard<'_, ()>,
+        turn: Turn<'_>,
         change: Change<'_>,
         pusher: &Pusher,
         (me, caller): (i64, &Caller),
@@ -108,10 +122,11 @@ impl Service {
         &self,
         pusher: &Pusher,
         account: i64,
-        Stretch { after, up_to, now }: Stretch,
+        Stretch { after, up_to, now, maker }: Stretch,
     ) -> Result<i32, Failure> {
-        // Most members of a large group are away.
-        if !self.store.has_session(account).await? {
+        // Most members of a large group are away, and most people have one device: who wrote.
+        let keys = self.store.keys_of(account).await?;
+        if !pusher.has_hearers(&keys, maker) {
             return Ok(up_to);
         }
         let mut events = self.store.events(account, after, BATCH).await?;
@@ -119,7 +134,8 @@ impl Service {
         for event in &events {
             let but = self.lines.told().has(account, event.pts);
             let updates = self.updates_of(account, std::slice::from_ref(event), now).await?;
-            self.push(pusher, account, &updates, but).await?;
+            let Ok(body) = chappe_tl::to_bytes(&updates) else { continue };
+            pusher.to_keys(keys.iter().copied(), but, body).await;
         }
         Ok(events.last().map_or(up_to, |event| event.pts))
     }

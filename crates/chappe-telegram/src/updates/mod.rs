@@ -5,6 +5,7 @@ mod lines;
 mod telling;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod view;
 
 use chappe_api::functions::updates::GetState;

@@ -33,6 +33,8 @@ struct Line {
     now: i64,
     /// Events that a session had as the answer to its call (UPD-03).
     answered: HashMap<i32, Session>,
+    /// The session that had all of them, if it was one.
+    maker: Option<Session>,
 }
 
 /// A part of the log of an account.
@@ -44,6 +46,8 @@ pub(crate) struct Stretch {
     pub(crate) up_to: i32,
     /// Unix second.
     pub(crate) now: i64,
+    /// The session that has all of it, as answers to its calls.
+    pub(crate) maker: Option<Session>,
 }
 
 impl Telling {
@@ -56,8 +60,10 @@ impl Telling {
             known: done,
             now,
             answered: HashMap::new(),
+            maker: answered,
         });
         (line.known, line.now) = (news.pts, now);
+        line.maker = line.maker.filter(|maker| Some(*maker) == answered);
         if let Some(session) = answered {
             line.answered.insert(news.pts, session);
         }
@@ -71,7 +77,7 @@ impl Telling {
             self.lines.remove(&account);
             return None;
         }
-        Some(Stretch { after: line.done, up_to: line.known, now: line.now })
+        Some(Stretch { after: line.done, up_to: line.known, now: line.now, maker: line.maker })
     }
 
     /// The session that has an event already, as the answer to its call.
@@ -83,6 +89,7 @@ impl Telling {
     pub(crate) fn reach(&mut self, account: i64, pts: i32) {
         if let Some(line) = self.lines.get_mut(&account) {
             line.done = line.done.max(pts);
+            line.answered.retain(|of, _| *of > pts);
         }
     }
 }

@@ -7,7 +7,7 @@ use chappe_tl::Str;
 
 use crate::Service;
 use crate::error::Failure;
-use crate::store::{Account, SERVICE_ACCOUNT};
+use crate::store::{Account, KnownAs, SERVICE_ACCOUNT};
 
 impl Service {
     /// An account as it sees itself.
@@ -22,19 +22,32 @@ impl Service {
         viewer: i64,
         account: &Account,
     ) -> Result<types::User, Failure> {
+        let known = match self.store.accounts_seen(viewer, &[account.id]).await?.pop() {
+            Some((_, known)) => known,
+            None => None,
+        };
+        Ok(self.seen_as(now, viewer, account, known))
+    }
+
+    /// The same where it is known what the viewer calls it.
+    pub(crate) fn seen_as(
+        &self,
+        now: i64,
+        viewer: i64,
+        account: &Account,
+        known: Option<KnownAs>,
+    ) -> types::User {
         let mut user = self.shown(now, viewer, account);
         if viewer != account.id
-            && let Some((first_name, last_name)) =
-                self.store.contact_name(viewer, account.id).await?
+            && let Some(KnownAs { first_name, last_name, is_mutual }) = known
         {
-            let mutual = self.store.contact_name(account.id, viewer).await?.is_some();
-            (user.contact, user.mutual_contact) = (true, mutual);
+            (user.contact, user.mutual_contact) = (true, is_mutual);
             user.first_name = some(&first_name);
             user.last_name = some(&last_name);
             // Whoever knows each other may call each other.
-            user.phone = account.phone.as_deref().filter(|_| mutual).map(Into::into);
+            user.phone = account.phone.as_deref().filter(|_| is_mutual).map(Into::into);
         }
-        Ok(types::User::User(Box::new(user)))
+        types::User::User(Box::new(user))
     }
 
     fn shown(&self, now: i64, viewer: i64, account: &Account) -> ctors::User {

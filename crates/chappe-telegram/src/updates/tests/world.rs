@@ -87,8 +87,8 @@ pub(super) struct World {
     devices: Vec<Vec<Device>>,
     telling: Telling,
     tellers: Vec<Vec<Teller>>,
-    /// There is one turn, so there is one.
-    committed: Option<Committed>,
+    /// Of different accounts each: these have one turn at a time.
+    committed: Vec<Committed>,
     asked: u64,
 }
 
@@ -123,7 +123,7 @@ impl World {
                 .collect(),
             telling: Telling::default(),
             tellers: (0..ACCOUNTS).map(|_| Vec::new()).collect(),
-            committed: None,
+            committed: Vec::new(),
             asked: 0,
         };
         for _ in 0..STEPS {
@@ -142,7 +142,7 @@ impl World {
             _ if chance < crash + offline => self.cut_off(account, device),
             _ if chance < crash + offline + read_fails => self.fail_to_read(account),
             _ => match self.rng.below(10) {
-                0..2 if self.committed.is_none() => self.commit(account, device),
+                0..2 => self.commit(account, device),
                 2..4 => self.announce(),
                 4..7 => self.tell(account),
                 7 if !self.devices[account][device].is_online => self.come_back(account, device),
@@ -165,6 +165,11 @@ impl World {
         if other != account {
             of.push(other);
         }
+        let held: Vec<i64> =
+            self.committed.iter().flat_map(|it| &it.news).map(|news| news.account).collect();
+        if of.iter().any(|account| held.contains(&(*account as i64))) {
+            return;
+        }
         let count = 1 + self.rng.below(3) as i32;
         let news = of.iter().map(|&account| {
             let log = &mut self.logs[account];
@@ -174,12 +179,16 @@ impl World {
         });
         let news: Vec<News> = news.collect();
         self.devices[account][device].own.push(news[0].pts);
-        self.committed = Some(Committed { news, caller: (account, device) });
+        self.committed.push(Committed { news, caller: (account, device) });
     }
 
     /// What follows a commit in the same task; the answer goes out after it.
     fn announce(&mut self) {
-        let Some(Committed { news, caller }) = self.committed.take() else { return };
+        if self.committed.is_empty() {
+            return;
+        }
+        let any = self.any(self.committed.len());
+        let Committed { news, caller } = self.committed.swap_remove(any);
         let (of, device) = caller;
         let session = self.devices[of][device].session;
         for news in news {
@@ -202,6 +211,10 @@ impl World {
         let Some(teller) = self.tellers[account].pop() else { return };
         let next = match teller {
             Teller::Looks => self.telling.next(account as i64).map(Teller::Reads),
+            Teller::Reads(stretch) if !self.has_hearers(account, stretch.maker) => {
+                self.telling.reach(account as i64, stretch.up_to);
+                Some(Teller::Looks)
+            }
             Teller::Reads(stretch) => {
                 let Stretch { after, up_to, .. } = stretch;
                 let in_it = |event: &&Event| event.pts > after && event.pts <= up_to;
@@ -223,6 +236,11 @@ impl World {
             }
         };
         self.tellers[account].extend(next);
+    }
+
+    fn has_hearers(&self, account: usize, but: Option<Session>) -> bool {
+        let hears = |device: &Device| device.is_online && Some(device.session) != but;
+        self.devices[account].iter().any(hears)
     }
 
     fn push(&mut self, account: usize, event: Event) {
@@ -296,7 +314,7 @@ impl World {
     fn crash(&mut self) {
         self.telling = Telling::default();
         self.tellers.iter_mut().for_each(Vec::clear);
-        self.committed = None;
+        self.committed.clear();
         for account in 0..ACCOUNTS {
             for device in 0..DEVICES {
                 self.cut_off(account, device);
@@ -310,7 +328,9 @@ impl World {
 
     /// Everything under way arrives; who sees a gap asks, and so does who was away.
     fn settle(&mut self) {
-        self.announce();
+        while !self.committed.is_empty() {
+            self.announce();
+        }
         for account in 0..ACCOUNTS {
             while !self.tellers[account].is_empty() {
                 self.tell(account);
