@@ -2,7 +2,7 @@
 //!
 //! It mirrors `chappe-client` (`task/`) without tasks and channels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ pub struct Peer {
     calls: BTreeMap<CallId, Token>,
     /// What is wanted of the calls that have no outcome.
     wishes: BTreeMap<Token, Wish>,
-    /// Calls made before there was a session.
-    waiting: BTreeSet<Token>,
+    /// Calls made before there was a session, in the order in which they were made.
+    waiting: Vec<Token>,
     failures: u32,
     rng: Rng,
 }
@@ -135,7 +135,7 @@ impl Peer {
             line: None,
             calls: BTreeMap::new(),
             wishes: BTreeMap::new(),
-            waiting: BTreeSet::new(),
+            waiting: Vec::new(),
             failures: 0,
             rng,
         }
@@ -175,7 +175,7 @@ impl Peer {
     fn make(&mut self, env: &mut Env<'_>, token: Token, wish: Wish) {
         env.model.called(self.number, token, wish.clone());
         self.wishes.insert(token, wish);
-        self.waiting.insert(token);
+        self.waiting.push(token);
         self.hand_calls_over();
     }
 
@@ -194,7 +194,7 @@ impl Peer {
         }
     }
 
-    /// Calls without an outcome, in the order in which they were made.
+    /// Calls without an outcome.
     pub fn open_calls(&self) -> Vec<Token> {
         self.wishes.keys().copied().collect()
     }
@@ -208,7 +208,8 @@ impl Peer {
         {
             device.handle_loss();
         }
-        if self.waiting.remove(&token) {
+        if self.waiting.contains(&token) {
+            self.waiting.retain(|waiting| *waiting != token);
             env.model.dropped(token);
         }
         let found = self.calls.iter().find(|(_, known)| **known == token).map(|(id, _)| *id);
@@ -243,7 +244,7 @@ impl Peer {
         for (call, token) in std::mem::take(&mut self.calls) {
             let is_unsent = session.as_ref().is_some_and(|session| session.is_unsent(call));
             if is_unsent || self.wishes.get(&token).is_some_and(|wish| wish.is_repeatable) {
-                self.waiting.insert(token);
+                self.waiting.push(token);
             } else {
                 self.end_call(env, token, &Err(CallError::Unknown(Doubt::KeyGone)));
             }
