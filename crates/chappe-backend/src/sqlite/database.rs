@@ -92,6 +92,10 @@ impl SqliteDatabase {
         &self.batch
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The file.
     pub(crate) fn place(&self) -> String {
         self.path.display().to_string()

@@ -11,19 +11,19 @@ use chappe_api::types;
 use chappe_crypto::AuthKeyId;
 use chappe_proto::SessionId;
 use chappe_server::{Caller, Pusher};
+use chappe_updates::{Step, Stretch, Telling};
 use tracing::warn;
 
 use crate::Service;
 use crate::error::Failure;
 use crate::store::{Change, News};
-use crate::updates::telling::{Stretch, Telling};
 use crate::updates::turns::{Gate, Turn, Turns};
 
 /// Who hears of what, and in which order.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lines {
     turns: Turns,
-    telling: Arc<Mutex<Telling>>,
+    telling: Arc<Mutex<Telling<(AuthKeyId, SessionId)>>>,
 }
 
 impl Lines {
@@ -51,7 +51,7 @@ impl Lines {
         self.told().next(account)
     }
 
-    fn told(&self) -> MutexGuard<'_, Telling> {
+    fn told(&self) -> MutexGuard<'_, Telling<(AuthKeyId, SessionId)>> {
         self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,7 +77,9 @@ impl Service {
         for news in change.commit().await? {
             let answered = (news.account == me).then_some(session);
             self.prune_now_and_then(news, caller.now.unix_seconds());
-            if self.lines.told().note(news, answered, caller.now.unix_seconds()) {
+            let step = Step { pts: news.pts, count: news.count };
+            let now = caller.now.unix_seconds();
+            if self.lines.told().note(news.account, step, answered, now) {
                 let (service, pusher) = (self.clone(), pusher.clone());
                 tokio::spawn(async move { service.push_line(&pusher, news.account).await });
             }
@@ -122,10 +124,11 @@ impl Service {
         &self,
         pusher: &Pusher,
         account: i64,
-        Stretch { after, up_to, now, maker }: Stretch,
+        Stretch { after, up_to, now }: Stretch,
     ) -> Result<i32, Failure> {
         // Most members of a large group are away, and most people have one device: who wrote.
         let keys = self.store.keys_of(account).await?;
+        let maker = self.lines.told().maker(account);
         if !pusher.has_hearers(&keys, maker) {
             return Ok(up_to);
         }
