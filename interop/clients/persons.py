@@ -19,7 +19,7 @@ LIBRARIES = {
 }
 
 # How long a person waits for what has to be heard.
-PATIENCE_S = 15
+PATIENCE_S = 30
 # The longest line: a thousand texts.
 LINE_MAX = 1 << 20
 

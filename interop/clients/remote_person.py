@@ -14,7 +14,8 @@ something it says so, at once, also while an order is under way. It ends with it
     {"heard": ["message", "good morning", false]}
 
 A peer is `{"peer": N}` on the line, where N is any number that the process chose when it found the peer. A message is
-its id. Files and pictures are paths. `?` marks what may be missing at the end. An answer that is not named is null.
+its id. Files and pictures are paths, those of
+photos to be written end in ".jpg". `?` marks what may be missing at the end. An answer that is not named is null.
 
     signing in
       enter(code, password?)          connect, sign in by number, code, and password if one is wanted, take updates
@@ -49,6 +50,9 @@ its id. Files and pictures are paths. `?` marks what may be missing at the end. 
       offer(text, [[label, data]])    as a bot: a message with a row of inline buttons, to who wrote last
       press(label) -> text            press a button of the last such message; the bot's answer
       answer_press(text)              as a bot: answer whoever pressed last
+
+    of the other person alone, who uses Telethon
+      say_all(peer, [text])           in any order                      show_again(peer), what was shown first
 
 What is heard, from anybody but this device:
 

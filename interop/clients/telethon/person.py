@@ -9,6 +9,8 @@ from telethon.crypto import rsa
 from telethon.sessions import MemorySession
 from telethon.tl.alltlobjects import LAYER
 
+# Calls in one container.
+BATCH = 50
 ACTIONS = {
     types.MessageActionPinMessage: "pin",
     types.MessageActionChatCreate: "group",
@@ -137,6 +139,12 @@ class Person:
     async def say(self, peer, text, reply_to=None):
         return (await self.client.send_message(peer, text, reply_to=reply_to)).id
 
+    async def say_all(self, peer, texts):
+        peer = await self.client.get_input_entity(peer)
+        for place in range(0, len(texts), BATCH):
+            await self.client([functions.messages.SendMessageRequest(peer, text)
+                               for text in texts[place : place + BATCH]])
+
     async def edit(self, peer, message, text):
         await self.client.edit_message(peer, message, text)
 
@@ -183,6 +191,9 @@ class Person:
 
     async def show_album(self, peer, paths):
         await self.client.send_file(peer, paths)
+
+    async def show_again(self, peer):
+        await self.client.send_file(peer, self.shown.pop(0).media)
 
     async def fetch(self, path):
         await self.client.download_media(self.shown[0], file=path)
