@@ -16,6 +16,8 @@ LIBRARIES = {
     "telethon": [*REMOTE, "telethon"],
     "kurigram": [*REMOTE, "kurigram"],
     "tdlib": [*REMOTE, "tdlib"],
+    "mtcute": ["node", HERE / "mtcute/person.mjs"],
+    "gramjs": ["node", HERE / "gramjs/person.mjs"],
 }
 
 # How long a person waits for what has to be heard.
