@@ -123,9 +123,9 @@ class Person {
       const { pts, qts, date } = this.state
       const difference = await this.call('updates', 'GetDifference', { pts, qts, date })
       if (difference.className === 'updates.DifferenceEmpty') return
-      for (const message of difference.newMessages) {
-        if (message.className === 'Message') this.hearMessage(message)
-      }
+      // What this device wrote is part of it.
+      const heard = difference.newMessages.filter(({ className, out }) => className === 'Message' && !out)
+      heard.forEach((message) => this.hearMessage(message))
       isAll = difference.className === 'updates.Difference'
       this.state = difference.state ?? difference.intermediateState
     }
