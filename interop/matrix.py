@@ -54,14 +54,14 @@ def table(server, args, run_command):
 def row(library, server, args, run_command, cell=None):
     place = list(LIBRARIES).index(library) + (len(LIBRARIES) if cell else 0)
     timeout_s = TIMEOUT_S + (LARGE_TIMEOUT_S * args.large if cell else 0)
-    command = [PYTHON, "clients/people.py", "--address", server.address, "--dc", str(server.dc), "--key",
+    command = [PYTHON, "clients/people.py", library, "--address", server.address, "--dc", str(server.dc), "--key",
                server.public_key, "--number", str(FIRST_ACCOUNT + place * ACCOUNTS), "--timeout", str(timeout_s),
                "--bot", *make_bot(f"{library}_{place}_bot", server, args)]
     if cell:
         command += ["--cells", cell, "--large", str(args.large)]
     elif args.cell:
         command += ["--cells", *args.cell]
-    done = run_command([*command, library], server, timeout_s)
+    done = run_command(command, server, timeout_s)
     done.name = f"people {library}" + (f", {args.large} MiB" if cell else "")
     return done
 

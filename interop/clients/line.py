@@ -39,7 +39,8 @@ class Line:
             ends.add(server_writer)
             self.open |= ends
             await asyncio.gather(self.carry(reader, server_writer), self.carry(server_reader, writer))
-        except (OSError, EOFError):
+        except (OSError, EOFError, asyncio.CancelledError):
+            # It was cut, or this process ends.
             pass
         finally:
             self.open -= ends

@@ -35,9 +35,8 @@ def main():
     parser.add_argument("--cells", nargs="+", choices=CELLS, help="these alone, and signing in")
     parser.add_argument("library", choices=LIBRARIES)
     args = parser.parse_args()
-    cells = [cell for cell in CELLS if not args.cells or cell in (FIRST, *args.cells)]
-    if not args.large:
-        cells.remove("large")
+    chosen = args.cells or [cell for cell in CELLS if cell != "large" or args.large]
+    cells = [cell for cell in CELLS if cell in (FIRST, *chosen)]
     report = {"ok": False, "cells": {}}
 
     async def run():

@@ -98,9 +98,19 @@ async def hears(person, *expected):
             raise Failed(f"{person.name} heard {heard}, not {expected}")
 
 
+async def history_of(person, peer, count):
+    """What was said last, newest first; "" for what has no text."""
+    return [text or "" for text in await person.history(peer, count)]
+
+
 def expect(found, expected):
-    if found != expected:
-        raise Failed(f"found {str(found)[:300]}, not {str(expected)[:300]}")
+    if found == expected:
+        return
+    if isinstance(found, list):
+        # Of long lists, where they begin to differ.
+        place = next((place for place, pair in enumerate(zip(found, expected)) if pair[0] != pair[1]), 0)
+        found, expected = f"{len(found)}: … {found[place:place + 5]}", f"{len(expected)}: … {expected[place:place + 5]}"
+    raise Failed(f"found {found}, not {expected}")
 
 
 def file_hash(path):

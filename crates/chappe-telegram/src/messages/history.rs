@@ -18,12 +18,10 @@ pub(crate) async fn get_history(
     call: GetHistory,
 ) -> Result<types::messages::Messages, Failure> {
     let me = service.me(&caller).await?;
-    // Who turns pages names the last message's second besides its id: others of that second follow.
-    let offset_date = if call.offset_id > 0 { 0 } else { call.offset_date.into() };
     let window = Window {
         peer: service.peer(me, &call.peer).await?,
         offset_id: call.offset_id,
-        offset_date,
+        offset_date: call.offset_date.into(),
         add_offset: call.add_offset,
         limit: call.limit,
         max_id: call.max_id,
