@@ -8,7 +8,8 @@ import subprocess
 from install import PYTHON
 
 # What a library is called, in the order of the rows.
-LIBRARIES = {"telethon": "Telethon", "kurigram": "Kurigram", "tdlib": "TDLib", "mtcute": "mtcute", "gramjs": "gramjs"}
+LIBRARIES = {"telethon": "Telethon", "kurigram": "Kurigram", "tdlib": "TDLib", "mtcute": "mtcute", "gramjs": "gramjs",
+             "grammers": "grammers", "ferogram": "ferogram"}
 
 # Columns, and the cells of people.py that are behind each.
 COLUMNS = {

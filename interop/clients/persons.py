@@ -9,6 +9,8 @@ import tempfile
 from contract import Failed
 
 HERE = pathlib.Path(__file__).resolve().parent
+# Where install.py compiles those in Rust.
+RUST = HERE.parent.parent / "target" / "interop" / "debug"
 REMOTE = [sys.executable, HERE / "remote_person.py"]
 
 # What starts a device of each library of today.
@@ -18,6 +20,8 @@ LIBRARIES = {
     "tdlib": [*REMOTE, "tdlib"],
     "mtcute": ["node", HERE / "mtcute/person.mjs"],
     "gramjs": ["node", HERE / "gramjs/person.mjs"],
+    "grammers": [RUST / "grammers-person"],
+    "ferogram": [RUST / "ferogram-person"],
 }
 
 # How long a person waits for what has to be heard.
