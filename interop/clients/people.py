@@ -30,7 +30,7 @@ def main():
     parser.add_argument("--key", metavar="FILE", required=True, help="public key of the server, PKCS#1 PEM")
     parser.add_argument("--number", type=int, default=1, help="of the first of their ten test accounts (default: 1)")
     parser.add_argument("--bot", nargs=2, metavar=("TOKEN", "USERNAME"), help="a bot of the server")
-    parser.add_argument("--timeout", type=float, default=240, metavar="SECONDS", help="for all cells (default: 240)")
+    parser.add_argument("--timeout", type=float, default=480, metavar="SECONDS", help="for all cells (default: 480)")
     parser.add_argument("--large", type=int, default=0, metavar="MIB", help="size of a large file (default: none)")
     parser.add_argument("--cells", nargs="+", choices=CELLS, help="these alone, and signing in")
     parser.add_argument("library", choices=LIBRARIES)

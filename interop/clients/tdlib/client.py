@@ -18,6 +18,9 @@ from session import Session
 # The value is TDLib's option `use_pfs`.
 TRANSPORTS = {"obfuscated-intermediate": False, "obfuscated-intermediate+pfs": True}
 
+# Without a configuration for so long, what TDLib says is told.
+WARN_AFTER_S = 20
+
 
 class Client(contract.Client):
     async def connect(self):
@@ -38,7 +41,12 @@ class Client(contract.Client):
 
     async def check_config(self):
         """TDLib keeps the configuration to itself, but for some options."""
-        await self.configured.wait()
+        try:
+            await asyncio.wait_for(self.configured.wait(), WARN_AFTER_S)
+        except TimeoutError:
+            # After any error it waits for a minute before it asks again.
+            print("no configuration so far; TDLib says:", *self.session.warnings(), sep="\n", file=sys.stderr)
+            await self.configured.wait()
         settings = await self.session.call("getApplicationConfig")
         return {"app_config": len(settings["members"])}
 

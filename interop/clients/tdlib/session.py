@@ -7,14 +7,14 @@ import re
 import threading
 
 from contract import Failed
-from library import Library, make_copy
+from library import Library, copy_for
 from socks import Socks
 
 
 class Session:
     """Hands every update to `hear`, and whatever else it says to who called.
 
-    The folder is for the library's copy, its log and what TDLib keeps. `opened` is told of every connection.
+    The folder is for its log and for what TDLib keeps. `opened` is told of every connection.
     """
 
     def __init__(self, target, folder, hear, opened=lambda: None, has_pfs=False):
@@ -46,17 +46,21 @@ class Session:
                       device_model="interop", system_version="1", application_version="1"),
         )
         self.layer = int(re.search(r"Create Td with layer (\d+)", self.log.read_text()).group(1))
-        self.library.execute({"@type": "setLogVerbosityLevel", "new_verbosity_level": 1})
+        # Errors and warnings.
+        self.library.execute({"@type": "setLogVerbosityLevel", "new_verbosity_level": 2})
 
     def load(self):
-        make_copy(self.target.key_pem, self.folder / "libtdjson.so")
-        self.library = Library(self.folder / "libtdjson.so")
+        self.library = Library(copy_for(self.target.key_pem))
         self.log = self.folder / "log"
         stream = {"@type": "logStreamFile", "path": str(self.log), "max_file_size": 1 << 30, "redirect_stderr": False}
         self.library.execute({"@type": "setLogStream", "log_stream": stream})
         # Enough to read the layer there.
         self.library.execute({"@type": "setLogVerbosityLevel", "new_verbosity_level": 3})
         threading.Thread(target=self.receive, daemon=True).start()
+
+    def warnings(self):
+        """What it thought worth a warning, or worse."""
+        return [line for line in self.log.read_text().splitlines() if line.startswith(("[ 0]", "[ 1]", "[ 2]"))]
 
     def receive(self):
         while True:
