@@ -5,7 +5,7 @@ import json
 import pathlib
 import subprocess
 
-from install import HERE, PYTHON
+from install import HERE, PYTHON, install_rust
 
 # Has the table as it came out.
 README = HERE.parent / "README.md"
@@ -13,6 +13,9 @@ README = HERE.parent / "README.md"
 # What a library is called, in the order of the rows.
 LIBRARIES = {"telethon": "Telethon", "kurigram": "Kurigram", "tdlib": "TDLib", "mtcute": "mtcute", "gramjs": "gramjs",
              "grammers": "grammers", "ferogram": "ferogram"}
+
+# Those that are compiled, which takes two minutes the first time.
+IN_RUST = {"grammers", "ferogram"}
 
 # Columns, and the cells of people.py that are behind each.
 COLUMNS = {
@@ -41,6 +44,8 @@ FIRST_ACCOUNT = 201
 def table(server, args, run_command):
     """Makes the rows, several at once, then has each library show the large file, one at a time; what failed."""
     chosen = [library for library in LIBRARIES if library in (args.only or LIBRARIES)]
+    if IN_RUST.intersection(chosen):
+        install_rust()
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         rows = dict(zip(chosen, pool.map(lambda library: row(library, server, args, run_command), chosen)))
     shown = "\n".join(markdown(rows))

@@ -1,20 +1,17 @@
 //! A person who uses ferogram.
 
+mod deeds;
 mod hearing;
 mod qr;
 
-use std::path::Path;
 use std::sync::Arc;
 
-use ferogram::media::{AlbumItem, ProfilePhoto, UploadedFile};
+use ferogram::media::UploadedFile;
 use ferogram::tl::{self, enums, functions, types};
 use ferogram::update::IncomingMessage;
-use ferogram::{
-    Client, ForwardOptions, InMemoryBackend, InputMessage, SendCodeOutcome, ShutdownToken,
-    SignInError,
-};
-use person::{found, unknown, Failure, Person, Target, Words};
-use serde_json::{json, Value};
+use ferogram::{Client, ForwardOptions, InMemoryBackend, InputMessage, ShutdownToken};
+use person::{unknown, Failure, Person, Target, Words};
+use serde_json::Value;
 
 use hearing::{Hearing, Seen};
 
@@ -51,377 +48,129 @@ impl Person for Ferogram {
     }
 
     async fn obey(&mut self, order: &str, words: Words) -> Result<Value, Failure> {
-        Ok(match order {
-            "enter" => self.enter(words.text(0)?, words.maybe_text(1)).await?.into(),
-            "enter_as_bot" => {
-                self.open().await?;
-                drop(self.client()?.bot_sign_in(words.text(0)?).await?).into()
-            }
-            "ask_qr" => self.ask_qr().await?.into(),
-            "await_qr" => self.await_qr().await?.into(),
-            "accept_qr" => self.accept_qr(words.text(0)?).await?.into(),
-            "set_password" => self.set_password(words.text(0)?).await?.into(),
-            "leave" => {
-                self.client()?.sign_out().await?;
-                Value::Null
-            }
+        match order {
+            "ask_qr" => Ok(self.ask_qr().await?.into()),
             "find" => {
                 let user = self.look_up(words.text(0)?).await?;
                 let access_hash = user.access_hash.ok_or("a user without a hash")?;
-                self.add(types::InputPeerUser { user_id: user.id, access_hash }.into())
+                Ok(self.add(types::InputPeerUser { user_id: user.id, access_hash }.into()))
             }
             "find_named" => {
                 let client = self.client()?;
                 let peer = client.resolve(words.text(0)?).await?;
                 let peer = client.resolve_to_input_peer(&peer).await?;
-                self.add(peer)
+                Ok(self.add(peer))
             }
-            "find_group" => self.find_group(words.text(0)?).await?,
+            "find_group" => self.find_group(words.text(0)?).await,
             "dialogs" => {
                 let dialogs = self.client()?.get_dialogs(100).await?;
-                dialogs.iter().map(|dialog| dialog.unread_count()).collect()
+                Ok(dialogs.iter().map(|dialog| dialog.unread_count()).collect())
             }
             "say" => {
                 let message = InputMessage::text(words.text(1)?).reply_to(words.maybe_number(2));
-                self.client()?.send_message(self.peer(&words)?, message).await?.id().into()
-            }
-            "edit" => self
-                .client()?
-                .edit_message(self.peer(&words)?, words.number(1)?, words.text(2)?)
-                .await?
-                .into(),
-            "delete" => self.client()?.delete_messages(&[words.number(1)?], true).await?.into(),
-            "read" => self.client()?.mark_read(self.peer(&words)?).await?.into(),
-            "type" => {
-                let action = enums::SendMessageAction::SendMessageTypingAction;
-                self.client()?.send_chat_action(self.peer(&words)?, action).await?.into()
-            }
-            "forward" => {
-                let (peer, message) = (self.peer(&words)?, words.number(1)?);
-                let as_it_is = ForwardOptions::default();
-                drop(
-                    self.client()?
-                        .forward_messages(peer.clone(), &[message], peer, as_it_is)
-                        .await?,
-                )
-                .into()
+                let sent = self.client()?.send_message(self.peer(&words)?, message).await?;
+                Ok(sent.id().into())
             }
             "history" => {
                 let count = words.maybe_number(1).unwrap_or(100).try_into()?;
-                texts(self.history(self.peer(&words)?, count).await?)
+                Ok(texts(self.history(self.peer(&words)?, count).await?))
             }
             "forwarded" => {
                 let mut all = self.history(self.peer(&words)?, 100).await?;
                 all.retain(IncomingMessage::is_forwarded);
-                texts(all)
+                Ok(texts(all))
             }
             "search" => {
                 let client = self.client()?;
-                texts(client.search(self.peer(&words)?, words.text(1)?).fetch(client).await?)
-            }
-            "pin" => {
-                self.client()?.pin_message(self.peer(&words)?, words.number(1)?, true).await?.into()
+                let found = client.search(self.peer(&words)?, words.text(1)?);
+                Ok(texts(found.fetch(client).await?))
             }
             "pinned" => {
                 let (client, pinned) =
                     (self.client()?, enums::MessagesFilter::InputMessagesFilterPinned);
-                texts(client.search(self.peer(&words)?, "").filter(pinned).fetch(client).await?)
+                let found = client.search(self.peer(&words)?, "").filter(pinned);
+                Ok(texts(found.fetch(client).await?))
             }
-            "begin" => self.client()?.save_draft(self.peer(&words)?, words.text(1)?).await?.into(),
-            "begun" => self.begun().await?,
-            "show_file" => self
-                .show(self.peer(&words)?, words.text(1)?, UploadedFile::as_document_media)
-                .await?
-                .into(),
-            "show_photo" => self
-                .show(self.peer(&words)?, words.text(1)?, UploadedFile::as_photo_media)
-                .await?
-                .into(),
-            "show_album" => self.show_album(self.peer(&words)?, &words.texts(1)?).await?.into(),
-            "fetch" => self.fetch(words.text(0)?).await?.into(),
-            "put_on" => {
-                let me = enums::InputPeer::PeerSelf;
-                self.client()?.set_profile(me).photo_path(words.text(0)?).send().await?.into()
-            }
-            "fetch_profile" => {
-                self.fetch_profile(words.text(0)?, words.text(1)?.as_ref()).await?.into()
-            }
-            "make_group" => self.make_group(words.text(0)?, words.peer(1)?).await?,
-            "rename" => {
-                let chat_id = self.group(words.peer(0)?)?;
-                let rename = functions::messages::EditChatTitle {
-                    chat_id,
-                    title: words.text(1)?.to_owned(),
-                };
-                drop(self.client()?.invoke(&rename).await?).into()
-            }
-            "remove" => {
-                let (chat_id, user_id) = (self.group(words.peer(0)?)?, self.user(words.peer(1)?)?);
-                let remove =
-                    functions::messages::DeleteChatUser { revoke_history: false, chat_id, user_id };
-                drop(self.client()?.invoke(&remove).await?).into()
-            }
-            "go_away" => self.go_away().await?.into(),
-            "come_back" => self.open().await?.into(),
-            "offer" => self.offer(words.text(0)?, &words.pairs(1)?).await?.into(),
-            "press" => self.press(words.text(0)?).await?,
-            "answer_press" => {
-                let pressed = self.seen.lock().pressed.take().ok_or("nobody pressed anything")?;
-                pressed.answer().text(words.text(0)?).send(self.client()?).await?.into()
-            }
-            _ => return Err(unknown(order)),
-        })
+            "begun" => self.begun().await,
+            "make_group" => self.make_group(words.text(0)?, words.peer(1)?).await,
+            "press" => self.press(words.text(0)?).await,
+            _ => self.act(order, &words).await.map(|()| Value::Null),
+        }
     }
 }
 
 impl Ferogram {
-    /// Connects, with the session as it is.
-    async fn open(&mut self) -> Result<(), Failure> {
-        let session = Arc::clone(&self.session);
-        let (client, shutdown) = Client::builder()
-            .api_id(API_ID)
-            .api_hash("0".repeat(32))
-            .session_backend(session)
-            .dc_addr(self.target.address.to_string())
-            .dc_id_override(self.target.dc)
-            .catch_up(true)
-            .connect()
-            .await?;
-        let hearing = Hearing::begin(client.stream_updates(), &self.seen);
-        self.line = Some(Line { client, shutdown, hearing });
-        Ok(())
-    }
-
-    fn client(&self) -> Result<&Client, Failure> {
-        self.line.as_ref().map(|line| &line.client).ok_or_else(|| "not connected".into())
-    }
-
-    /// The first word of most orders.
-    fn peer(&self, words: &Words) -> Result<enums::InputPeer, Failure> {
-        self.peers.get(words.peer(0)?).cloned().ok_or_else(|| "there is no such peer".into())
-    }
-
-    async fn enter(&mut self, code: &str, password: Option<&str>) -> Result<(), Failure> {
-        if self.line.is_none() {
-            self.open().await?;
-        }
-        let client = self.client()?;
-        let SendCodeOutcome::CodeRequired(token) =
-            client.request_login_code(&self.target.number).await?
-        else {
-            return Ok(());
-        };
-        match client.sign_in(&token, code).await {
-            Err(SignInError::PasswordRequired(token)) => {
-                client.check_password(*token, password.unwrap_or_default()).await?;
+    /// Does what has no answer.
+    async fn act(&mut self, order: &str, words: &Words) -> Result<(), Failure> {
+        match order {
+            "enter" => self.enter(words.text(0)?, words.maybe_text(1)).await?,
+            "enter_as_bot" => {
+                self.open().await?;
+                self.client()?.bot_sign_in(words.text(0)?).await?;
             }
-            done => drop(done?),
-        }
-        Ok(())
-    }
-
-    /// By the call itself: ferogram can only sign in with a password.
-    async fn set_password(&self, password: &str) -> Result<(), Failure> {
-        let client = self.client()?;
-        let enums::account::Password::Password(known) =
-            client.invoke(&functions::account::GetPassword {}).await?;
-        let enums::PasswordKdfAlgo::Sha256Sha256Pbkdf2Hmacsha512iter100000Sha256ModPow(mut algo) =
-            known.new_algo
-        else {
-            return Err("another way to keep passwords".into());
-        };
-        let (verifier, salt1) =
-            person::verifier(password, &algo.salt1, &algo.salt2, algo.g, &algo.p);
-        algo.salt1 = salt1;
-        let new_settings = types::account::PasswordInputSettings {
-            new_algo: Some(algo.into()),
-            new_password_hash: Some(verifier),
-            hint: Some(String::new()),
-            email: None,
-            new_secure_settings: None,
-        };
-        let password = enums::InputCheckPasswordSrp::InputCheckPasswordEmpty;
-        let update = functions::account::UpdatePasswordSettings {
-            password,
-            new_settings: new_settings.into(),
-        };
-        client.invoke(&update).await?;
-        Ok(())
-    }
-
-    /// By the call itself: of its own, ferogram imports a contact without a name.
-    async fn look_up(&self, phone: &str) -> Result<types::User, Failure> {
-        let client = self.client()?;
-        let phone = functions::contacts::ResolvePhone { phone: phone.to_owned() };
-        let enums::contacts::ResolvedPeer::ResolvedPeer(found) = client.invoke(&phone).await?;
-        client.cache_entities(&found.users, &found.chats).await;
-        match found.users.into_iter().next() {
-            Some(enums::User::User(user)) => Ok(user),
-            _ => Err("nobody".into()),
-        }
-    }
-
-    async fn find_group(&mut self, title: &str) -> Result<Value, Failure> {
-        let client = self.client()?;
-        let dialogs = client.get_dialogs(100).await?;
-        let dialog = dialogs
-            .iter()
-            .find(|dialog| dialog.title() == title)
-            .ok_or("there is no such group")?;
-        let peer =
-            client.resolve_to_input_peer(dialog.peer().ok_or("a dialog with nobody")?).await?;
-        Ok(self.add(peer))
-    }
-
-    fn add(&mut self, peer: enums::InputPeer) -> Value {
-        self.peers.push(peer);
-        found(self.peers.len() - 1)
-    }
-
-    fn group(&self, peer: usize) -> Result<i64, Failure> {
-        match self.peers.get(peer) {
-            Some(enums::InputPeer::Chat(chat)) => Ok(chat.chat_id),
-            _ => Err("not a group".into()),
-        }
-    }
-
-    fn user(&self, peer: usize) -> Result<enums::InputUser, Failure> {
-        match self.peers.get(peer) {
-            Some(enums::InputPeer::User(user)) => {
-                let types::InputPeerUser { user_id, access_hash } = *user;
-                Ok(types::InputUser { user_id, access_hash }.into())
+            "await_qr" => self.await_qr().await?,
+            "accept_qr" => self.accept_qr(words.text(0)?).await?,
+            "set_password" => self.set_password(words.text(0)?).await?,
+            "leave" => {
+                self.client()?.sign_out().await?;
             }
-            _ => Err("not a user".into()),
-        }
-    }
-
-    async fn history(
-        &self,
-        peer: enums::InputPeer,
-        count: usize,
-    ) -> Result<Vec<IncomingMessage>, Failure> {
-        let client = self.client()?;
-        let mut pages = client.iter_messages(peer);
-        let mut messages = Vec::new();
-        while messages.len() < count {
-            match pages.next(client).await? {
-                Some(message) => messages.push(message),
-                None => break,
+            "edit" => {
+                let (message, text) = (words.number(1)?, words.text(2)?);
+                self.client()?.edit_message(self.peer(words)?, message, text).await?;
             }
+            "delete" => self.client()?.delete_messages(&[words.number(1)?], true).await?,
+            "read" => self.client()?.mark_read(self.peer(words)?).await?,
+            "type" => {
+                let action = enums::SendMessageAction::SendMessageTypingAction;
+                self.client()?.send_chat_action(self.peer(words)?, action).await?;
+            }
+            "forward" => {
+                let (peer, message) = (self.peer(words)?, words.number(1)?);
+                let as_it_is = ForwardOptions::default();
+                self.client()?.forward_messages(peer.clone(), &[message], peer, as_it_is).await?;
+            }
+            "pin" => self.client()?.pin_message(self.peer(words)?, words.number(1)?, true).await?,
+            "begin" => self.client()?.save_draft(self.peer(words)?, words.text(1)?).await?,
+            "show_file" => {
+                let media = UploadedFile::as_document_media;
+                self.show(self.peer(words)?, words.text(1)?, media).await?;
+            }
+            "show_photo" => {
+                let media = UploadedFile::as_photo_media;
+                self.show(self.peer(words)?, words.text(1)?, media).await?;
+            }
+            "show_album" => self.show_album(self.peer(words)?, &words.texts(1)?).await?,
+            "fetch" => self.fetch(words.text(0)?).await?,
+            "put_on" => {
+                let me = self.client()?.set_profile(enums::InputPeer::PeerSelf);
+                me.photo_path(words.text(0)?).send().await?;
+            }
+            "fetch_profile" => {
+                self.fetch_profile(words.text(0)?, words.text(1)?.as_ref()).await?;
+            }
+            "rename" => {
+                let (chat_id, title) = (self.group(words.peer(0)?)?, words.text(1)?.to_owned());
+                self.client()?
+                    .invoke(&functions::messages::EditChatTitle { chat_id, title })
+                    .await?;
+            }
+            "remove" => {
+                let (chat_id, user_id) = (self.group(words.peer(0)?)?, self.user(words.peer(1)?)?);
+                let revoke_history = false;
+                let remove =
+                    functions::messages::DeleteChatUser { revoke_history, chat_id, user_id };
+                self.client()?.invoke(&remove).await?;
+            }
+            "go_away" => self.go_away().await?,
+            "come_back" => self.open().await?,
+            "offer" => self.offer(words.text(0)?, &words.pairs(1)?).await?,
+            "answer_press" => {
+                let pressed = self.seen.lock().pressed.take().ok_or("nobody pressed anything")?;
+                pressed.answer().text(words.text(0)?).send(self.client()?).await?;
+            }
+            _ => return Err(unknown(order)),
         }
-        Ok(messages)
-    }
-
-    async fn begun(&self) -> Result<Value, Failure> {
-        let enums::Updates::Updates(all) =
-            self.client()?.invoke(&functions::messages::GetAllDrafts {}).await?
-        else {
-            return Err("drafts come as updates".into());
-        };
-        let text = |update| match update {
-            enums::Update::DraftMessage(update) => match update.draft {
-                enums::DraftMessage::DraftMessage(draft) => Some(draft.message),
-                enums::DraftMessage::Empty(_) => None,
-            },
-            _ => None,
-        };
-        Ok(all.updates.into_iter().filter_map(text).collect())
-    }
-
-    async fn show(
-        &self,
-        peer: enums::InputPeer,
-        path: &str,
-        media: fn(&UploadedFile) -> enums::InputMedia,
-    ) -> Result<(), Failure> {
-        let client = self.client()?;
-        let file = client.upload_file(path).await?;
-        client.send_message(peer, InputMessage::text("").copy_media(media(&file))).await?;
         Ok(())
-    }
-
-    async fn show_album(&self, peer: enums::InputPeer, paths: &[&str]) -> Result<(), Failure> {
-        let client = self.client()?;
-        let mut album = Vec::new();
-        for path in paths {
-            album.push(AlbumItem::new(client.upload_file(path).await?.as_photo_media()));
-        }
-        client.send_album(peer, album).await?;
-        Ok(())
-    }
-
-    async fn fetch(&self, path: &str) -> Result<(), Failure> {
-        let media = self.seen.lock().shown.front().cloned().ok_or("nothing was shown")?;
-        self.client()?.download_file(&media, path).await?;
-        self.seen.lock().shown.pop_front();
-        Ok(())
-    }
-
-    async fn fetch_profile(&self, phone: &str, path: &Path) -> Result<(), Failure> {
-        let user = self.look_up(phone).await?;
-        let access_hash = user.access_hash.ok_or("a user without a hash")?;
-        let peer = types::InputPeerUser { user_id: user.id, access_hash };
-        let photo = user
-            .photo
-            .and_then(|photo| ProfilePhoto::from_user(peer.into(), &photo))
-            .ok_or("no photo")?;
-        self.client()?.download_file(&photo, path).await?;
-        Ok(())
-    }
-
-    /// By the call itself: the answer that `create_group` reads is one of older layers.
-    async fn make_group(&mut self, title: &str, who: usize) -> Result<Value, Failure> {
-        let users = vec![self.user(who)?];
-        let create =
-            functions::messages::CreateChat { users, title: title.to_owned(), ttl_period: None };
-        let enums::messages::InvitedUsers::InvitedUsers(made) =
-            self.client()?.invoke(&create).await?;
-        let enums::Updates::Updates(made) = made.updates else {
-            return Err("a group comes as updates".into());
-        };
-        let Some(enums::Chat::Chat(chat)) = made.chats.first() else {
-            return Err("no group".into());
-        };
-        let chat_id = chat.id;
-        Ok(self.add(types::InputPeerChat { chat_id }.into()))
-    }
-
-    async fn go_away(&mut self) -> Result<(), Failure> {
-        let line = self.line.take().ok_or("not connected")?;
-        line.client.save_session().await?;
-        line.shutdown.cancel();
-        line.hearing.end();
-        Ok(())
-    }
-
-    async fn offer(&self, text: &str, buttons: &[(&str, &str)]) -> Result<(), Failure> {
-        let client = self.client()?;
-        let writer = self.seen.lock().writer.clone().ok_or("nobody wrote")?;
-        let row: Vec<_> = buttons
-            .iter()
-            .map(|&(label, data)| ferogram::keyboard::Button::callback(label, data))
-            .collect();
-        let keyboard = ferogram::keyboard::InlineKeyboard::new().row(row).into_markup();
-        client.send_message(writer, InputMessage::text(text).reply_markup(keyboard)).await?;
-        Ok(())
-    }
-
-    /// By the call itself: `click_button` does not tell the answer.
-    async fn press(&self, label: &str) -> Result<Value, Failure> {
-        let client = self.client()?;
-        let offered = self.seen.lock().offered.clone().ok_or("nothing was offered")?;
-        let (_, data) =
-            offered.buttons.into_iter().find(|(text, _)| text == label).ok_or("no such button")?;
-        let press = functions::messages::GetBotCallbackAnswer {
-            game: false,
-            peer: client.resolve_to_input_peer(&offered.peer).await?,
-            msg_id: offered.message,
-            data: Some(data),
-            password: None,
-        };
-        let enums::messages::BotCallbackAnswer::BotCallbackAnswer(answer) =
-            client.invoke(&press).await?;
-        Ok(json!(answer.message))
     }
 }
 
