@@ -14,10 +14,11 @@ from pyrogram.session.internals import DataCenter, MsgId
 
 
 class Person:
-    name = "pyrogram"
     layer = layer
+    version = pyrogram.__version__
+    cannot = {}
 
-    def __init__(self, target, number):
+    def __init__(self, target, number, folder):
         trust(target.key_pem)
         # A connection dials built-in addresses; there is no option for others.
         DataCenter.__new__ = lambda *_: (target.host, target.port)
@@ -84,7 +85,7 @@ class Person:
         return [dialog.unread_messages_count async for dialog in self.client.get_dialogs()]
 
     async def leave(self):
-        return await self.client.log_out()
+        await self.client.log_out()
 
 
 def with_fraction(ids):
