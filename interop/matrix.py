@@ -110,9 +110,9 @@ def column(cells, names):
 def failures(done, args):
     """What failed of a row, for the end of all; nothing where nothing did."""
     cells = done.report.get("cells", {})
-    seconds = ", ".join(f"{name} {cell['seconds']}" for name, cell in cells.items() if "seconds" in cell)
     if args.verbose:
-        print(f"{done.name}, seconds: {seconds}", flush=True)
+        seconds = (f"{name} {cell['seconds']} {cell['why']}" for name, cell in cells.items() if "seconds" in cell)
+        print(f"{done.name}, seconds:", *seconds, sep="\n  ", flush=True)
     failed = [f"  {name}: {cell['why']}" for name, cell in cells.items() if cell["outcome"] == "FAILED"]
     shown = done.show(done.name, args.verbose)
     return "\n".join([shown, *failed]) if shown else ""
