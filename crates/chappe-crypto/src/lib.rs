@@ -36,5 +36,5 @@ pub mod stored_key;
 pub use auth_key::{AuthKey, AuthKeyId};
 pub use ctr::Ctr;
 pub use direction::Direction;
-pub use hash::{equal, hmac_sha256, sha1, sha256};
+pub use hash::{equal, hmac_sha256, md5, sha1, sha256};
 pub use rng::Rng;
