@@ -125,6 +125,16 @@ pub(crate) struct ServeArgs {
     /// a form that is this project's own and no transport of Telegram's
     #[arg(long)]
     pub(crate) experimental_udp: bool,
+    /// Where proxies connect that bring their clients on links of their own (middle mode); needs
+    /// --middle-secret. With port 0 a free one is chosen
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) middle_listen: Option<ListenAddress>,
+    /// What those proxies have to know: a file of 32 to 256 bytes; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) middle_secret: Vec<PathBuf>,
+    /// What those proxies dial, where that is translated to the address of --middle-listen on the way
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) middle_address: Option<SocketAddr>,
     /// Test accounts: numbers 99966XYYYY whose code is X five times; `own` are those whose X is the
     /// number of this data centre [default: own where only this machine itself can connect, else off]
     #[arg(long, value_name = "WHICH")]

@@ -46,6 +46,10 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
         true => listen::bind_datagrams(&addresses)?,
         false => Vec::new(),
     };
+    let middle = match &config.middle {
+        Some(middle) => Some((middle.bind()?, middle.secrets()?)),
+        None => None,
+    };
     let reachable = config.advertise.or_else(|| reachable(&addresses));
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
 
@@ -73,6 +77,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     settings.http.cors_everywhere = config.cors_everywhere;
     settings.http.private_network = config.private_network;
     settings.proxy_protocol_from = config.proxy_protocol;
+    settings.middle.address = config.middle.as_ref().and_then(|middle| middle.address);
     settings.forwarded_from = config.forwarded_from;
     if config.strict_dc {
         settings.handshake.dc = DcPolicy::Only { dc: config.dc, test: false, media: true };
@@ -88,6 +93,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let ready = json!({
         "event": "ready",
         "listen": addresses,
+        "middle": middle.as_ref().map(|((_, address), _)| address.to_string()),
         "tls": certificate.is_some(),
         "dc": config.dc,
         "metrics": page.as_ref().map(Page::address).transpose()?,
@@ -109,7 +115,11 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
         tracing::warn!("datagrams are taken, an experiment that is no transport of Telegram's");
     }
     let serving = server.serve_all(listeners).with_graceful_shutdown(stop);
-    sockets.into_iter().fold(serving, chappe_server::Serve::experimental_udp).await?;
+    let serving = sockets.into_iter().fold(serving, chappe_server::Serve::experimental_udp);
+    match middle {
+        Some(((listener, _), secrets)) => serving.middle(listener, secrets).await?,
+        None => serving.await?,
+    }
     Ok(Exit::Done)
 }
 

@@ -5,4 +5,5 @@ pub(crate) mod blobs;
 pub(crate) mod database;
 pub(crate) mod limits;
 pub(crate) mod listen;
+pub(crate) mod middle;
 pub(crate) mod serve;
