@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use chappe_crypto::sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{Framing, Transport};
@@ -20,6 +21,12 @@ pub struct Secret([u8; 16]);
 impl Secret {
     pub(super) fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// Tells secrets apart without giving them away.
+    pub fn fingerprint(&self) -> [u8; 16] {
+        let hash = sha256(&[b"fingerprint of a secret", &self.0]);
+        std::array::from_fn(|at| hash[at])
     }
 
     /// Whether it is one of those that people write when they want none: all bytes alike or but
