@@ -205,7 +205,7 @@ fn open_identity(data: &Path) -> Result<RsaIdentity> {
 }
 
 /// Completes at the first SIGTERM or SIGINT; the second one ends the process at once.
-fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -216,7 +216,7 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
             }
         };
         next().await;
-        tracing::info!("stopping: running calls may finish; a second signal does not wait");
+        tracing::info!("stopping: what is under way may finish; a second signal does not wait");
         tokio::spawn(async move {
             next().await;
             std::process::exit(130);

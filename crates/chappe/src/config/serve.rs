@@ -180,6 +180,9 @@ impl ServeConfig {
     }
 
     fn check(&self) -> Result<()> {
+        if self.secrets.iter().any(|endpoint| endpoint.domain.is_some()) {
+            bail!("secret: fake TLS (ee) is for `chappe proxy`; name the 16 bytes alone");
+        }
         if !(1..10_000).contains(&self.dc) {
             bail!("dc: {} is no data centre; they are numbered from 1 to 9999", self.dc);
         }

@@ -1,0 +1,43 @@
+//! What all connections of a proxy share.
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chappe_crypto::Rng;
+use chappe_net::Clock;
+use chappe_net::limits::Connections;
+use tokio::sync::watch;
+
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::policy::{Policy, Register};
+use crate::rates::Rates;
+use crate::seen::Seen;
+use crate::site::Sites;
+
+pub(crate) struct Shared {
+    pub(crate) policy: watch::Sender<Arc<Policy>>,
+    pub(crate) register: Mutex<Register>,
+    pub(crate) seen: Seen,
+    pub(crate) sites: Arc<Sites>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) connections: Connections,
+    pub(crate) rates: Rates,
+    /// Strangers shown a site.
+    pub(crate) masked: AtomicUsize,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) rng: Mutex<Rng>,
+}
+
+impl Shared {
+    /// The settings of now.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.borrow())
+    }
+
+    /// A generator of one's own.
+    pub(crate) fn rng(&self) -> Rng {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).fork()
+    }
+}
