@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use chappe_net::Stream;
 use chappe_proto::transport::fake_tls::{RECORD_HEADER, RECORD_MAX, Records, record_header};
 use chappe_proto::transport::{Downward, Upward};
@@ -100,14 +101,19 @@ impl Shaper {
         }
     }
 
+    /// Appends to `out` what is to go to the client, in records.
+    pub(crate) fn wrap(&mut self, bytes: &[u8], out: &mut BytesMut) {
+        let len = self.len();
+        self.run += bytes.len();
+        for content in bytes.chunks(len) {
+            out.extend_from_slice(&record_header(content.len()));
+            out.extend_from_slice(content);
+        }
+    }
+
     /// Reads to where the contents of records belong, so that only their headers are to be put
     /// between.
-    fn read(
-        &mut self,
-        leg: &mut Downward,
-        from: &Stream,
-        scratch: &mut [u8],
-    ) -> io::Result<Coded> {
+    fn read(&mut self, leg: &mut Downward, from: &Stream, scratch: &mut [u8]) -> io::Result<Coded> {
         let size = RECORD_HEADER + self.len();
         let mut contents: [IoSliceMut<'_>; RECORDS_MAX] =
             std::array::from_fn(|_| IoSliceMut::new(&mut []));

@@ -1,13 +1,19 @@
 //! What a proxy is told: whom it serves and how, what strangers see, and how much of each.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use chappe_net::connect::{Endpoint, Proxy};
+use chappe_net::connect::{Endpoint, EndpointError, Proxy};
 use chappe_net::limits::ConnectionLimits;
 use chappe_net::proxy_protocol::Version;
+use chappe_proto::middle::config::{self, MiddleServers};
+use chappe_proto::middle::keys::ProxySecret;
+use chappe_proto::middle::link::LinkConfig;
+use chappe_proto::middle::messages::AdTag;
 use chappe_proto::transport::Secret;
 use ipnet::IpNet;
 
@@ -32,6 +38,8 @@ pub struct ProxyConfig {
     pub centres: Centres,
     /// How they are reached.
     pub direct: DirectConfig,
+    /// The middle servers that they are reached by instead, where that is so.
+    pub middle: Option<Arc<MiddleConfig>>,
     /// What passes through.
     pub relay: RelayConfig,
     /// What strangers are given.
@@ -71,6 +79,8 @@ pub struct UserConfig {
     pub quota: Option<Quota>,
     /// The only site whose name he may give; another is as if unknown. Default: any of them.
     pub domain: Option<String>,
+    /// For whom his connections advertise, through middle servers. Default: as for all.
+    pub ad_tag: Option<AdTag>,
 }
 
 /// What a user may pass.
@@ -160,6 +170,71 @@ pub struct DirectConfig {
     /// The data centre for who asks for one that is not known. Default: none, and such connections
     /// are closed (PRX-20).
     pub unknown_centre: Option<i16>,
+}
+
+/// How middle servers are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MiddleConfig {
+    /// What they know and the proxy has to: the content of `proxy-secret`.
+    pub secret: Arc<ProxySecret>,
+    clusters: BTreeMap<i16, Vec<Endpoint>>,
+    unknown: Vec<Endpoint>,
+    /// Links to each server: at first, and when many clients use them (MPX-07). Default: as the list
+    /// says, 4 to 8.
+    pub links: RangeInclusive<usize>,
+    /// For whom all connections advertise. Default: nobody.
+    pub ad_tag: Option<AdTag>,
+    /// The addresses that middle servers see the proxy at, one of IPv4 and one of IPv6, where they
+    /// are translated on the way (MPX-01). Default: its own.
+    pub seen_as: Vec<IpAddr>,
+    /// What clients connect to, as others see it. Default: where each connection arrived.
+    pub public: Option<SocketAddr>,
+    /// Whether clients are served straight from their data centre while no link is to be had.
+    /// Default: no (MPX-14).
+    pub direct_instead: bool,
+    /// Bytes of one client that wait for it before it is closed (MPX-15). Default: 1 MiB.
+    pub client_max_bytes: usize,
+    /// Wait for a connection to a server. Default: 4 s.
+    pub connect_wait_max: Duration,
+    /// Wait of a client for a link that is ready. Default: 10 s.
+    pub link_wait_max: Duration,
+    /// Timers of links.
+    pub link: LinkConfig,
+}
+
+impl MiddleConfig {
+    /// By the two files that are published for proxies.
+    ///
+    /// # Errors
+    ///
+    /// A server that is listed cannot be one.
+    pub fn new(secret: ProxySecret, servers: &MiddleServers) -> Result<Self, EndpointError> {
+        let endpoints = |listed: &[config::Endpoint]| {
+            let endpoint = |at: &config::Endpoint| Endpoint::new(&at.host, at.port);
+            listed.iter().map(endpoint).collect::<Result<Vec<_>, _>>()
+        };
+        let clusters = servers.clusters().map(|(dc, listed)| Ok((dc, endpoints(listed)?)));
+        Ok(Self {
+            secret: Arc::new(secret),
+            clusters: clusters.collect::<Result<_, _>>()?,
+            unknown: endpoints(servers.unknown())?,
+            links: servers.links.clone(),
+            ad_tag: None,
+            seen_as: Vec::new(),
+            public: None,
+            direct_instead: false,
+            client_max_bytes: 1 << 20,
+            connect_wait_max: Duration::from_secs(4),
+            link_wait_max: Duration::from_secs(10),
+            link: LinkConfig::default(),
+        })
+    }
+
+    /// The servers for a data centre, as a client names it.
+    pub(crate) fn servers(&self, dc: i16) -> &[Endpoint] {
+        self.clusters.get(&dc).unwrap_or(&self.unknown)
+    }
 }
 
 /// Which addresses of a data centre are used.
@@ -261,6 +336,9 @@ pub enum ConfigError {
     /// A user of a site that the proxy does not seem to be.
     #[error("user `{0}` is to come by `{1}`, which is not among the domains")]
     ForeignDomain(String, String),
+    /// The keys of a link depend on addresses that nobody behind a proxy knows.
+    #[error("middle servers cannot be reached through a proxy")]
+    MiddleByProxy,
     /// A number out of its bounds.
     #[error("{0} has to be from {1} to {2}")]
     Bounds(&'static str, usize, usize),
@@ -280,6 +358,7 @@ impl UserConfig {
             rate_down: None,
             quota: None,
             domain: None,
+            ad_tag: None,
         }
     }
 }
@@ -334,6 +413,13 @@ impl ProxyConfig {
             false => Err(ConfigError::Bounds(name, min, max)),
         };
         bounded("relay.buffer-bytes", self.relay.buffer_bytes, 4 << 10, 64 << 10)?;
+        if let Some(middle) = &self.middle {
+            bounded("middle.links", *middle.links.start(), 1, *middle.links.end())?;
+            // Nobody would expect links to take another way than all else.
+            if self.direct.proxy.is_some() {
+                return Err(ConfigError::MiddleByProxy);
+            }
+        }
         if let RecordShape::Fixed(len) = self.relay.records {
             bounded("relay.records", len.into(), 1, 1 << 14)?;
         }

@@ -23,6 +23,7 @@ use crate::rates::Rates;
 use crate::seen::Seen;
 use crate::shared::Shared;
 use crate::site::Sites;
+use crate::upstream::Pool;
 use crate::users::UserStatistics;
 
 /// A proxy, ready to serve.
@@ -58,7 +59,8 @@ impl Proxy {
         let metrics = Metrics::new();
         let (held, evicted) = (metrics.held.clone(), metrics.evicted.clone());
         let memory = Memory::new(config.relay.held_max_bytes, held, evicted);
-        let (seen, connections) = (Seen::new(&config.hello), Connections::new(config.connections.clone()));
+        let (seen, connections) =
+            (Seen::new(&config.hello), Connections::new(config.connections.clone()));
         let (sites, mut register) = (Arc::new(Sites::default()), Register::new());
         let policy = Policy::new(config, &mut register, Arc::clone(&sites))?;
         warn_of_weak(&policy.config);
@@ -71,6 +73,7 @@ impl Proxy {
             connections,
             rates: Rates::default(),
             masked: AtomicUsize::new(0),
+            middle: Pool::default(),
             clock: Clock::system(),
             metrics,
             rng: Mutex::new(entropy::rng()?),

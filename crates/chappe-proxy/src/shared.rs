@@ -14,6 +14,7 @@ use crate::policy::{Policy, Register};
 use crate::rates::Rates;
 use crate::seen::Seen;
 use crate::site::Sites;
+use crate::upstream::Pool;
 
 pub(crate) struct Shared {
     pub(crate) policy: watch::Sender<Arc<Policy>>,
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) rates: Rates,
     /// Strangers shown a site.
     pub(crate) masked: AtomicUsize,
+    /// Links to middle servers.
+    pub(crate) middle: Pool,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) rng: Mutex<Rng>,

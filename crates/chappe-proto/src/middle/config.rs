@@ -140,8 +140,12 @@ impl MiddleServers {
     /// The servers for a data centre: `dc` is as a client wrote it, negative for media. For one that
     /// is not listed they are those of the default one, if that is.
     pub fn of(&self, dc: i16) -> &[Endpoint] {
-        let servers = self.clusters.get(&dc).or_else(|| self.clusters.get(&self.default));
-        servers.map_or(&[], Vec::as_slice)
+        self.clusters.get(&dc).map_or_else(|| self.unknown(), Vec::as_slice)
+    }
+
+    /// The servers for every data centre that is not listed.
+    pub fn unknown(&self) -> &[Endpoint] {
+        self.clusters.get(&self.default).map_or(&[], Vec::as_slice)
     }
 
     /// Every data centre that is listed, with its servers.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use chappe_crypto::cbc::{Decrypt, Encrypt};
-use chappe_crypto::{md5, sha1};
+use chappe_crypto::{equal, md5, sha1};
 use zeroize::Zeroizing;
 
 /// What every proxy and every middle server of an installation knows: the content of the file
@@ -46,6 +46,14 @@ impl ProxySecret {
         u32::from_le_bytes(*first)
     }
 }
+
+impl PartialEq for ProxySecret {
+    fn eq(&self, other: &Self) -> bool {
+        equal(&self.0, &other.0)
+    }
+}
+
+impl Eq for ProxySecret {}
 
 impl fmt::Debug for ProxySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

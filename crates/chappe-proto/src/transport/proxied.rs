@@ -5,7 +5,7 @@ use chappe_crypto::{Ctr, Rng};
 use zeroize::Zeroizing;
 
 use super::obfuscated::{self, HEADER, KEYS, Streams};
-use super::{Framing, Secret};
+use super::{Codec, Framing, Secret};
 
 /// Length of the header that a client's stream begins with.
 pub const HEADER_LEN: usize = HEADER;
@@ -76,6 +76,12 @@ impl ClientLeg {
             to_client: obfuscated::to_client(header, Some(&secrets[at])),
             key_to_client: obfuscated::key_to_client(header, &secrets[at]),
         })
+    }
+
+    /// The leg ends here: its packets are taken apart, and put together (MPX-09).
+    pub fn into_codec(self) -> Codec {
+        let streams = Streams { inbound: self.from_client, outbound: self.to_client };
+        Codec::server(self.framing, Some(streams))
     }
 
     /// The leg to the data centre, with keys of its own (PRX-15).

@@ -10,8 +10,10 @@
 //! | upstream | how |
 //! | --- | --- |
 //! | `direct` | a connection of its own to the data centre; bytes pass as they come |
+//! | `middle` | links to middle servers, which many clients share; packets pass one by one |
 
 mod direct;
+mod middle;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use chappe_crypto::Rng;
 use chappe_net::listen::Ends;
 use chappe_net::{Clock, Stream};
 
+pub(crate) use self::middle::Pool;
 use crate::front::Accepted;
 use crate::policy::Policy;
 use crate::relay::{End, Toll};
@@ -41,7 +44,10 @@ pub(crate) async fn serve(
     client: Client,
     rng: Rng,
 ) -> End {
-    direct::serve(shared, policy, client, rng).await
+    match policy.config.middle.clone() {
+        Some(config) => middle::serve(shared, policy, config, client, rng).await,
+        None => direct::serve(shared, policy, client, rng).await,
+    }
 }
 
 /// Counts what passes for a user, and bounds it.

@@ -24,7 +24,7 @@ use super::messages::MessageError;
 use crate::transport::FrameError;
 
 /// Limits and timers of a link.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LinkConfig {
     /// Longest wait for the peer's greeting. Default: 10 s (MPX-07).
