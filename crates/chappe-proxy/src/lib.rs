@@ -14,10 +14,10 @@
 //! | `policy` | the settings as connections see them, replaced as a whole by a reload |
 //! | `server`, `connection` | accept, recognise, hand on, stop |
 //! | `front`, `seen` | whose connection, from its first bytes; greetings that came before |
-//! | `mask`, `site` | what strangers see; how the sites answer |
+//! | `mask`, `site`, `measure` | what strangers see; how the sites answer, and how that is found out |
 //! | `upstream/` | what an upstream is, and each of them |
 //! | `relay`, `coding`, `memory` | bytes both ways with bounds; what is done to them; what waits |
-//! | `users`, `bucket`, `calendar`, `rates` | who is here, how fast, how much, how often |
+//! | `users`, `bucket`, `calendar`, `state`, `rates` | who is here, how fast, how much, how often |
 //! | `metrics` | counters |
 
 mod bucket;
@@ -28,6 +28,7 @@ mod config;
 mod connection;
 mod front;
 mod mask;
+mod measure;
 mod memory;
 mod metrics;
 mod policy;
@@ -37,6 +38,7 @@ mod seen;
 mod server;
 mod shared;
 mod site;
+mod state;
 mod upstream;
 mod users;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use chappe_crypto::Rng;
-use chappe_net::connect::{self, Endpoint};
+use chappe_net::connect;
 use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_net::{Stream, proxy_protocol};
@@ -38,7 +38,7 @@ pub(crate) struct Visit<'a> {
 
 /// Why a stranger is shown nothing.
 #[derive(Debug, thiserror::Error)]
-enum NoSite {
+pub(crate) enum NoSite {
     #[error("its name is no host")]
     Name,
     #[error("it is this proxy itself")]
@@ -96,22 +96,24 @@ impl Visit<'_> {
     }
 
     async fn dial(&self, wait_max: Duration) -> Result<Stream, NoSite> {
-        match self.domain.address(self.ends.local.port()).ok_or(NoSite::Name)? {
-            SiteAddress::Tcp(endpoint) => self.dial_tcp(&endpoint, wait_max).await,
-            SiteAddress::Unix(path) => {
-                let connected = timeout(wait_max, UnixStream::connect(path)).await;
-                Ok(Stream::Unix(connected.map_err(|_| NoSite::TimedOut)??))
-            }
-        }
-    }
-
-    async fn dial_tcp(&self, endpoint: &Endpoint, wait_max: Duration) -> Result<Stream, NoSite> {
-        let endpoints = std::slice::from_ref(endpoint);
-        let far = Stream::Tcp(connect::connect(endpoints, None, wait_max).await?.stream);
+        let far = dial(self.domain, self.ends.local.port(), wait_max).await?;
         // A name that leads here: each connection would make another.
         match far.peer() {
             Some(peer) if is_here(peer, self.ends.local) => Err(NoSite::Loop),
             _ => Ok(far),
+        }
+    }
+}
+
+/// Connects to a site, for who came to `port` of ours.
+pub(crate) async fn dial(domain: &Domain, port: u16, wait_max: Duration) -> Result<Stream, NoSite> {
+    match domain.address(port).ok_or(NoSite::Name)? {
+        SiteAddress::Tcp(endpoint) => {
+            Ok(Stream::Tcp(connect::connect(&[endpoint], None, wait_max).await?.stream))
+        }
+        SiteAddress::Unix(path) => {
+            let connected = timeout(wait_max, UnixStream::connect(path)).await;
+            Ok(Stream::Unix(connected.map_err(|_| NoSite::TimedOut)??))
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Settings as connections see them: one picture, which a reload replaces as a whole.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chappe_net::connect::Endpoint;
@@ -9,7 +8,7 @@ use chappe_proto::transport::fake_tls::Shape;
 
 use crate::config::{ConfigError, Domain, ProxyConfig, SiteAddress, UserConfig};
 use crate::site::Sites;
-use crate::users::User;
+use crate::users::{Register, User};
 
 /// The settings, and what follows from them.
 #[derive(Debug)]
@@ -28,9 +27,6 @@ pub(crate) struct Listed {
     pub(crate) user: Arc<User>,
 }
 
-/// Everyone who was ever named, by name.
-pub(crate) type Register = HashMap<String, Arc<User>>;
-
 impl Policy {
     /// Enters whoever is new into the register, and gives all their limits.
     pub(crate) fn new(
@@ -41,9 +37,7 @@ impl Policy {
         config.check()?;
         let mut listed = Vec::new();
         for user_config in &config.users {
-            let name = &user_config.name;
-            let new = || Arc::new(User::new(name));
-            let user = Arc::clone(register.entry(name.clone()).or_insert_with(new));
+            let user = register.enter(&user_config.name);
             user.apply(user_config);
             if user_config.enabled {
                 listed.push(Listed { config: user_config.clone(), user });

@@ -1,8 +1,10 @@
 //! Accepting connections until told to stop, and changing the settings meanwhile.
 
+use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chappe_net::entropy::{self, EntropyError};
@@ -18,13 +20,14 @@ use crate::config::{ConfigError, ProxyConfig};
 use crate::connection::Connection;
 use crate::memory::Memory;
 use crate::metrics::{Gauged, Metrics, Rejected};
-use crate::policy::{Policy, Register};
+use crate::policy::Policy;
 use crate::rates::Rates;
 use crate::seen::Seen;
 use crate::shared::Shared;
 use crate::site::Sites;
 use crate::upstream::Pool;
-use crate::users::UserStatistics;
+use crate::users::{Register, UserStatistics};
+use crate::{measure, state};
 
 /// A proxy, ready to serve.
 pub struct Proxy {
@@ -44,6 +47,15 @@ pub enum ProxyError {
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// What users have passed was written down, and cannot be read.
+    #[error("{}: {error}", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What hinders.
+        #[source]
+        error: io::Error,
+    },
     /// The system gives no random bytes.
     #[error(transparent)]
     Entropy(#[from] EntropyError),
@@ -61,12 +73,18 @@ impl Proxy {
         let memory = Memory::new(config.relay.held_max_bytes, held, evicted);
         let (seen, connections) =
             (Seen::new(&config.hello), Connections::new(config.connections.clone()));
-        let (sites, mut register) = (Arc::new(Sites::default()), Register::new());
+        let state = config.state.clone();
+        let before = state.as_ref().map(|path| {
+            state::load(path).map_err(|error| ProxyError::State { path: path.clone(), error })
+        });
+        let sites = Arc::new(Sites::default());
+        let mut register = Register::new(before.transpose()?.unwrap_or_default());
         let policy = Policy::new(config, &mut register, Arc::clone(&sites))?;
         warn_of_weak(&policy.config);
         let shared = Shared {
             policy: watch::Sender::new(Arc::new(policy)),
             register: Mutex::new(register),
+            state,
             seen,
             sites,
             memory: Arc::new(memory),
@@ -106,8 +124,7 @@ impl Handle {
     /// What is wrong with them; the old ones stay.
     pub fn reload(&self, config: ProxyConfig) -> Result<(), ConfigError> {
         let shared = &self.shared;
-        let mut register = shared.register.lock().unwrap_or_else(PoisonError::into_inner);
-        let policy = Policy::new(config, &mut register, Arc::clone(&shared.sites))?;
+        let policy = Policy::new(config, &mut shared.register(), Arc::clone(&shared.sites))?;
         warn_of_weak(&policy.config);
         shared.memory.set_max(policy.config.relay.held_max_bytes);
         shared.policy.send_replace(Arc::new(policy));
@@ -117,10 +134,7 @@ impl Handle {
 
     /// What is known of each user, by name: of those who were removed, too, since the start.
     pub fn statistics(&self) -> Vec<UserStatistics> {
-        let register = self.shared.register.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = register.values().map(|user| user.statistics()).collect();
-        all.sort_by(|one, other| one.name.cmp(&other.name));
-        all
+        self.shared.register().statistics()
     }
 }
 
@@ -161,12 +175,15 @@ impl Serve {
                 tasks.spawn(accept(Arc::clone(&shared), listener, watcher.clone()));
             }
         }
+        tasks.spawn(measure::run(Arc::clone(&shared)));
+        tasks.spawn(state::run(Arc::clone(&shared)));
         stop.await;
         info!(connections = shared.connections.len(), "stopping");
         tasks.shutdown().await;
         if !shutdown.stop(drain_max, END_MAX).await {
             warn!("connections are still open; stopping without them");
         }
+        state::write(&shared, None).await;
     }
 }
 

@@ -1,7 +1,8 @@
 //! What all connections of a proxy share.
 
+use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chappe_crypto::Rng;
 use chappe_net::Clock;
@@ -10,15 +11,18 @@ use tokio::sync::watch;
 
 use crate::memory::Memory;
 use crate::metrics::Metrics;
-use crate::policy::{Policy, Register};
+use crate::policy::Policy;
 use crate::rates::Rates;
 use crate::seen::Seen;
 use crate::site::Sites;
 use crate::upstream::Pool;
+use crate::users::Register;
 
 pub(crate) struct Shared {
     pub(crate) policy: watch::Sender<Arc<Policy>>,
     pub(crate) register: Mutex<Register>,
+    /// Where what users have passed is written down.
+    pub(crate) state: Option<PathBuf>,
     pub(crate) seen: Seen,
     pub(crate) sites: Arc<Sites>,
     pub(crate) memory: Arc<Memory>,
@@ -37,6 +41,11 @@ impl Shared {
     /// The settings of now.
     pub(crate) fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.policy.borrow())
+    }
+
+    /// Everyone who was ever named.
+    pub(crate) fn register(&self) -> MutexGuard<'_, Register> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A generator of one's own.

@@ -3,9 +3,9 @@
 //! A [`User`] outlives the settings that name him: a reload changes his limits and leaves his
 //! connections and his count.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) struct User {
     used: Mutex<Used>,
     /// What he may use; `u64::MAX` where there is no quota.
     quota: AtomicU64,
-    monthly: std::sync::atomic::AtomicBool,
+    monthly: AtomicBool,
     present: Mutex<Present>,
     refused: AtomicU64,
     open: Gauge,
@@ -117,7 +117,8 @@ impl Refusal {
 }
 
 impl User {
-    pub(crate) fn new(name: &str) -> Self {
+    /// Someone of whom so much is known from before.
+    fn new(name: &str, used: Used) -> Self {
         let way = |direction: &'static str| Way {
             bucket: Bucket::default(),
             bytes: AtomicU64::new(0),
@@ -127,7 +128,7 @@ impl User {
             name: name.to_owned(),
             up: way("up"),
             down: way("down"),
-            used: Mutex::default(),
+            used: Mutex::new(used),
             quota: AtomicU64::new(u64::MAX),
             monthly: false.into(),
             present: Mutex::default(),
@@ -226,13 +227,8 @@ impl User {
     }
 
     /// What counts for the quota.
-    pub(crate) fn used(&self) -> Used {
+    fn used(&self) -> Used {
         *lock(&self.used)
-    }
-
-    /// What counted before this process began.
-    pub(crate) fn remember(&self, used: Used) {
-        *lock(&self.used) = used;
     }
 
     pub(crate) fn statistics(&self) -> UserStatistics {
@@ -247,6 +243,44 @@ impl User {
             bytes_down: self.down.bytes.load(Ordering::Relaxed),
             quota_used: self.used().bytes,
         }
+    }
+}
+
+/// Everyone who was ever named.
+#[derive(Debug)]
+pub(crate) struct Register {
+    users: HashMap<String, Arc<User>>,
+    /// What they passed before this process began.
+    before: HashMap<String, Used>,
+}
+
+impl Register {
+    pub(crate) fn new(before: HashMap<String, Used>) -> Self {
+        Self { users: HashMap::new(), before }
+    }
+
+    /// The one of that name, who is new perhaps.
+    pub(crate) fn enter(&mut self, name: &str) -> Arc<User> {
+        let Self { users, before } = self;
+        let new = || Arc::new(User::new(name, before.get(name).copied().unwrap_or_default()));
+        Arc::clone(users.entry(name.to_owned()).or_insert_with(new))
+    }
+
+    /// What counts for the quotas, by name: of those not named any more as well.
+    pub(crate) fn used(&self, unix: Duration) -> BTreeMap<String, Used> {
+        let now = self.users.iter().map(|(name, user)| {
+            user.begin_month(unix);
+            (name.clone(), user.used())
+        });
+        let before = self.before.iter().map(|(name, used)| (name.clone(), *used));
+        before.chain(now).collect()
+    }
+
+    /// What is known of each, by name.
+    pub(crate) fn statistics(&self) -> Vec<UserStatistics> {
+        let mut all: Vec<_> = self.users.values().map(|user| user.statistics()).collect();
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all
     }
 }
 
