@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use chappe_proto::Now;
 use chappe_proto::link::{CloseReason, Link, LinkEvent};
+use chappe_proto::transport::fake_tls::RecordError;
 use chappe_proto::transport::{Carrier, PacketSize};
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -120,6 +121,9 @@ pub enum End {
     /// The peer broke the rules of WebSocket.
     #[error(transparent)]
     WebSocket(WebSocketError),
+    /// The peer sent something else than records of fake TLS.
+    #[error(transparent)]
+    FakeTls(RecordError),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
@@ -136,10 +140,11 @@ pub enum End {
 
 impl End {
     /// Every [`cause`](Self::cause).
-    pub const CAUSES: [&str; 16] = [
+    pub const CAUSES: [&str; 17] = [
         "eof",
         "http",
         "websocket",
+        "fake_tls",
         "io",
         "stalled",
         "oversize",
@@ -164,6 +169,7 @@ impl End {
             Self::Stalled { .. } => "stalled",
             Self::Oversize(_) => "oversize",
             Self::WebSocket(_) => "websocket",
+            Self::FakeTls(_) => "fake_tls",
             Self::HandOver(..) => "other",
             Self::Closed(reason) => match reason {
                 CloseReason::Frame(_) => "frame",

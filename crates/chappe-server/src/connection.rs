@@ -7,7 +7,7 @@ use chappe_net::limits::Permit;
 use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_net::{BoxedIo, End, Prefixed, proxy_protocol};
-use chappe_proto::transport;
+use chappe_proto::transport::{self, Framing, Transport};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -38,11 +38,13 @@ pub(crate) enum Carrier {
     Wss,
     Http,
     Https,
+    /// The link of a proxy, with other clients.
+    Middle,
 }
 
 impl Carrier {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Stream, Self::Tls, Self::Ws, Self::Wss, Self::Http, Self::Https];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Stream, Self::Tls, Self::Ws, Self::Wss, Self::Http, Self::Https, Self::Middle];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -52,6 +54,7 @@ impl Carrier {
             Self::Wss => "wss",
             Self::Http => "http",
             Self::Https => "https",
+            Self::Middle => "middle",
         }
     }
 
@@ -61,6 +64,16 @@ impl Carrier {
 
     pub(crate) fn is_websocket(self) -> bool {
         matches!(self, Self::Ws | Self::Wss)
+    }
+
+    /// Whether `transport` may be spoken in it.
+    pub(crate) fn carries(self, transport: Transport) -> bool {
+        match self {
+            Self::Stream | Self::Tls => true,
+            Self::Ws | Self::Wss => transport.is_obfuscated(),
+            Self::Http | Self::Https => false,
+            Self::Middle => transport == Transport::plain(Framing::Intermediate),
+        }
     }
 }
 
@@ -76,6 +89,18 @@ impl Connection {
         let runs = watcher.stage() == Stage::Running;
         let (carrier, ends) = (Carrier::Stream, Arc::new(ends));
         runs.then(|| Box::new(Self { shared, ends, watcher, deadline, carrier, permit }))
+    }
+
+    /// A client of a proxy that is trusted to say who it is.
+    pub(crate) fn of_proxy(
+        shared: Arc<Shared>,
+        ends: Ends,
+        permit: Permit,
+        watcher: Watcher,
+    ) -> Option<Box<Self>> {
+        let mut connection = Self::new(shared, ends, permit, watcher)?;
+        connection.carrier = Carrier::Middle;
+        Some(connection)
     }
 
     /// What a peer has to do before it is known: `None` if that is not done in time, or the server
@@ -98,7 +123,7 @@ impl Connection {
     /// The connection has become a WebSocket: what its request was waited for is over.
     pub(crate) fn begin_websocket(mut self: Box<Self>) -> Box<Self> {
         self.carrier = match self.carrier {
-            Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Ws,
+            Carrier::Stream | Carrier::Ws | Carrier::Http | Carrier::Middle => Carrier::Ws,
             Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Wss,
         };
         self.deadline = self.next_deadline();
@@ -108,7 +133,7 @@ impl Connection {
     /// The connection speaks HTTP.
     pub(crate) fn begin_http(mut self: Box<Self>) -> Box<Self> {
         self.carrier = match self.carrier {
-            Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Http,
+            Carrier::Stream | Carrier::Ws | Carrier::Http | Carrier::Middle => Carrier::Http,
             Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Https,
         };
         self

@@ -9,7 +9,7 @@ use chappe_net::limits::Connections;
 use chappe_net::tls::Certificate;
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
 use chappe_proto::session::server::SessionConfig;
-use chappe_proto::transport::Detect;
+use chappe_proto::transport::{Detect, DetectConfig};
 use zeroize::Zeroizing;
 
 use crate::binding::Turns;
@@ -29,14 +29,18 @@ pub(crate) struct Detectors {
     stream: Arc<Detect>,
     inside_tls: Arc<Detect>,
     inside_websocket: Arc<Detect>,
+    inside_middle: Arc<Detect>,
 }
 
 impl Detectors {
     fn new(config: &ServerConfig) -> Self {
         let stream = Detect::new(config.detect.clone());
+        let mut middle = DetectConfig::default();
+        middle.transports.retain(|transport| Carrier::Middle.carries(*transport));
         Self {
             inside_tls: Arc::new(stream.inside_tls()),
             inside_websocket: Arc::new(Detect::inside_websocket()),
+            inside_middle: Arc::new(Detect::new(middle)),
             stream: Arc::new(stream),
         }
     }
@@ -46,6 +50,7 @@ impl Detectors {
             Carrier::Stream | Carrier::Http => &self.stream,
             Carrier::Tls | Carrier::Https => &self.inside_tls,
             Carrier::Ws | Carrier::Wss => &self.inside_websocket,
+            Carrier::Middle => &self.inside_middle,
         })
     }
 }

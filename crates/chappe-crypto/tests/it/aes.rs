@@ -1,7 +1,8 @@
 //! The three AES modes.
 
+use chappe_crypto::cbc::{self, Decrypt, Encrypt};
 use chappe_crypto::ige::LengthError;
-use chappe_crypto::{Ctr, Rng, cbc, ige};
+use chappe_crypto::{Ctr, Rng, ige, md5};
 use proptest::prelude::*;
 
 use crate::vectors::{array, bytes, list, load, text};
@@ -59,6 +60,36 @@ fn cbc_gives_the_published_bytes() {
     assert_eq!(buf, nist_plaintext());
 }
 
+/// The chains of `middle_proxy.json`: frames of one link, one after the other, in each direction.
+#[test]
+fn cbc_chains_carry_over_the_frames_of_a_link() {
+    let vectors = load("middle_proxy");
+    for (dir, side) in [("c2s", "client"), ("s2c", "server")] {
+        let key = array(&vectors, &format!("{side}_write_key"));
+        let iv = array(&vectors, &format!("{side}_write_iv"));
+        let (mut encrypt, mut decrypt) = (Encrypt::new(&key, &iv), Decrypt::new(&key, &iv));
+        for frame in list(&vectors, "encrypted_frames") {
+            if text(frame, "dir") != dir {
+                continue;
+            }
+            let mut buf = bytes(frame, "padded");
+            encrypt.apply(&mut buf).unwrap();
+            assert_eq!(buf, bytes(frame, "wire"));
+            decrypt.apply(&mut buf).unwrap();
+            assert_eq!(buf, bytes(frame, "padded"));
+        }
+    }
+    assert_eq!(format!("{:?}", Encrypt::new(&[7; 32], &[7; 16])), "Encrypt");
+    assert_eq!(format!("{:?}", Decrypt::new(&[7; 32], &[7; 16])), "Decrypt");
+}
+
+/// RFC 1321, A.5, over pieces.
+#[test]
+fn md5_gives_the_published_bytes() {
+    let expected = "f96b697d7cb7938d525a2f31aaf161d0";
+    assert_eq!(md5(&[b"message", b" ", b"digest"])[..], unhex(expected));
+}
+
 /// The counter is one number of 128 bits: it carries through all bytes and wraps to zero.
 #[test]
 fn ctr_counter_carries_and_wraps() {
@@ -71,6 +102,35 @@ fn ctr_counter_carries_and_wraps() {
 }
 
 proptest! {
+    /// A chain does not depend on how its blocks are cut into calls, and a call that is refused
+    /// changes nothing.
+    #[test]
+    fn cbc_carries_its_state_over_calls(
+        seed: [u8; 32],
+        cuts in prop::collection::vec(1usize..40, 1..12),
+    ) {
+        let mut rng = Rng::from_seed(seed);
+        let (key, iv) = (rng.bytes(), rng.bytes());
+        let mut plain = vec![0; cuts.iter().sum::<usize>() * 16];
+        rng.fill(&mut plain);
+        let mut whole = plain.clone();
+        cbc::encrypt(&mut whole, &key, &iv).unwrap();
+
+        let (mut encrypt, mut decrypt) = (Encrypt::new(&key, &iv), Decrypt::new(&key, &iv));
+        let mut at = 0;
+        for cut in cuts {
+            let piece = at..at + 16 * cut;
+            at = piece.end;
+            let mut buf = plain[piece.clone()].to_vec();
+            encrypt.apply(&mut buf).unwrap();
+            prop_assert_eq!(&buf, &whole[piece.clone()]);
+            prop_assert_eq!(encrypt.apply(&mut buf[1..]), Err(LengthError(buf.len() - 1)));
+            prop_assert_eq!(decrypt.apply(&mut buf[1..]), Err(LengthError(buf.len() - 1)));
+            decrypt.apply(&mut buf).unwrap();
+            prop_assert_eq!(&buf, &plain[piece]);
+        }
+    }
+
     /// The stream does not depend on how its bytes are cut into calls.
     #[test]
     fn ctr_carries_its_state_over_calls(

@@ -160,6 +160,31 @@ impl ClientHello {
     }
 }
 
+/// The host name that any hello asks for, of our clients or of others, in small letters; `None`
+/// where it names none or is not whole. Who is shown a web site is shown the one that he asked for.
+pub fn asked_domain(bytes: &[u8]) -> Option<String> {
+    let mut message = Vec::new();
+    let mut rest = Reader(bytes);
+    while let Ok([0x16, 3, _]) = rest.array::<3>()
+        && let Ok(record) = rest.block16()
+    {
+        message.extend_from_slice(record);
+    }
+    let mut reader = Reader(message.get(4..)?);
+    reader.take(2 + 32).ok()?;
+    reader.block8().ok()?;
+    reader.block16().ok()?;
+    reader.block8().ok()?;
+    let mut extensions = Reader(reader.block16().ok()?);
+    loop {
+        let kind = extensions.u16().ok()?;
+        let body = extensions.block16().ok()?;
+        if kind == SERVER_NAME {
+            return host_name(body);
+        }
+    }
+}
+
 /// The body of the first record; `None` while it is not whole.
 fn first_record(bytes: &[u8]) -> Result<Option<&[u8]>, NotHello> {
     let known = bytes.len().min(2);
