@@ -8,7 +8,6 @@ use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_net::{BoxedIo, End, Prefixed, proxy_protocol};
 use chappe_proto::transport::{self, Framing, Transport};
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{debug, warn};
@@ -167,44 +166,53 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let shared = Arc::clone(&self.shared);
-        shared.metrics.links_opened.increment(1);
+        self.shared.metrics.links_opened.increment(1);
         async move {
-            let reason = match link::serve(&self, &mut stream).await {
+            match link::serve(&self, &mut stream).await {
                 (End::HandOver(carrier, read), _) => {
                     let io = Prefixed::new(read, Box::new(stream) as BoxedIo);
-                    // Boxed, lest every connection has room for what few of them are.
-                    self.serve_carrier(carrier, io).boxed().await
+                    // A task of its own, here and wherever a connection turns out to carry more:
+                    // the memory of the one before is given back.
+                    tokio::spawn(self.serve_carrier(carrier, io));
                 }
-                (_, reason) => reason,
-            };
-            shared.metrics.links_closed.add(reason, 1);
+                (_, reason) => self.closed(reason),
+            }
         }
     }
 
-    /// Why it ended, for the counter.
     async fn serve_carrier(
         mut self: Box<Self>,
         carrier: transport::Carrier,
         io: Prefixed<BoxedIo>,
-    ) -> &'static str {
+    ) {
         if carrier == transport::Carrier::Http {
             return http::serve(self, io).await;
         }
         let certificate = self.shared.certificate.clone();
         let certificate = certificate.expect("without one nobody looks for TLS");
-        let mut stream: BoxedIo = match self.in_time(certificate.accept(io)).await {
+        let stream: BoxedIo = match self.in_time(certificate.accept(io)).await {
             Some(Ok(stream)) => Box::new(stream),
             Some(Err(error)) => {
                 debug!(peer = %self.ends.peer, %error, "TLS handshake failed");
-                return metrics::TLS;
+                return self.closed(metrics::TLS);
             }
-            None => return metrics::SILENT,
+            None => return self.closed(metrics::SILENT),
         };
         self.carrier = Carrier::Tls;
+        tokio::spawn(self.serve_inside_tls(stream));
+    }
+
+    async fn serve_inside_tls(self: Box<Self>, mut stream: BoxedIo) {
         match link::serve(&self, &mut stream).await {
-            (End::HandOver(_, read), _) => http::serve(self, Prefixed::new(read, stream)).await,
-            (_, reason) => reason,
+            (End::HandOver(_, read), _) => {
+                tokio::spawn(http::serve(self, Prefixed::new(read, stream)));
+            }
+            (_, reason) => self.closed(reason),
         }
+    }
+
+    /// Counts its end.
+    pub(crate) fn closed(&self, reason: &'static str) {
+        self.shared.metrics.links_closed.add(reason, 1);
     }
 }

@@ -7,6 +7,7 @@ use chappe_crypto::{AuthKeyId, Rng};
 use chappe_net::Clock;
 use chappe_net::limits::Connections;
 use chappe_net::tls::Certificate;
+use chappe_proto::link::LinkConfig;
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
 use chappe_proto::session::server::SessionConfig;
 use chappe_proto::transport::{Detect, DetectConfig};
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Of every session: what clients said before the server was built, it cannot know.
     pub(crate) session_config: Arc<SessionConfig>,
+    pub(crate) link_config: Arc<LinkConfig>,
     pub(crate) backend: Backend,
     pub(crate) calls: Calls,
     pub(crate) policy: Policy,
@@ -105,6 +107,7 @@ impl Shared {
                 metrics.keys_cached.clone(),
             ),
             memory: Memory::new(config.sessions.memory_max_bytes, metrics.session_memory.clone()),
+            link_config: Arc::new(config.link.clone()),
             config,
             session_config: Arc::new(session_config),
             clock,

@@ -113,7 +113,7 @@ pub(super) async fn run(
                 match carrier {
                     Carrier::Stream(mut stream) => {
                         let mut link = Link::client(link, transport, &options, rng);
-                        drive(&mut stream, &mut link, &mut teller, clock, &config).await
+                        drive(&mut stream, &mut link, &mut teller, &clock, &config).await
                     }
                     Carrier::FakeTls(mut stream) => {
                         let mut link = Link::client(link, transport, &options, rng);
@@ -121,7 +121,7 @@ pub(super) async fn run(
                     }
                     Carrier::WebSocket(mut socket) => {
                         let mut link = Link::client(link, transport, &options, rng);
-                        drive(&mut socket, &mut link, &mut teller, clock, &config).await
+                        drive(&mut socket, &mut link, &mut teller, &clock, &config).await
                     }
                     Carrier::Http(connection) => {
                         let answer_max = link.packet_max_bytes;
