@@ -98,7 +98,8 @@ def column(cells, names):
     if len(set(outcomes.values())) == 1:
         return outcomes[names[0]]
     shown = {"-": "no {}", "FAILED": "{} FAILED", "not run": "{} not run"}
-    return ", ".join(["ok", *(shown[said].format(name) for name, said in outcomes.items() if said != "ok")])
+    others = [shown[said].format(name) for name, said in outcomes.items() if said != "ok"]
+    return ", ".join(["ok", *others] if len(others) < len(names) else others)
 
 
 def failures(done, args):
