@@ -3,12 +3,14 @@
 import concurrent.futures
 import json
 import pathlib
+import re
 import subprocess
 
 from install import HERE, PYTHON, install_rust
 
-# Has the table as it came out.
+# Has the table as it came out, and the notes to it.
 README = HERE.parent / "README.md"
+IN_README = re.compile(r"\| library \| layer (?:.*\n)+?(?:\n(?:- .*\n)+)?(?=\n)")
 
 # What a library is called, in the order of the rows.
 LIBRARIES = {"telethon": "Telethon", "kurigram": "Kurigram", "tdlib": "TDLib", "mtcute": "mtcute", "gramjs": "gramjs",
@@ -48,11 +50,13 @@ def table(server, args, run_command):
         install_rust()
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         rows = dict(zip(chosen, pool.map(lambda library: row(library, server, args, run_command), chosen)))
-    shown = "\n".join(markdown(rows))
-    print(shown, f"the server had {server.peak_mib()} MiB at most", sep="\n", flush=True)
+    shown = "".join(f"{line}\n" for line in markdown(rows))
+    print(f"{shown}\nthe server had {server.peak_mib()} MiB at most", flush=True)
     outcomes = [failures(done, args) for done in rows.values()]
-    if not args.only and not args.cell and shown not in README.read_text():
-        outcomes.append("FAILED people: README.md has another table than the one above")
+    if args.readme:
+        README.write_text(IN_README.sub(lambda _: shown, README.read_text()))
+    elif not args.only and not args.cell and IN_README.search(README.read_text())[0] != shown:
+        outcomes.append("FAILED people: README.md has another table than the one above; --readme puts it there")
     for library in chosen if args.large else []:
         done = row(library, server, args, run_command, LARGE)
         said = done.report.get("cells", {}).get(LARGE, {"outcome": "FAILED", "why": "was not reached"})
@@ -104,15 +108,16 @@ def column(cells, names):
     if len(set(outcomes.values())) == 1:
         return outcomes[names[0]]
     shown = {"-": "no {}", "FAILED": "{} FAILED", "not run": "{} not run"}
-    return ", ".join(["ok", *(shown[said].format(name) for name, said in outcomes.items() if said != "ok")])
+    others = [shown[said].format(name) for name, said in outcomes.items() if said != "ok"]
+    return ", ".join(["ok", *others] if len(others) < len(names) else others)
 
 
 def failures(done, args):
     """What failed of a row, for the end of all; nothing where nothing did."""
     cells = done.report.get("cells", {})
-    seconds = ", ".join(f"{name} {cell['seconds']}" for name, cell in cells.items() if "seconds" in cell)
     if args.verbose:
-        print(f"{done.name}, seconds: {seconds}", flush=True)
+        seconds = (f"{name} {cell['seconds']} {cell['why']}" for name, cell in cells.items() if "seconds" in cell)
+        print(f"{done.name}, seconds:", *seconds, sep="\n  ", flush=True)
     failed = [f"  {name}: {cell['why']}" for name, cell in cells.items() if cell["outcome"] == "FAILED"]
     shown = done.show(done.name, args.verbose)
     return "\n".join([shown, *failed]) if shown else ""

@@ -35,10 +35,12 @@ class Person:
 
     def __init__(self, library, command, address, args, number):
         self.name, self.number = library, number
-        self.folder = tempfile.TemporaryDirectory(prefix=f"chappe-{library}-")
+        self.folder = tempfile.TemporaryDirectory(prefix=f"chappe-{library}-", ignore_cleanup_errors=True)
         self.command = [*command, "--address", address, "--dc", str(args.dc), "--key", args.key, "--number", number,
                         "--folder", self.folder.name]
         self.heard, self.answers = asyncio.Queue(), asyncio.Queue()
+        # Answers to orders that nobody waits for any more.
+        self.late = 0
 
     async def start(self):
         """Returns what it says of itself: `ready` (the layer), `version`, `cannot`."""
@@ -53,6 +55,8 @@ class Person:
             said = json.loads(line) if line.startswith(b"{") else {}
             if "heard" in said:
                 await self.heard.put(tuple(said["heard"]))
+            elif said and self.late:
+                self.late -= 1
             elif said:
                 await self.answers.put(said)
         await self.answers.put({"failed": "it has ended"})
@@ -66,7 +70,11 @@ class Person:
     def __getattr__(self, order):
         async def do(*words):
             self.process.stdin.write(json.dumps({"do": order, "with": words}).encode() + b"\n")
-            return (await self.answer(order))["did"]
+            try:
+                return (await self.answer(order))["did"]
+            except asyncio.CancelledError:
+                self.late += 1
+                raise
 
         return do
 

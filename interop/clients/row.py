@@ -109,7 +109,7 @@ def expect(found, expected):
     if isinstance(found, list):
         # Of long lists, where they begin to differ.
         place = next((place for place, pair in enumerate(zip(found, expected)) if pair[0] != pair[1]), 0)
-        found, expected = f"{len(found)}: … {found[place:place + 5]}", f"{len(expected)}: … {expected[place:place + 5]}"
+        found, expected = (f"{len(texts)}: … {texts[place:place + 5]}" for texts in (found, expected))
     raise Failed(f"found {found}, not {expected}")
 
 
