@@ -9,6 +9,7 @@ mod link;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chappe_net::listen::{Accepted, Ends, Listener};
 use chappe_net::shutdown::Watcher;
@@ -23,7 +24,8 @@ use crate::shared::Shared;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MiddleSettings {
-    /// Timers of a link, and how many clients it may bring.
+    /// Timers of a link, and how many clients it may bring. Default: those of a proxy, but 15 min of
+    /// silence, for some proxies answer no ping (QRK-62).
     pub link: LinkConfig,
     /// What proxies dial, where their connections come by way of somebody who translates
     /// addresses: the keys of a link depend on it (MPX-01). Default: the address they arrive at.
@@ -38,12 +40,9 @@ pub struct MiddleSettings {
 
 impl Default for MiddleSettings {
     fn default() -> Self {
-        Self {
-            link: LinkConfig::default(),
-            address: None,
-            client_max_bytes: 2 << 20,
-            outbound_max_bytes: 4 << 20,
-        }
+        let mut link = LinkConfig::default();
+        link.silent_max = Duration::from_secs(15 * 60);
+        Self { link, address: None, client_max_bytes: 2 << 20, outbound_max_bytes: 4 << 20 }
     }
 }
 

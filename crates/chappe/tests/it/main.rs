@@ -9,6 +9,7 @@ mod durability;
 mod keys;
 mod logs;
 mod metrics;
+mod middle;
 mod reach;
 mod recovery;
 mod serve;
