@@ -8,7 +8,8 @@ use std::time::Duration;
 pub(crate) fn month(unix: Duration) -> u32 {
     let days = unix.as_secs() / DAY + DAYS_BEFORE_1970;
     let (era, day_of_era) = (days / ERA, days % ERA);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let months = (era * 400 + year_of_era) * 12 + month_from_march + 2;

@@ -102,12 +102,7 @@ impl Shaper {
 
     /// Reads to where the contents of records belong, so that only their headers are to be put
     /// between.
-    fn read(
-        &mut self,
-        leg: &mut Downward,
-        from: &Stream,
-        scratch: &mut [u8],
-    ) -> io::Result<Coded> {
+    fn read(&mut self, leg: &mut Downward, from: &Stream, scratch: &mut [u8]) -> io::Result<Coded> {
         let size = RECORD_HEADER + self.len();
         let mut contents: [IoSliceMut<'_>; RECORDS_MAX] =
             std::array::from_fn(|_| IoSliceMut::new(&mut []));

@@ -14,12 +14,12 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::front::{Accepted, Broken, Fate, Front, Step, Stranger, fate};
+use crate::mask;
 use crate::metrics::{Gauged, Rejected};
 use crate::policy::Policy;
 use crate::relay::End;
 use crate::shared::Shared;
 use crate::upstream::{self, Client};
-use crate::mask;
 
 /// What is known of a connection from the start.
 pub(crate) struct Connection {

@@ -248,12 +248,7 @@ fn is_fresh(policy: &Policy, now: Now, time: u64) -> bool {
 const START_SLACK: u64 = 3;
 
 /// Whose header it is, where headers come as they are.
-fn header(
-    policy: &Policy,
-    seen: &Seen,
-    now: Now,
-    input: &mut BytesMut,
-) -> Result<First, Stranger> {
+fn header(policy: &Policy, seen: &Seen, now: Now, input: &mut BytesMut) -> Result<First, Stranger> {
     let modes = policy.config.modes;
     if !(modes.plain || modes.padded) || is_other_protocol(input) {
         return Err(Stranger::Foreign);

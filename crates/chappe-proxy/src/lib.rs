@@ -44,8 +44,8 @@ mod users;
 
 pub use centres::Centres;
 pub use config::{
-    AccessConfig, ConfigError, DirectConfig, Domain, Family, HelloConfig, Modes, ProxyConfig, Quota,
-    RecordShape, RelayConfig, SiteAddress, StrangersConfig, UnknownDomain, UserConfig,
+    AccessConfig, ConfigError, DirectConfig, Domain, Family, HelloConfig, Modes, ProxyConfig,
+    Quota, RecordShape, RelayConfig, SiteAddress, StrangersConfig, UnknownDomain, UserConfig,
 };
 pub use server::{Handle, Proxy, ProxyError, Serve};
 pub use users::UserStatistics;

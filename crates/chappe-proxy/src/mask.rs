@@ -106,11 +106,7 @@ impl Visit<'_> {
 }
 
 /// Connects to a site, for who came to `port` of ours.
-pub(crate) async fn dial(
-    domain: &Domain,
-    port: u16,
-    wait_max: Duration,
-) -> Result<Stream, NoSite> {
+pub(crate) async fn dial(domain: &Domain, port: u16, wait_max: Duration) -> Result<Stream, NoSite> {
     match domain.address(port).ok_or(NoSite::Name)? {
         SiteAddress::Tcp(endpoint) => {
             Ok(Stream::Tcp(connect::connect(&[endpoint], None, wait_max).await?.stream))

@@ -1,8 +1,8 @@
 //! What the proxy counts, through the facade `metrics`: whoever runs it chooses the recorder.
 
 use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
 };
 
 use crate::front::{Mode, Stranger};
@@ -83,7 +83,10 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         describe_counter!(ACCEPTED, "Connections accepted.");
         describe_gauge!(OPEN, "Connections open.");
-        describe_counter!(BROKEN, "Connections that began with a hello of a user and nothing good after it.");
+        describe_counter!(
+            BROKEN,
+            "Connections that began with a hello of a user and nothing good after it."
+        );
         describe_gauge!(MASKED, "Strangers shown a web site now.");
         describe_counter!(MASKED_FAILED, "Strangers for whom the web site was not to be had.");
         describe_histogram!(DURATION, "How long connections of users lasted, in seconds.");

@@ -54,9 +54,8 @@ mod tests {
     #[test]
     fn each_address_has_a_rate_of_its_own() {
         let rates = Rates::default();
-        let admit = |address: &str, ms| {
-            rates.admit(address.parse().unwrap(), 2, Duration::from_millis(ms))
-        };
+        let admit =
+            |address: &str, ms| rates.admit(address.parse().unwrap(), 2, Duration::from_millis(ms));
         assert!((0..4).all(|_| admit("192.0.2.1", 0)));
         assert!(!admit("192.0.2.1", 0) && admit("192.0.2.2", 0));
         assert!(!admit("192.0.2.1", 400) && admit("192.0.2.1", 500) && !admit("192.0.2.1", 500));

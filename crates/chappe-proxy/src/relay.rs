@@ -298,8 +298,7 @@ impl<T: Toll> Relay<T> {
 
     async fn pass(&mut self) -> End {
         let Self { near, far, up, down, toll, bounds } = self;
-        let mut shared =
-            Common { bounds, toll, active: Instant::now(), began_waiting: false };
+        let mut shared = Common { bounds, toll, active: Instant::now(), began_waiting: false };
         let mut timer = pin!(sleep_until(shared.active + bounds.idle_max.min(bounds.stalled_max)));
         poll_fn(|context| {
             let ends = [

@@ -70,7 +70,8 @@ impl Proxy {
         let metrics = Metrics::new();
         let (held, evicted) = (metrics.held.clone(), metrics.evicted.clone());
         let memory = Memory::new(config.relay.held_max_bytes, held, evicted);
-        let (seen, connections) = (Seen::new(&config.hello), Connections::new(config.connections.clone()));
+        let (seen, connections) =
+            (Seen::new(&config.hello), Connections::new(config.connections.clone()));
         let state = config.state.clone();
         let before = state.as_ref().map(|path| {
             state::load(path).map_err(|error| ProxyError::State { path: path.clone(), error })

@@ -14,4 +14,5 @@ mod probes;
 #[path = "../../../chappe-net/tests/it/proxies.rs"]
 mod proxies;
 mod relay;
+mod site;
 mod world;

@@ -14,7 +14,7 @@ use crate::client::{Client, header};
 use crate::world::{ALICE, Running, SITE, config, from_client, tls_config, to_client};
 
 const CONNECTIONS: u16 = 200;
-const BYTES: usize = 300_000;
+const BYTES: usize = 150_000;
 /// Buffers of both ends, which are full at once.
 const BUFFER: u32 = 4 << 10;
 
@@ -54,8 +54,7 @@ async fn all_arrive(tls: bool, fast: bool) {
                 true => Client::tls_over(socket, proxy.address, SITE, ALICE, 2).await,
                 false => {
                     let mut stream = socket.connect(proxy.address).await.unwrap();
-                    let (header, outbound, inbound) =
-                        header(ALICE, crate::client::PADDED, 2);
+                    let (header, outbound, inbound) = header(ALICE, crate::client::PADDED, 2);
                     stream.write_all(&header).await.unwrap();
                     Client { stream, outbound, inbound, records: None }
                 }

@@ -118,9 +118,7 @@ async fn slow_reader_slows_the_other_end() {
     let (mut far, _) = accept(&centre).await;
     let mut sent = 0;
     // Until the buffers of the system on the way are full.
-    while let Ok(Ok(len)) =
-        timeout(Duration::from_millis(500), far.write(&[0; 64 << 10])).await
-    {
+    while let Ok(Ok(len)) = timeout(Duration::from_millis(500), far.write(&[0; 64 << 10])).await {
         sent += len;
         assert!(sent < 64 << 20, "nothing slows the data centre");
     }
