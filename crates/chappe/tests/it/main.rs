@@ -9,6 +9,7 @@ mod durability;
 mod keys;
 mod logs;
 mod metrics;
+mod proxy;
 mod reach;
 mod recovery;
 mod serve;
