@@ -23,10 +23,11 @@ FORMS = {
 }
 
 STEPS_TIMEOUT_S = 90
-# With a proxy that is restarted: how often, and how long it runs.
+# With a proxy that is restarted: how often, how long it runs, and the time before, for the libraries to begin.
 RESTARTS = 4
 RUN_S = 5
-RECOVERY_TIMEOUT_S = 150
+BEGIN_S = 15
+RECOVERY_TIMEOUT_S = 180
 
 
 class Proxy:
@@ -101,9 +102,10 @@ def table(server, args, python, run_command):
             waiting = [(library, form, pool.submit(
                 run_command, [*command_of(library, form, proxy, server, args, python), *steps], server,
                 RECOVERY_TIMEOUT_S)) for library, form in runs if library != "chappe"]
+            time.sleep(BEGIN_S if waiting else 0)
             for _ in range(RESTARTS if waiting else 0):
-                time.sleep(RUN_S)
                 proxy.restart()
+                time.sleep(RUN_S)
             for library, form, done in waiting:
                 show(library, form, "restarts", done.result())
     return outcomes

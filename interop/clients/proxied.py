@@ -35,14 +35,17 @@ class Proxied(library.Client):
 
 
 class Telethon(Proxied):
+    def __init__(self, target, form):
+        from telethon.network.connection import tcpmtproxy
+
+        super().__init__(target, {"plain": tcpmtproxy.ConnectionTcpMTProxyIntermediate,
+                                  "padded": tcpmtproxy.ConnectionTcpMTProxyRandomizedIntermediate}[form])
+
     async def connect(self):
         from telethon import TelegramClient
         from telethon.crypto import rsa
-        from telethon.network.connection import tcpmtproxy
         from telethon.sessions import MemorySession
 
-        self.transport = {"plain": tcpmtproxy.ConnectionTcpMTProxyIntermediate,
-                          "padded": tcpmtproxy.ConnectionTcpMTProxyRandomizedIntermediate}[self.transport]
         rsa._server_keys.clear()
         rsa.add_key(self.target.key_pem, old=False)
         session = MemorySession()
