@@ -17,7 +17,8 @@ use crate::test::root;
 /// Seeds within which each fault has to be found.
 const SEEDS: &str = "1000";
 /// The crates that the simulation is made of.
-const CRATES: &[&str] = &["chappe-tl", "chappe-crypto", "chappe-proto", "chappe-sim"];
+const CRATES: &[&str] =
+    &["chappe-tl", "chappe-crypto", "chappe-proto", "chappe-updates", "chappe-sim"];
 /// The switch: in the scratch copy alone.
 const SWITCH: &str = r#"//! Which fault is switched on.
 #![allow(missing_docs, unreachable_pub)]
@@ -168,7 +169,7 @@ fn copy(scratch: &Path, faults: &[Fault]) -> Result<()> {
     let without: Vec<&str> = text.lines().filter(|line| !line.contains("tests/fixture")).collect();
     fs::write(&manifest, without.join("\n"))?;
     fs::copy(root().join("Cargo.lock"), scratch.join("Cargo.lock"))?;
-    for name in ["chappe-crypto", "chappe-proto", "chappe-sim"] {
+    for name in ["chappe-crypto", "chappe-proto", "chappe-updates", "chappe-sim"] {
         let source = scratch.join("crates").join(name).join("src");
         fs::write(source.join("planted.rs"), SWITCH)?;
         let text = fs::read_to_string(source.join("lib.rs"))?;

@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::tidy::{code_of, sources};
 
 /// The crates of the core.
-const CORE: &[&str] = &["chappe-tl", "chappe-crypto", "chappe-proto"];
+const CORE: &[&str] = &["chappe-tl", "chappe-crypto", "chappe-proto", "chappe-updates"];
 
 /// Runs in build scripts only.
 const EXEMPT: &[&str] = &["chappe-tl/src/codegen"];

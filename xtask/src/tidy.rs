@@ -18,6 +18,7 @@ use crate::{conformance, documents, sans_io};
 const IMPORTS: &[(&str, &[&str])] = &[
     ("chappe-tl", &[]),
     ("chappe-crypto", &[]),
+    ("chappe-updates", &[]),
     ("chappe-proto", &["chappe-tl", "chappe-crypto"]),
     ("chappe-api", &["chappe-tl"]),
     ("chappe-fuzz", &["chappe-api", "chappe-proto", "chappe-tl", "chappe-crypto"]),
@@ -38,9 +39,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "chappe-crypto",
             "chappe-proto",
             "chappe-tl",
+            "chappe-updates",
         ],
     ),
-    ("chappe-sim", &["chappe-proto", "chappe-tl", "chappe-crypto"]),
+    ("chappe-sim", &["chappe-proto", "chappe-tl", "chappe-crypto", "chappe-updates"]),
 ];
 
 /// What may import everything: the binary.

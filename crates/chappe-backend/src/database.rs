@@ -4,7 +4,7 @@
 use crate::PostgresDatabase;
 #[cfg(feature = "sqlite")]
 use crate::SqliteDatabase;
-use crate::StoreError;
+use crate::{Hold, StoreError};
 
 /// The database behind a store. A service brings tables of its own ([`migrate`](Self::migrate)) and
 /// asks in SQL that every engine understands: see [`sql`](crate::sql::sql).
@@ -45,6 +45,20 @@ impl Database {
             ),
             mend: "start the newer release, or restore the backup made before it",
         })
+    }
+
+    /// Makes this process the one that serves from the database; commands beside it need not.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unusable`] where another process does.
+    pub async fn hold(&self) -> Result<Hold, StoreError> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(database) => Hold::of_file(database.path()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => database.hold().await,
+        }
     }
 
     /// The file or address, without its secrets.

@@ -15,6 +15,8 @@ pub mod conformance;
 #[cfg(feature = "sql")]
 mod database;
 #[cfg(feature = "sql")]
+mod hold;
+#[cfg(feature = "sql")]
 mod key_store;
 mod key_table;
 mod memory;
@@ -32,6 +34,8 @@ mod temporary;
 pub use backend::Backend;
 #[cfg(feature = "sql")]
 pub use database::{Database, Migrations};
+#[cfg(feature = "sql")]
+pub use hold::Hold;
 #[cfg(feature = "sql")]
 pub use key_store::SqlStore;
 pub use memory::MemoryStore;

@@ -27,6 +27,11 @@ pub struct Plan {
     pub repeatable: u32,
     /// How many calls in a hundred come after the one before, or after all that are open.
     pub ordered: u32,
+    /// How many calls in a hundred write into a log; where there are any, clients are devices of
+    /// accounts and follow their logs.
+    pub writes: u32,
+    /// How many readings of a log in a hundred fail.
+    pub unread: u32,
     /// When the node pushes.
     pub pushes: Vec<Duration>,
     /// How long handlers take: one in `slow` takes up to `slowest`.
@@ -143,6 +148,8 @@ impl Plan {
             calls: (0..10).map(|number| (Duration::from_secs(10 * number), 0, None)).collect(),
             repeatable: 0,
             ordered: 0,
+            writes: 0,
+            unread: 0,
             pushes: Vec::new(),
             slow: 1,
             slowest: Duration::from_millis(20),
@@ -233,6 +240,8 @@ impl Plan {
         };
         let mut share = |bit| if kinds.has(bit) { 1 + rng.below(100) } else { 0 };
         let (repeatable, ordered) = (share(19), share(20));
+        let writes = if makes_keys { 0 } else { share(21) };
+        let unread = share(22) / 5;
         Self {
             phase: u64::from(rng.below(3600)),
             transports,
@@ -243,6 +252,8 @@ impl Plan {
             calls,
             repeatable,
             ordered,
+            writes,
+            unread,
             pushes,
             slow: 1 + rng.below(8),
             slowest: Duration::from_millis(u64::from(1 + rng.below(40_000))),

@@ -5,7 +5,8 @@
 //!
 //! - in a [`world`] real links and sessions of `chappe-proto`, coupled as the tasks of server and
 //!   client couple them ([`node`], [`peer`]), live through the faults of a [`fault::Plan`]; the
-//!   [`model`] judges every step;
+//!   [`model`] judges every step; in some of them clients are [`device`]s of accounts whose logs a
+//!   [`town`] keeps, and have to end up with them;
 //! - in an [`exam`] one end is written by hand, down to an envelope of its own ([`wire`]), says
 //!   what no honest peer would, and knows from the specification how it has to be judged.
 //!
@@ -13,6 +14,7 @@
 //! gives the same [`trace`], byte for byte, wherever it runs.
 
 pub mod clock;
+pub mod device;
 pub mod exam;
 pub mod fault;
 pub mod identity;
@@ -21,6 +23,7 @@ pub mod network;
 pub mod node;
 pub mod peer;
 mod play;
+pub mod town;
 pub mod trace;
 pub mod wire;
 pub mod words;

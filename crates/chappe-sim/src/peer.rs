@@ -2,7 +2,7 @@
 //!
 //! It mirrors `chappe-client` (`task/`) without tasks and channels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +19,13 @@ use chappe_proto::session::client::{
 use chappe_proto::session::time::ServerClock;
 use chappe_proto::transport::{ClientOptions, Transport};
 use chappe_proto::{LinkId, Now, SessionId};
-use chappe_tl::Constructor;
+use chappe_tl::{Constructor, Raw};
 
 use crate::clock::Clock;
+use crate::device::Device;
 use crate::model::{Rule, Wish};
 use crate::node::Env;
-use crate::words::{self, Token};
+use crate::words::{self, Question, Token};
 
 /// One client and its machine.
 pub struct Peer {
@@ -42,6 +43,8 @@ pub struct Peer {
     pub is_temporary: bool,
     /// It has no key and gets one from the world.
     pub wants_key: bool,
+    /// What follows the log of an account over it, in worlds that have some.
+    pub device: Option<Device>,
     config: SessionConfig,
     key: Option<Arc<AuthKey>>,
     salt: i64,
@@ -53,8 +56,8 @@ pub struct Peer {
     calls: BTreeMap<CallId, Token>,
     /// What is wanted of the calls that have no outcome.
     wishes: BTreeMap<Token, Wish>,
-    /// Calls made before there was a session.
-    waiting: BTreeSet<Token>,
+    /// Calls made before there was a session, in the order in which they were made.
+    waiting: Vec<Token>,
     failures: u32,
     rng: Rng,
 }
@@ -121,6 +124,7 @@ impl Peer {
             outbound: BytesMut::new(),
             is_temporary: false,
             wants_key: false,
+            device: None,
             config,
             key: None,
             salt: 0,
@@ -131,7 +135,7 @@ impl Peer {
             line: None,
             calls: BTreeMap::new(),
             wishes: BTreeMap::new(),
-            waiting: BTreeSet::new(),
+            waiting: Vec::new(),
             failures: 0,
             rng,
         }
@@ -164,11 +168,15 @@ impl Peer {
 
     /// The application makes a call.
     pub fn call(&mut self, env: &mut Env<'_>, token: Token, wish: Wish) {
+        self.make(env, token, wish);
+        self.settle(env);
+    }
+
+    fn make(&mut self, env: &mut Env<'_>, token: Token, wish: Wish) {
         env.model.called(self.number, token, wish.clone());
         self.wishes.insert(token, wish);
-        self.waiting.insert(token);
+        self.waiting.push(token);
         self.hand_calls_over();
-        self.settle(env);
     }
 
     /// Gives the session the calls that waited for it, in the order in which they were made.
@@ -181,19 +189,27 @@ impl Peer {
                 self.calls.iter().filter(is_first).map(|(id, _)| *id).collect();
             let mut options = CallOptions::default().after(first);
             options.repeatable = wish.is_repeatable;
-            self.calls.insert(session.call_with(words::question(token), options), token);
+            self.calls
+                .insert(session.call_with(words::question(token, wish.question), options), token);
         }
     }
 
-    /// Calls without an outcome, in the order in which they were made.
+    /// Calls without an outcome.
     pub fn open_calls(&self) -> Vec<Token> {
         self.wishes.keys().copied().collect()
     }
 
     /// The application gives up a call.
     pub fn drop_call(&mut self, env: &mut Env<'_>, token: Token) {
-        self.wishes.remove(&token);
-        if self.waiting.remove(&token) {
+        let wish = self.wishes.remove(&token);
+        // It may be written all the same, and the answer would have told.
+        if let (Some(device), Some(Wish { question: Question::Write(_), .. })) =
+            (&mut self.device, wish)
+        {
+            device.handle_loss();
+        }
+        if self.waiting.contains(&token) {
+            self.waiting.retain(|waiting| *waiting != token);
             env.model.dropped(token);
         }
         let found = self.calls.iter().find(|(_, known)| **known == token).map(|(id, _)| *id);
@@ -228,10 +244,9 @@ impl Peer {
         for (call, token) in std::mem::take(&mut self.calls) {
             let is_unsent = session.as_ref().is_some_and(|session| session.is_unsent(call));
             if is_unsent || self.wishes.get(&token).is_some_and(|wish| wish.is_repeatable) {
-                self.waiting.insert(token);
+                self.waiting.push(token);
             } else {
-                self.wishes.remove(&token);
-                env.model.outcome(token, &Err(CallError::Unknown(Doubt::KeyGone)));
+                self.end_call(env, token, &Err(CallError::Unknown(Doubt::KeyGone)));
             }
         }
     }
@@ -297,7 +312,12 @@ impl Peer {
         let line = self.line.as_ref()?;
         let exchange = self.key.is_none().then_some(line.opened + EXCHANGE_MAX);
         let session = self.session.as_ref().and_then(ClientSession::poll_timeout);
-        [exchange, session].into_iter().flatten().min().map(|due| self.clock.world_time(due))
+        let device = self.device.as_ref().and_then(Device::poll_timeout);
+        [exchange, session, device]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|due| self.clock.world_time(due))
     }
 
     /// Does what is due.
@@ -305,6 +325,9 @@ impl Peer {
         let now = self.clock.now(env.at);
         if let (Some(session), Some(_)) = (&mut self.session, &self.line) {
             session.handle_timeout(now);
+        }
+        if let Some(device) = &mut self.device {
+            device.handle_timeout(now.mono);
         }
         let opened = self.line.as_ref().map_or(now.mono, |line| line.opened);
         if self.key.is_none() && opened + EXCHANGE_MAX <= now.mono {
@@ -341,6 +364,7 @@ impl Peer {
             self.take_events(env);
         }
         self.take_events(env);
+        self.ask(env);
         let (Some(line), Some(session), Some(key)) = (&mut self.line, &mut self.session, &self.key)
         else {
             return self.write();
@@ -419,15 +443,19 @@ impl Peer {
                             "client {} has the outcome of {}",
                             &[self.number as u64, token.0],
                         );
-                        self.wishes.remove(&token);
-                        env.model.outcome(token, &result);
+                        self.end_call(env, token, &result);
                     }
                     None => {
                         env.model
                             .fail(Rule::OneOutcome, || format!("{call:?} has a second outcome"));
                     }
                 },
-                ClientEvent::Pushed(body) => env.model.heard_push(self.number, &body),
+                ClientEvent::Pushed(body) => self.hear_push(env, &body),
+                ClientEvent::PushesMayBeLost => {
+                    if let Some(device) = &mut self.device {
+                        device.handle_loss();
+                    }
+                }
                 ClientEvent::Restarted(id) => {
                     env.trace.note(
                         env.at,
@@ -441,8 +469,37 @@ impl Peer {
                     env.trace.note(env.at, "client {} finds its link dead", &[self.number as u64]);
                     self.give_up();
                 }
-                ClientEvent::QuickAck(_) | ClientEvent::PushesMayBeLost | ClientEvent::Salt(_) => {}
+                ClientEvent::QuickAck(_) | ClientEvent::Salt(_) => {}
             }
+        }
+    }
+
+    fn hear_push(&mut self, env: &mut Env<'_>, body: &Bytes) {
+        let Some((account, event)) = words::read_news(body) else {
+            return env.model.heard_push(self.number, body);
+        };
+        let now = self.clock.now(env.at).mono;
+        let device = self.device.as_mut();
+        if !device.is_some_and(|device| device.handle_push(now, account, event)) {
+            env.model.fail(Rule::OneLine, || {
+                format!("client {} hears what happened to account {account}", self.number)
+            });
+        }
+    }
+
+    fn end_call(&mut self, env: &mut Env<'_>, token: Token, result: &Result<Raw, CallError>) {
+        env.model.outcome(token, result);
+        let wish = self.wishes.remove(&token).unwrap_or_default();
+        if let Some(device) = &mut self.device {
+            device.handle_outcome(self.clock.now(env.at).mono, wish.question, result);
+        }
+    }
+
+    /// Asks what the device wants to know.
+    fn ask(&mut self, env: &mut Env<'_>) {
+        if let Some((token, wish)) = self.device.as_mut().and_then(Device::poll_question) {
+            env.trace.note(env.at, "client {} asks what it missed", &[self.number as u64]);
+            self.make(env, token, wish);
         }
     }
 

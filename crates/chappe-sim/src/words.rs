@@ -1,4 +1,5 @@
-//! What the calls of the world say: a question that names itself, and its only right answer.
+//! What the calls of the world say: a question that names itself, and its only right answer; what
+//! was written, and what was missed.
 
 use bytes::Bytes;
 use chappe_proto::MsgId;
@@ -7,6 +8,7 @@ use chappe_proto::rpc::{self, RpcError};
 use chappe_proto::schema::{ctors, functions, types};
 use chappe_proto::session::container::{self, Inner};
 use chappe_tl::{Constructor, Raw, Reader, Writer};
+use chappe_updates::Step;
 
 /// Names one call or push of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,8 +16,44 @@ pub struct Token(pub u64);
 
 /// Constructors of no schema: questions, answers, pushes.
 const QUESTION: u32 = 0xaaaa_0001;
+const WRITE: u32 = 0xaaaa_0002;
+const MISSED: u32 = 0xaaaa_0003;
 const ANSWER: u32 = 0xbbbb_0001;
+const EVENTS: u32 = 0xbbbb_0002;
 const PUSH: u32 = 0xcccc_0001;
+const NEWS: u32 = 0xcccc_0002;
+
+/// What a call asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Question {
+    /// What follows from its token.
+    #[default]
+    Plain,
+    /// To be written into the log of its account, and of this one.
+    Write(u32),
+    /// What its account's log has after this pts.
+    Missed(i32),
+}
+
+/// An event of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// How it moved the log.
+    pub step: Step,
+    /// The call that wrote it.
+    pub token: Token,
+}
+
+/// Events in order, as the answer to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// The log has this pts after them.
+    pub pts: i32,
+    /// The log has no more.
+    pub is_whole: bool,
+    /// In order.
+    pub events: Vec<Event>,
+}
 
 /// What calls are wrapped in that come after others.
 const AFTER_MSG: u32 = <functions::InvokeAfterMsg<Raw> as Constructor>::ID;
@@ -53,9 +91,69 @@ fn body(id: u32, token: Token, style: u64) -> Bytes {
     out.into()
 }
 
-/// The question of a call.
-pub fn question(token: Token) -> Bytes {
-    body(QUESTION, token, token.0)
+/// The body of a call.
+pub fn question(token: Token, question: Question) -> Bytes {
+    let (id, about) = match question {
+        Question::Plain => return body(QUESTION, token, token.0),
+        Question::Write(account) => (WRITE, account),
+        Question::Missed(pts) => (MISSED, pts as u32),
+    };
+    let mut out = body(id, token, 7).to_vec();
+    out.extend_from_slice(&about.to_le_bytes());
+    out.into()
+}
+
+/// What happened to an account, pushed.
+pub fn news(account: u32, event: Event) -> Bytes {
+    let mut out = NEWS.to_le_bytes().to_vec();
+    put_event(&mut out, event);
+    out.extend_from_slice(&account.to_le_bytes());
+    out.into()
+}
+
+/// The answer to a call that writes, or that asks what it missed.
+pub fn events(token: Token, events: &Events) -> Bytes {
+    let mut out = body(EVENTS, token, 7).to_vec();
+    out.extend_from_slice(&events.pts.to_le_bytes());
+    out.extend_from_slice(&u32::from(events.is_whole).to_le_bytes());
+    for event in &events.events {
+        put_event(&mut out, *event);
+    }
+    out.into()
+}
+
+fn put_event(out: &mut Vec<u8>, event: Event) {
+    out.extend_from_slice(&event.token.0.to_le_bytes());
+    out.extend_from_slice(&event.step.pts.to_le_bytes());
+    out.extend_from_slice(&event.step.count.to_le_bytes());
+}
+
+fn get_event(bytes: &[u8]) -> Option<Event> {
+    let (token, step) = bytes.split_first_chunk()?;
+    let (pts, count) = step.split_first_chunk()?;
+    let count = count.first_chunk()?;
+    let step = Step { pts: i32::from_le_bytes(*pts), count: i32::from_le_bytes(*count) };
+    Some(Event { step, token: Token(u64::from_le_bytes(*token)) })
+}
+
+/// Bytes of an event.
+const EVENT_LEN: usize = 16;
+
+/// The account and the event of a push.
+pub fn read_news(body: &[u8]) -> Option<(u32, Event)> {
+    let rest = body.strip_prefix(&NEWS.to_le_bytes())?;
+    let account = rest.get(EVENT_LEN..)?.first_chunk()?;
+    Some((u32::from_le_bytes(*account), get_event(rest)?))
+}
+
+/// The events of an answer.
+pub fn read_events(body: &[u8]) -> Option<Events> {
+    let (_, rest) = read_token(EVENTS, body)?;
+    let (pts, rest) = rest.split_first_chunk()?;
+    let (is_whole, rest) = rest.split_first_chunk()?;
+    let events = rest.chunks(EVENT_LEN).map(get_event).collect::<Option<_>>()?;
+    let is_whole = u32::from_le_bytes(*is_whole) == 1;
+    Some(Events { pts: i32::from_le_bytes(*pts), is_whole, events })
 }
 
 /// What a push says.
@@ -71,19 +169,41 @@ pub fn answer(token: Token) -> Result<Bytes, RpcError> {
     Ok(body(ANSWER, token, token.0 / 8))
 }
 
-/// The token of a question.
+/// The token of a call.
 pub fn asked(body: &[u8]) -> Option<Token> {
-    token_of(QUESTION, body)
+    Some(read_question(body)?.0)
+}
+
+/// The token of a call, and what it asks for.
+pub fn read_question(body: &[u8]) -> Option<(Token, Question)> {
+    let about = |rest: &[u8]| rest.first_chunk().map(|about| u32::from_le_bytes(*about));
+    match id_of(body) {
+        QUESTION => Some((read_token(QUESTION, body)?.0, Question::Plain)),
+        WRITE => {
+            let (token, rest) = read_token(WRITE, body)?;
+            Some((token, Question::Write(about(rest)?)))
+        }
+        MISSED => {
+            let (token, rest) = read_token(MISSED, body)?;
+            Some((token, Question::Missed(about(rest)? as i32)))
+        }
+        _ => None,
+    }
 }
 
 /// The token of a push.
 pub fn pushed(body: &[u8]) -> Option<Token> {
-    token_of(PUSH, body)
+    Some(read_token(PUSH, body)?.0)
 }
 
-fn token_of(id: u32, body: &[u8]) -> Option<Token> {
-    let rest = body.strip_prefix(&id.to_le_bytes())?;
-    Some(Token(u64::from_le_bytes(*rest.first_chunk()?)))
+/// Whether a body is a push.
+pub fn is_push(body: &[u8]) -> bool {
+    matches!(id_of(body), PUSH | NEWS)
+}
+
+fn read_token(id: u32, body: &[u8]) -> Option<(Token, &[u8])> {
+    let (token, rest) = body.strip_prefix(&id.to_le_bytes())?.split_first_chunk()?;
+    Some((Token(u64::from_le_bytes(*token)), rest))
 }
 
 /// The constructor id of a body.
@@ -95,8 +215,12 @@ pub fn id_of(body: &[u8]) -> u32 {
 pub fn name_of(id: u32) -> &'static str {
     match id {
         QUESTION => "question",
+        WRITE => "write",
+        MISSED => "what is missed",
         ANSWER => "answer",
+        EVENTS => "events",
         PUSH => "push",
+        NEWS => "news",
         rpc::RESULT => "rpc_result",
         rpc::GZIP_PACKED => "gzip_packed",
         types::MsgsAck::ID => "msgs_ack",

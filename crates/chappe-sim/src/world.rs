@@ -14,14 +14,16 @@ use chappe_proto::transport::{Framing, Transport};
 use chappe_proto::{LinkId, MsgId, SessionId};
 
 use crate::clock::Clock;
+use crate::device::Device;
 use crate::fault::{Cut, Fault, Plan};
 use crate::identity;
 use crate::model::{Broken, Model, Rule, Wish};
 use crate::network::{Network, Opener, Part, Way};
 use crate::node::{Env, Node, NodeConfig, Order};
 use crate::peer::Peer;
+use crate::town::{Town, Writer};
 use crate::trace::Trace;
-use crate::words::{self, Token};
+use crate::words::{self, Events, Question, Token};
 
 /// What became of a world.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Outcome {
     pub events: u64,
     /// World time at the end.
     pub ended: Duration,
+    /// Differences that devices asked for.
+    pub asked: u64,
     /// The rule that did not hold.
     pub broken: Option<Broken>,
 }
@@ -45,6 +49,7 @@ pub struct World {
     plan: Plan,
     clients: Vec<Peer>,
     node: Node,
+    town: Town,
     is_down: bool,
     network: Network,
     model: Model,
@@ -70,7 +75,10 @@ enum Event {
     GiveUp(usize, Token),
     Push,
     KeyFound(u64, LinkId, AuthKeyId),
-    Answer(u64, AuthKeyId, SessionId, MsgId, Token),
+    Answer(u64, AuthKeyId, SessionId, MsgId, Token, Question),
+    Commit(u64),
+    Announce(u64),
+    Tell(u64, u32),
     Fault(usize),
     Start,
     Sends(LinkId, Bytes),
@@ -86,6 +94,10 @@ const EPOCH: u64 = 1_800_000_000;
 const PATIENCE: Duration = Duration::from_secs(1800);
 /// Recordings that a middleman keeps.
 const RECORDED_MAX: usize = 32;
+/// Accounts, where clients hold keys of their own.
+const ACCOUNTS: u32 = 2;
+/// The first of the tokens of a device's questions, among those of its client.
+const DEVICE_TOKENS: u64 = 1 << 23;
 /// Things that may happen in one world; more happen only where somebody goes round in circles.
 const EVENTS_MAX: u64 = 200_000;
 
@@ -123,6 +135,7 @@ pub fn run_plan(plan: Plan, rng: Rng, prints: bool) -> Outcome {
         hash: world.trace.hash(),
         events,
         ended: world.at,
+        asked: world.clients.iter().filter_map(|peer| Some(peer.device.as_ref()?.asked())).sum(),
         broken: world.model.broken().cloned(),
     }
 }
@@ -138,6 +151,7 @@ impl World {
         let created = now - i64::from(rng.below(7200));
         let shared: [u8; 256] = rng.bytes();
         let mut clients = Vec::new();
+        let mut town = Town::default();
         for (number, transport) in plan.transports.iter().enumerate() {
             let mut clock = clock;
             clock.step(plan.skews[number]);
@@ -160,9 +174,16 @@ impl World {
                     Some(life) => node.lend_key(key.clone(), first, now + i64::from(life)),
                     None => node.keep_key(key.clone(), first),
                 }
+                let key_id = key.id();
                 let key = Arc::new(key);
                 let mut peer = Peer::with_key(number, clock, *transport, config, key, salt, rng);
                 peer.is_temporary = plan.key_life.is_some();
+                if plan.writes > 0 {
+                    let account = if plan.shares_key { 0 } else { number as u32 % ACCOUNTS };
+                    town.own(key_id, account);
+                    let first = Token(client_tokens(number) | DEVICE_TOKENS);
+                    peer.device = Some(Device::new(clock.now(Duration::ZERO).mono, account, first));
+                }
                 peer
             });
         }
@@ -175,6 +196,7 @@ impl World {
             last_call: vec![0; clients.len()],
             clients,
             node,
+            town,
             is_down: false,
             network: Network::default(),
             model: Model::default(),
@@ -226,13 +248,14 @@ impl World {
         let links = self.node.links();
         // An answer that came twice to life, after somebody forgot, is nobody's (SVC-21).
         let owed = if self.model.has_excuses() || self.node.life() > 0 { 0 } else { owed };
-        let is_done = open.is_empty() && owed == 0;
+        let missed = self.missed();
+        let is_done = open.is_empty() && owed == 0 && missed == 0;
         if is_done || self.at < self.plan.heals_at + PATIENCE {
             self.add_in(Duration::from_secs(20), Event::Check);
             return is_done;
         }
         self.model.fail(Rule::Completion, || {
-            format!("{PATIENCE:?} after the healing calls {open:x?} are open, {owed} messages owed on {links} links")
+            format!("{PATIENCE:?} after the healing calls {open:x?} are open, {owed} messages owed on {links} links, {missed} events missed")
         });
         true
     }
@@ -255,7 +278,7 @@ impl World {
                     return self.add(at, Event::Call(client, until.map(|until| until.max(at))));
                 }
                 self.last_call[client] += 1;
-                let token = Token((client as u64 + 1) << 24 | self.last_call[client]);
+                let token = Token(client_tokens(client) | self.last_call[client]);
                 self.trace.note(self.at, "client {} calls {}", &[client as u64, token.0]);
                 if let Some(until) = until {
                     self.add(until, Event::GiveUp(client, token));
@@ -269,17 +292,18 @@ impl World {
             }
             Event::Push => self.push(),
             Event::KeyFound(life, link, key) => {
-                if life == self.node.life() && !self.is_down {
+                if self.runs(life) {
                     self.node(|node, env| node.key_found(env, link, key));
                 }
             }
-            Event::Answer(life, key, session, call, token) => {
-                if life == self.node.life() && !self.is_down {
-                    let result = words::answer(token);
-                    self.model.finished(token);
-                    self.node(|node, env| node.answer(env, (key, session), call, result));
-                }
+            Event::Answer(life, key, session, call, token, question) if self.runs(life) => {
+                self.finish((key, session), call, token, question);
             }
+            Event::Commit(life) if self.runs(life) => self.commit(),
+            Event::Announce(life) if self.runs(life) => self.announce(),
+            Event::Tell(life, account) if self.runs(life) => self.tell(account),
+            // Of a process that is no more.
+            Event::Answer(..) | Event::Commit(_) | Event::Announce(_) | Event::Tell(..) => {}
             Event::Fault(number) => {
                 if !self.is_well || self.plan.faults[number].1 == Fault::LateReplay {
                     self.strike(self.plan.faults[number].1);
@@ -308,7 +332,132 @@ impl World {
         let open = if is_ordered { self.clients[client].open_calls() } else { Vec::new() };
         let most = [1, open.len()][self.rng.below(2) as usize];
         let after = open.into_iter().rev().take(most).collect();
-        Wish { is_repeatable, after }
+        let is_write = self.plan.writes > 0 && self.rng.below(100) < self.plan.writes;
+        let question =
+            if is_write { Question::Write(self.rng.below(ACCOUNTS)) } else { Question::Plain };
+        Wish { is_repeatable, after, question }
+    }
+
+    /// Whether a process of the node still runs.
+    fn runs(&self, life: u64) -> bool {
+        life == self.node.life() && !self.is_down
+    }
+
+    /// A handler has done what it does without others.
+    fn finish(
+        &mut self,
+        session: (AuthKeyId, SessionId),
+        call: MsgId,
+        token: Token,
+        question: Question,
+    ) {
+        match question {
+            Question::Plain => {
+                self.model.finished(token);
+                let result = words::answer(token);
+                self.node(|node, env| node.answer(env, session, call, result));
+            }
+            Question::Missed(pts) => {
+                let Some(account) = self.town.account(session.0) else { return };
+                let events = self.town.difference(account, pts);
+                self.answer_events(session, call, token, &events);
+            }
+            Question::Write(other) => {
+                if self.town.queue(Writer { session, call, token, other }) {
+                    self.soon(Event::Commit(self.node.life()));
+                }
+            }
+        }
+    }
+
+    fn answer_events(
+        &mut self,
+        session: (AuthKeyId, SessionId),
+        call: MsgId,
+        token: Token,
+        events: &Events,
+    ) {
+        let body = words::events(token, events);
+        self.model.finished(token);
+        self.model.answered(token, body.clone());
+        self.node(|node, env| node.answer(env, session, call, Ok(body)));
+    }
+
+    /// Within some milliseconds, as databases have them.
+    fn soon(&mut self, event: Event) {
+        let wait = Duration::from_millis(u64::from(self.rng.below(30)));
+        self.add_in(wait, event);
+    }
+
+    fn commit(&mut self) {
+        if let Some(writer) = self.town.commit() {
+            self.trace.note(self.at, "node writes {}", &[writer.token.0]);
+            self.soon(Event::Announce(self.node.life()));
+        }
+    }
+
+    fn announce(&mut self) {
+        let now = self.node.clock.now(self.at).unix_seconds();
+        let Some(announced) = self.town.announce(now) else { return };
+        for account in announced.begin {
+            self.soon(Event::Tell(self.node.life(), account));
+        }
+        if announced.is_next {
+            self.soon(Event::Commit(self.node.life()));
+        }
+        let Writer { session, call, token, .. } = announced.writer;
+        self.answer_events(session, call, token, &announced.events);
+    }
+
+    fn tell(&mut self, account: u32) {
+        let fails = self.plan.unread > 0 && !self.is_well && self.rng.below(100) < self.plan.unread;
+        let (goes_on, push) = self.town.tell(account, fails);
+        if goes_on {
+            self.soon(Event::Tell(self.node.life(), account));
+        }
+        let Some(push) = push else { return };
+        self.trace.note(
+            self.at,
+            "node tells account {} of {}",
+            &[u64::from(account), push.event.token.0],
+        );
+        if !self.town.is_in_order(&push) {
+            self.model.fail(Rule::OneLine, || format!("{push:?} comes late or again"));
+        }
+        let sessions: Vec<_> = self.node.sessions().map(|(key, id, _)| (key, id)).collect();
+        for session in sessions {
+            if self.town.account(session.0) != Some(account) || push.but == Some(session) {
+                continue;
+            }
+            if push.by == session {
+                self.model.fail(Rule::OneLine, || format!("{push:?} is its own news"));
+            }
+            let body = words::news(account, push.event);
+            self.node(|node, env| node.push(env, session, body));
+        }
+    }
+
+    /// Compares what a device has with the log.
+    fn compare(&mut self, client: usize) {
+        let Some(device) = &mut self.clients[client].device else { return };
+        while let Some(event) = device.poll_event() {
+            let account = device.account();
+            self.trace.note(self.at, "client {} has {}", &[client as u64, event.token.0]);
+            if !self.town.is_next(client, account, event) {
+                self.model.fail(Rule::OneLine, || {
+                    format!("client {client} has {event:x?} where the log has another")
+                });
+            }
+        }
+    }
+
+    /// Events that devices miss.
+    fn missed(&self) -> usize {
+        let clients = self.clients.iter().enumerate();
+        let missed = clients.filter_map(|(client, peer)| {
+            peer.device.as_ref().map(|device| self.town.missed(client, device.account()))
+        });
+        missed.sum()
     }
 
     /// Lets a client act, then does what it wants.
@@ -316,6 +465,8 @@ impl World {
         let peer = &mut self.clients[number];
         let mut env = Env { at: self.at, model: &mut self.model, trace: &mut self.trace };
         act(peer, &mut env);
+        self.compare(number);
+        let peer = &mut self.clients[number];
         if std::mem::take(&mut peer.wants_key) {
             let wait = Duration::from_millis(u64::from(50 + self.rng.below(2000)));
             self.add(self.at + wait, Event::NewKey(number));
@@ -350,14 +501,17 @@ impl World {
                     self.add_in(wait, Event::KeyFound(self.node.life(), link, key));
                 }
                 Order::Run(key, session, call) => {
-                    let Some(token) = words::asked(&call.call.query) else { continue };
+                    let Some((token, question)) = words::read_question(&call.call.query) else {
+                        continue;
+                    };
                     let longest = match self.rng.below(self.plan.slow) {
                         0 => self.plan.slowest,
                         _ => Duration::from_millis(20),
                     };
                     let wait = longest.mul_f64(f64::from(self.rng.below(1000)) / 1000.0);
                     let life = self.node.life();
-                    self.add_in(wait, Event::Answer(life, key, session, call.msg_id, token));
+                    let call = call.msg_id;
+                    self.add_in(wait, Event::Answer(life, key, session, call, token, question));
                 }
             }
         }
@@ -422,6 +576,9 @@ impl World {
         let first = FirstSalt { value, created: now.unix_seconds() };
         let life = i64::from(self.plan.key_life.unwrap_or(0));
         self.node.lend_key(key.clone(), first, now.unix_seconds() + life);
+        if let Some(device) = &self.clients[client].device {
+            self.town.own(key.id(), device.account());
+        }
         self.client(client, |peer, env| peer.take_key(env, key, value, now.unix));
     }
 
@@ -679,6 +836,7 @@ impl World {
             Fault::Restart(span) => {
                 self.trace.note(self.at, "node ends", &[]);
                 self.node.restart();
+                self.town.restart();
                 self.is_down = true;
                 for client in 0..self.clients.len() {
                     // Half of them hear of it, the others when they speak.
@@ -785,6 +943,11 @@ impl World {
         }
         self.add_in(Duration::from_secs(1), Event::Check);
     }
+}
+
+/// Where the tokens of a client begin.
+fn client_tokens(client: usize) -> u64 {
+    (client as u64 + 1) << 24
 }
 
 /// The bytes after what announces the transport.

@@ -3,6 +3,7 @@
 mod config;
 mod database;
 mod error;
+mod hold;
 mod transaction;
 
 pub use self::config::PostgresConfig;

@@ -84,6 +84,10 @@ impl SqliteDatabase {
         Ok(found)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The file.
     pub(crate) fn place(&self) -> String {
         self.path.display().to_string()

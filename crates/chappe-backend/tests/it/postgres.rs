@@ -270,6 +270,21 @@ fn addresses_are_checked_and_never_shown() {
     }
 }
 
+/// Rule: one server serves from a schema of a database; another hears so, until that one is gone.
+#[tokio::test]
+async fn one_server_holds_a_database() {
+    let config = fresh().await;
+    let store = SqlStore::postgres(config.clone()).await.unwrap();
+    let held = database(&store).hold().await.unwrap();
+    let other = SqlStore::postgres(config).await.unwrap();
+    let error = database(&other).hold().await.unwrap_err();
+    assert!(error.to_string().contains("another server process works with it"), "{error}");
+    let elsewhere = SqlStore::postgres(fresh().await).await.unwrap();
+    let _elsewhere = database(&elsewhere).hold().await.unwrap();
+    drop(held);
+    let _held = database(&other).hold().await.unwrap();
+}
+
 async fn fresh() -> PostgresConfig {
     config(&Scratch::shared().schema().await)
 }

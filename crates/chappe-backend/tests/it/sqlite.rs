@@ -216,3 +216,18 @@ async fn reopen(folder: &TempDir) -> SqlStore {
         .await
         .expect("the store opens")
 }
+
+/// Rule: one server serves from a file; another hears so, until that one is gone. Whoever only works
+///       beside it needs no leave.
+#[tokio::test]
+async fn one_server_holds_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chappe.db");
+    let store = SqlStore::sqlite(&path, SqliteConfig::default()).await.unwrap();
+    let held = store.database().hold().await.unwrap();
+    let other = SqlStore::sqlite(&path, SqliteConfig::default()).await.unwrap();
+    let error = other.database().hold().await.unwrap_err();
+    assert!(error.to_string().contains("another server process works with it"), "{error}");
+    drop(held);
+    let _held = other.database().hold().await.unwrap();
+}

@@ -199,7 +199,7 @@ impl Hand {
     }
 
     fn make_call(&mut self, token: Token) {
-        let wish = Wish { is_repeatable: self.repeats, after: Vec::new() };
+        let wish = Wish { is_repeatable: self.repeats, ..Wish::default() };
         self.act(|peer, env| peer.call(env, token, wish));
     }
 

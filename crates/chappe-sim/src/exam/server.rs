@@ -19,7 +19,7 @@ use crate::model::{Broken, Model};
 use crate::node::{Env, Node, NodeConfig, Order};
 use crate::trace::Trace;
 use crate::wire::{self, Letter, Secret};
-use crate::words::{self, Token, boxed, read};
+use crate::words::{self, Question, Token, boxed, read};
 
 /// One question to a node.
 type Exam = fn(&mut Hand, &mut Rng) -> Verdict;
@@ -256,7 +256,7 @@ impl Hand {
 
     fn question(&mut self) -> Bytes {
         // Small, and answered without an error.
-        words::question(Token(u64::from(self.rng.u32()) << 7 | 0b111_0011))
+        words::question(Token(u64::from(self.rng.u32()) << 7 | 0b111_0011), Question::Plain)
     }
 
     fn ping(&mut self) -> (i64, Heard) {

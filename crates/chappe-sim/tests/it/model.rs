@@ -7,7 +7,7 @@ use chappe_proto::session::client::{CallError, Doubt};
 use chappe_proto::session::container::{self, Inner};
 use chappe_proto::{LinkId, MsgId, SessionId};
 use chappe_sim::model::{Model, Rule, Wish};
-use chappe_sim::words::{Token, answer, question};
+use chappe_sim::words::{Question, Token, answer, question};
 use chappe_tl::Raw;
 
 const KEY: AuthKeyId = AuthKeyId(7);
@@ -45,25 +45,25 @@ fn repeatable() -> Model {
 fn second_run_is_noticed() {
     for life in [0, 1] {
         let mut model = called();
-        model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN));
+        model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN, Question::Plain));
         model.excuse(0);
         assert_eq!(rule(&model), None);
-        model.ran(life, KEY, SESSION, MsgId(8), &question(TOKEN));
+        model.ran(life, KEY, SESSION, MsgId(8), &question(TOKEN, Question::Plain));
         assert_eq!(rule(&model), Some(Rule::OneRunPerCall));
     }
     let mut model = repeatable();
-    model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN));
+    model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN, Question::Plain));
     assert_eq!(rule(&model), None);
-    model.ran(1, KEY, SESSION, MsgId(4), &question(TOKEN));
+    model.ran(1, KEY, SESSION, MsgId(4), &question(TOKEN, Question::Plain));
     assert_eq!(rule(&model), None, "in another life it may");
-    model.ran(1, KEY, SESSION, MsgId(4), &question(TOKEN));
+    model.ran(1, KEY, SESSION, MsgId(4), &question(TOKEN, Question::Plain));
     assert_eq!(rule(&model), Some(Rule::OneRunPerMessage));
     let mut model = repeatable();
-    model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN));
+    model.ran(0, KEY, SESSION, MsgId(4), &question(TOKEN, Question::Plain));
     model.excuse(0);
-    model.ran(0, KEY, SESSION, MsgId(8), &question(TOKEN));
+    model.ran(0, KEY, SESSION, MsgId(8), &question(TOKEN, Question::Plain));
     assert_eq!(rule(&model), None);
-    model.ran(0, KEY, SESSION, MsgId(12), &question(TOKEN));
+    model.ran(0, KEY, SESSION, MsgId(12), &question(TOKEN, Question::Plain));
     assert_eq!(rule(&model), Some(Rule::OneRunPerCall));
 }
 
@@ -81,7 +81,7 @@ fn early_run_is_noticed() {
         let mut model = called();
         model.called(0, second, Wish { after: vec![TOKEN], ..Wish::default() });
         end(&mut model);
-        model.ran(0, KEY, SESSION, MsgId(4), &question(second));
+        model.ran(0, KEY, SESSION, MsgId(4), &question(second, Question::Plain));
         assert_eq!(rule(&model), (number == 0).then_some(Rule::CallsInOrder));
     }
 }
@@ -111,7 +111,7 @@ fn wrong_outcomes_are_noticed() {
     model.outcome(TOKEN, &right());
     assert_eq!(rule(&model), Some(Rule::OneOutcome));
     let mut model = called();
-    model.outcome(TOKEN, &Ok(Raw(question(TOKEN))));
+    model.outcome(TOKEN, &Ok(Raw(question(TOKEN, Question::Plain))));
     assert_eq!(rule(&model), Some(Rule::RightOutcome));
     let mut model = called();
     model.dropped(TOKEN);
@@ -130,7 +130,7 @@ fn wrong_numbers_are_noticed() {
         }
         rule(&model)
     };
-    let ask = || question(TOKEN);
+    let ask = || question(TOKEN, Question::Plain);
     assert_eq!(check(&[(4, 1, ask()), (8, 3, ask())]), None);
     assert_eq!(check(&[(8, 1, ask()), (4, 3, ask())]), Some(Rule::MessageIds));
     assert_eq!(check(&[(5, 1, ask())]), Some(Rule::MessageIds));

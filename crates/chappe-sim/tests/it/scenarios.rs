@@ -163,3 +163,52 @@ fn temporary_keys_end_without_a_lost_call() {
         check(&Plan { slowest: Duration::from_secs(20), ..plan.clone() });
     }
 }
+
+/// Three devices of two accounts, which write all the time.
+fn town() -> Plan {
+    Plan {
+        transports: vec![Plan::quiet().transports[0]; 3],
+        skews: vec![0; 3],
+        calls: (0..60)
+            .map(|number| (Duration::from_secs(number), number as usize % 3, None))
+            .collect(),
+        writes: 100,
+        ..Plan::quiet()
+    }
+}
+
+/// Rules: UPD-01, UPD-02, UPD-03, UPD-05: where nothing fails, pushes and answers tell each device
+///        everything; it asks when its session begins, and never again.
+#[test]
+fn nobody_has_to_ask_where_nothing_fails() {
+    for outcome in check(&town()) {
+        assert!(outcome.asked <= 6, "{} questions", outcome.asked);
+        assert!(outcome.ended < Duration::from_secs(160), "{:?}", outcome.ended);
+    }
+}
+
+/// Rules: UPD-01, UPD-03, UPD-09, UPD-14: devices that are cut off and sleep, a server that dies
+///        between a commit and its announcement or forgets, logs that cannot be read: each device
+///        ends up with the log of its account.
+#[test]
+fn devices_end_up_with_the_log_whatever_fails() {
+    for client in 0..3 {
+        let span = Duration::from_secs(17);
+        let mut plan = town();
+        plan.unread = 20;
+        plan.repeatable = 50;
+        plan.faults = vec![
+            (Duration::from_millis(5010), Fault::Restart(Duration::from_millis(10))),
+            (Duration::from_secs(9), Fault::Cut { client, cut: Cut::Nobody }),
+            (Duration::from_secs(12), Fault::Sleep { client, span, mono_stands: true }),
+            (Duration::from_millis(20_030), Fault::Restart(Duration::from_secs(2))),
+            (Duration::from_secs(31), Fault::ForgetAll),
+            (Duration::from_millis(40_045), Fault::Restart(Duration::from_millis(1))),
+            (Duration::from_secs(44), Fault::Cut { client, cut: Cut::Client }),
+        ];
+        check(&plan);
+        plan.network.jitter = Duration::from_secs(2);
+        check(&Plan { shares_key: true, ..plan.clone() });
+        check(&Plan { key_life: Some(25), ..plan });
+    }
+}

@@ -10,13 +10,13 @@ use chappe_api::types;
 use chappe_crypto::AuthKeyId;
 use chappe_proto::SessionId;
 use chappe_server::{Caller, Pusher};
+use chappe_updates::{Step, Stretch, Telling};
 use tokio::sync::{Mutex as Turns, MutexGuard};
 use tracing::warn;
 
 use crate::Service;
 use crate::error::Failure;
 use crate::store::{Change, News};
-use crate::updates::telling::{Stretch, Telling};
 
 /// Who hears of what, and in which order.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Lines {
     /// Held from before a change is begun until it is announced: announcements come in the order
     /// of commits. SQLite has one writer anyway.
     turns: Arc<Turns<()>>,
-    telling: Arc<Mutex<Telling>>,
+    telling: Arc<Mutex<Telling<(AuthKeyId, SessionId)>>>,
 }
 
 impl Lines {
@@ -37,7 +37,7 @@ impl Lines {
         self.told().next(account)
     }
 
-    fn told(&self) -> StdMutexGuard<'_, Telling> {
+    fn told(&self) -> StdMutexGuard<'_, Telling<(AuthKeyId, SessionId)>> {
         self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,7 +63,9 @@ impl Service {
         for news in change.commit().await? {
             let answered = (news.account == me).then_some(session);
             self.prune_now_and_then(news, caller.now.unix_seconds());
-            if self.lines.told().note(news, answered, caller.now.unix_seconds()) {
+            let step = Step { pts: news.pts, count: news.count };
+            let now = caller.now.unix_seconds();
+            if self.lines.told().note(news.account, step, answered, now) {
                 let (service, pusher) = (self.clone(), pusher.clone());
                 tokio::spawn(async move { service.push_line(&pusher, news.account).await });
             }

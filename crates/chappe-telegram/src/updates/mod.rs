@@ -2,9 +2,6 @@
 
 mod difference;
 mod lines;
-mod telling;
-#[cfg(test)]
-mod tests;
 mod view;
 
 use chappe_api::functions::updates::GetState;

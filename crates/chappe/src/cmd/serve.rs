@@ -38,6 +38,10 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let identity = open_identity(&config.data)?;
     let fingerprint = fingerprint(identity.public());
     let backend = config.database.open().await?;
+    let _hold = match backend.database() {
+        Some(database) => Some(database.hold().await?),
+        None => None,
+    };
     let certificate = config.tls.as_ref().map(Certificates::open).transpose()?;
     let reload = signal(SignalKind::hangup())?;
     let (listeners, addresses): (Vec<_>, Vec<_>) =

@@ -55,6 +55,21 @@ fn sigterm_ends_it_with_0_and_a_restart_keeps_key_and_sessions() {
 }
 
 #[test]
+fn a_second_server_does_not_begin_on_the_same_data() {
+    let server = Server::start(&[]);
+    let data = server.data.to_str().unwrap();
+    let second = run(&["serve", "--listen", "127.0.0.1:0", "--data", data]);
+    assert!(!second.status.success());
+    assert!(
+        stderr(&second).contains("another server process works with it"),
+        "{}",
+        stderr(&second)
+    );
+    // Commands that only look or make something do.
+    assert!(run(&["user", "list", "--data", data]).status.success());
+}
+
+#[test]
 fn settings_come_from_a_file_and_errors_name_the_mend() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("chappe.toml");
