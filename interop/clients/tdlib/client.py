@@ -47,7 +47,7 @@ class Client(contract.Client):
         )
         while await self.states.get() != "authorizationStateWaitPhoneNumber":
             pass
-        self.layer = int(re.search(r"Create Td with layer (\d+)", self.log.read_text()).group(1))
+        self.layer = int(re.search(r"Create Td with layer (\d+)", self.log.read_text(errors="replace")).group(1))
         self.library.execute({"@type": "setLogVerbosityLevel", "new_verbosity_level": 1})
 
     def opened(self):

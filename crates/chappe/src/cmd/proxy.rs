@@ -45,6 +45,7 @@ async fn serve(settings: ProxySettings, args: ProxyArgs) -> Result<Exit> {
     };
     let proxy = Proxy::new(settings.proxy)?;
     let handle = proxy.handle();
+    let page = page.map(|page| page.with_users(users_of(handle.clone())));
     let (listeners, addresses): (Vec<_>, Vec<_>) =
         listen::bind_all(&settings.listen)?.into_iter().unzip();
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -62,6 +63,11 @@ async fn serve(settings: ProxySettings, args: ProxyArgs) -> Result<Exit> {
     tokio::spawn(reload_at(hangup, args, settings.files, handle));
     proxy.serve_all(listeners).with_graceful_shutdown(stop, settings.drain_max).await;
     Ok(Exit::Done)
+}
+
+/// What is known of users, in JSON.
+fn users_of(handle: Handle) -> impl Fn() -> String + Send + Sync + 'static {
+    move || json!(handle.statistics()).to_string()
 }
 
 /// Time between two looks at the file.

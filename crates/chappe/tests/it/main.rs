@@ -10,6 +10,7 @@ mod keys;
 mod logs;
 mod metrics;
 mod middle;
+mod proxy;
 mod reach;
 mod recovery;
 mod serve;
