@@ -400,7 +400,9 @@ mod tests {
         let routes = web(Way::WebSocketTls, addresses).unwrap();
         assert_eq!(stops(&routes), ["a:4430", "b:443"]);
         let spoken = routes.next().stops;
-        assert!(spoken.iter().all(|stop| stop.transport.is_obfuscated() && stop.disguise.is_none()));
+        assert!(
+            spoken.iter().all(|stop| stop.transport.is_obfuscated() && stop.disguise.is_none())
+        );
 
         // Elsewhere: there and nowhere else.
         let main = vec!["a:1".parse().unwrap()];

@@ -1,26 +1,21 @@
 //! Measuring how the sites that the proxy seems to be answer a hello, so that it can answer alike.
+//!
+//! A site is sent what a client of ours would send, by a secret that nobody has. It takes that for a
+//! browser's and answers in full; what it sends encrypted nobody here can read, and its length is
+//! all that matters.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use chappe_net::Stream;
-use chappe_proto::transport::fake_tls::{Group, RECORD_HEADER, RECORD_MAX};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use chappe_crypto::{Rng, x25519_public};
+use chappe_proto::transport::Secret;
+use chappe_proto::transport::fake_tls::{Group, RECORD_HEADER, RECORD_MAX, greeting};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{self, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tracing::{info, warn};
 
 use crate::config::Domain;
-use crate::mask;
+use crate::mask::{self, NoSite};
 use crate::shared::Shared;
 use crate::site::Measured;
 
@@ -31,12 +26,26 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Time between two measurements (PRX-30), and after one that failed.
 const INTERVAL: Duration = Duration::from_secs(24 * 3600);
 const RETRY: Duration = Duration::from_secs(600);
-/// Longest time of one try.
-const TRY_MAX: Duration = Duration::from_secs(10);
+/// Longest wait for an answer, and the silence that ends one.
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_millis(500);
+/// Bytes of an answer that are looked at.
+const ANSWER_MAX: usize = 64 << 10;
 /// Where TLS is spoken.
 const HTTPS: u16 = 443;
-/// Bytes of an answer that are kept.
-const ANSWER_MAX: usize = 64 << 10;
+
+/// Why a site is of no use as a mask.
+#[derive(Debug, thiserror::Error)]
+enum Unsuitable {
+    #[error("{0}")]
+    Unreachable(#[from] NoSite),
+    #[error("the connection broke: {0}")]
+    Broken(#[from] std::io::Error),
+    #[error("it does not answer in TLS 1.3 to a key of X25519")]
+    Version,
+    #[error("it answers with {0} encrypted bytes, which is no certificate")]
+    Short(usize),
+}
 
 /// Measures all sites, now and each day, and whenever the settings change.
 pub(crate) async fn run(shared: Arc<Shared>) {
@@ -47,7 +56,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         if policy.config.modes.tls && policy.config.strangers.measure {
             for domain in &policy.config.domains {
                 let wait_max = policy.config.strangers.connect_wait_max;
-                if !learn(&shared, domain, wait_max).await {
+                if let Err(error) = learn(&shared, domain, wait_max).await {
+                    warn!(site = domain.name, %error, "the site is no good mask");
                     next = RETRY;
                 }
             }
@@ -60,81 +70,58 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Measures one site; whether anything was learnt.
-async fn learn(shared: &Shared, domain: &Domain, wait_max: Duration) -> bool {
-    let mut found: Option<Measured> = None;
-    for attempt in 0..TRIES {
-        if attempt > 0 {
-            sleep(PAUSE).await;
-        }
-        let answer = match timeout(TRY_MAX, answer(domain, wait_max)).await {
-            Ok(Ok(answer)) => read(&answer),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("no answer in time".to_owned()),
-        };
-        match (answer, &mut found) {
-            (Ok(answer), Some(measured)) => measured.encrypted.extend(answer.encrypted),
-            (Ok(answer), none) => *none = Some(answer),
-            (Err(error), _) => {
-                warn!(site = domain.name, %error, "the site cannot be measured; hellos are answered as many sites would");
-                break;
-            }
-        }
+/// Measures one site.
+async fn learn(shared: &Shared, domain: &Domain, wait_max: Duration) -> Result<(), Unsuitable> {
+    let mut lens = Vec::new();
+    for _ in 0..TRIES {
+        let answer = answer(domain, wait_max, &mut shared.rng()).await?;
+        let (suite, group, version_first) = read_hello(&answer).ok_or(Unsuitable::Version)?;
+        lens.push(encrypted_len(&answer)?);
+        let encrypted = lens.clone();
+        shared.sites.learn(&domain.name, Measured { suite, group, version_first, encrypted });
+        sleep(PAUSE).await;
     }
-    let Some(measured) = found else { return false };
-    let (min, max) = (measured.encrypted.iter().min(), measured.encrypted.iter().max());
-    info!(site = domain.name, ?min, ?max, "the site was measured");
-    shared.sites.learn(&domain.name, measured);
-    true
+    info!(site = domain.name, min = ?lens.iter().min(), max = ?lens.iter().max(), "measured");
+    Ok(())
 }
 
 /// What the site answers to a hello, as it came.
-async fn answer(domain: &Domain, wait_max: Duration) -> io::Result<Vec<u8>> {
-    let stream = mask::dial(domain, HTTPS, wait_max).await.map_err(io::Error::other)?;
-    let name = ServerName::try_from(domain.name.clone()).map_err(io::Error::other)?;
-    let provider = CryptoProvider {
-        // As the hellos of our clients have it.
-        kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519],
-        ..aws_lc_rs::default_provider()
-    };
-    let verifier = Anyone(provider.signature_verification_algorithms);
-    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(io::Error::other)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let listening = Listening { stream, heard: Vec::new() };
-    let connected = TlsConnector::from(Arc::new(config)).connect(name, listening).await?;
-    Ok(connected.into_inner().0.heard)
+async fn answer(domain: &Domain, wait_max: Duration, rng: &mut Rng) -> Result<Vec<u8>, Unsuitable> {
+    let mut stream = mask::dial(domain, HTTPS, wait_max).await?;
+    let (keys, nobodys) = ([x25519_public(rng), x25519_public(rng)], Secret::from(rng.bytes()));
+    let (hello, _) = greeting(&domain.name, &nobodys, rng.u32(), &keys, rng);
+    stream.write_all(&hello).await?;
+    let mut answer = Vec::new();
+    while answer.len() < ANSWER_MAX {
+        let wait = if answer.is_empty() { ANSWER_WAIT } else { SILENCE };
+        match timeout(wait, stream.read_buf(&mut answer)).await {
+            Ok(Ok(1..)) => {}
+            Ok(Err(error)) => return Err(error.into()),
+            Ok(Ok(0)) | Err(_) => break,
+        }
+    }
+    Ok(answer)
 }
 
-/// What an answer is like, of which every record counts that came before the client had to speak
-/// again.
-fn read(answer: &[u8]) -> Result<Measured, String> {
-    let mut records = Records(answer);
-    let Some((0x16, hello)) = records.next() else { return Err("no hello".to_owned()) };
-    let (suite, group, version_first) = read_hello(hello).ok_or("a hello of another version")?;
-    let encrypted = records.filter(|(kind, _)| *kind == 0x17).map(|(_, content)| content.len());
-    let total: usize = encrypted.map(|len| len + RECORD_HEADER).sum();
-    // One record stands for all of them, as long as they are together.
+/// The length of the one record that stands for all that came encrypted.
+fn encrypted_len(answer: &[u8]) -> Result<u16, Unsuitable> {
+    let encrypted = Records(answer).filter(|(kind, _)| *kind == 0x17);
+    let total: usize = encrypted.map(|(_, content)| RECORD_HEADER + content.len()).sum();
+    // As long as they are together.
     let len = total.saturating_sub(RECORD_HEADER).min(RECORD_MAX);
     if len < ENCRYPTED_MIN {
-        return Err("too little comes encrypted".to_owned());
+        return Err(Unsuitable::Short(len));
     }
-    Ok(Measured { suite, group, version_first, encrypted: vec![len as u16] })
+    Ok(len as u16)
 }
 
 /// Fewest bytes that hide in the answer of a proxy (FTL-10).
 const ENCRYPTED_MIN: usize = 64;
 
-/// Suite, group and the order of the two extensions of a ServerHello; `None` where it is none of
-/// TLS 1.3, or wants another hello.
-fn read_hello(message: &[u8]) -> Option<(u16, Group, bool)> {
-    let u16_at = |bytes: &[u8], at: usize| {
-        bytes.get(at..at + 2).map(|two| u16::from_be_bytes([two[0], two[1]]))
-    };
+/// Suite, group and the order of the two extensions of the hello that an answer begins with; `None`
+/// where it is none of TLS 1.3, or wants another hello.
+fn read_hello(answer: &[u8]) -> Option<(u16, Group, bool)> {
+    let (0x16, message) = Records(answer).next()? else { return None };
     let session_len = usize::from(*message.get(38)?);
     let rest = message.get(39 + session_len..)?;
     let suite = u16_at(rest, 0)?;
@@ -143,9 +130,9 @@ fn read_hello(message: &[u8]) -> Option<(u16, Group, bool)> {
     while let (Some(kind), Some(len)) = (u16_at(extensions, 0), u16_at(extensions, 2)) {
         let content = extensions.get(4..4 + usize::from(len))?;
         match kind {
-            0x002b => version_first = version_first.or(Some(true)),
+            SUPPORTED_VERSIONS => version_first = version_first.or(Some(true)),
             // That of a hello which wants another one has no key.
-            0x0033 if content.len() > 4 => {
+            KEY_SHARE if content.len() > 4 => {
                 version_first = version_first.or(Some(false));
                 group = Some(match u16_at(content, 0)? {
                     0x001d => Group::X25519,
@@ -160,6 +147,13 @@ fn read_hello(message: &[u8]) -> Option<(u16, Group, bool)> {
     Some((suite, group?, version_first?))
 }
 
+const SUPPORTED_VERSIONS: u16 = 0x002b;
+const KEY_SHARE: u16 = 0x0033;
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..at + 2).map(|two| u16::from_be_bytes([two[0], two[1]]))
+}
+
 /// Type and content of each whole record.
 struct Records<'a>(&'a [u8]);
 
@@ -172,84 +166,5 @@ impl<'a> Iterator for Records<'a> {
         let (content, rest) = rest.split_at_checked(len)?;
         self.0 = rest;
         Some((header[0], content))
-    }
-}
-
-/// Keeps what is read.
-struct Listening {
-    stream: Stream,
-    heard: Vec<u8>,
-}
-
-impl AsyncRead for Listening {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let room = ANSWER_MAX.saturating_sub(self.heard.len());
-        let new = &buffer.filled()[before..];
-        self.heard.extend_from_slice(&new[..new.len().min(room)]);
-        polled
-    }
-}
-
-impl AsyncWrite for Listening {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-/// Believes every certificate: nothing is said to the site, and nothing is believed of what it says
-/// but how long it is.
-#[derive(Debug)]
-struct Anyone(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
     }
 }

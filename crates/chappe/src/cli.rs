@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use chappe_client::{Proxy, Target};
 use chappe_net::connect::Endpoint;
+use chappe_proto::middle::messages::AdTag;
 use chappe_proto::transport::{EndpointSecret, Transport};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
@@ -295,6 +296,16 @@ pub(crate) struct ProxyArgs {
     /// Proxy for connections to data centres: socks5://[USER:PASSWORD@]HOST:PORT or http://…
     #[arg(long, value_name = "URL")]
     pub(crate) upstream_proxy: Option<Proxy>,
+    /// Go to data centres by middle servers: the file `proxy-secret` that is published for proxies;
+    /// needs --middle-servers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) middle_secret: Option<PathBuf>,
+    /// The file `proxy-multi.conf` that is published beside it; both are read again when they change
+    #[arg(long, value_name = "FILE")]
+    pub(crate) middle_servers: Option<PathBuf>,
+    /// For whom the proxy advertises, by middle servers: 32 hexadecimal digits
+    #[arg(long, value_name = "TAG")]
+    pub(crate) ad_tag: Option<AdTag>,
     /// File that remembers what users with a quota have passed
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,

@@ -28,6 +28,8 @@ pub struct Inbound {
     cipher: Option<Decrypt>,
     /// Bytes at the start of the inbound buffer that are decrypted already.
     clear: usize,
+    /// Nothing encrypted has come yet.
+    is_first: bool,
 }
 
 /// The frames that leave over a link.
@@ -67,7 +69,8 @@ const BLOCK: usize = 16;
 impl Default for Inbound {
     fn default() -> Self {
         let checksum = Checksum::default();
-        Self { number: FIRST, limit: GREETING_MAX, checksum, cipher: None, clear: 0 }
+        let limit = GREETING_MAX;
+        Self { number: FIRST, limit, checksum, cipher: None, clear: 0, is_first: true }
     }
 }
 
@@ -127,11 +130,21 @@ impl Inbound {
         Ok(Some(payload))
     }
 
-    fn decrypt(&mut self, input: &mut [u8]) {
+    fn decrypt(&mut self, input: &mut BytesMut) {
         let Some(cipher) = &mut self.cipher else {
             self.clear = input.len();
             return;
         };
+        // Some proxies fill up even the frame that is sent in clear (QRK-61).
+        while self.is_first
+            && let Some(word) = word_at(input, 0)
+        {
+            self.is_first = word == NO_OP;
+            input.advance(if self.is_first { WORD } else { 0 });
+        }
+        if self.is_first {
+            return;
+        }
         let blocks = (input.len() - self.clear) / BLOCK * BLOCK;
         if blocks > 0 {
             let end = self.clear + blocks;

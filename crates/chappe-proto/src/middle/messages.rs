@@ -1,6 +1,7 @@
 //! What is said on a link once its ends know each other.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
 
 use bytes::{Buf, BufMut, BytesMut};
 
@@ -14,6 +15,21 @@ pub struct ConnId(pub i64);
 /// What a proxy calls the account that it advertises for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdTag(pub [u8; 16]);
+
+/// No ad tag is written so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no ad tag, which has 32 hexadecimal digits")]
+pub struct NoAdTag(String);
+
+impl FromStr for AdTag {
+    type Err = NoAdTag;
+
+    fn from_str(text: &str) -> Result<Self, NoAdTag> {
+        let mut tag = [0; 16];
+        hex::decode_to_slice(text, &mut tag).map_err(|_| NoAdTag(text.to_owned()))?;
+        Ok(Self(tag))
+    }
+}
 
 /// Who a client of a proxy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -227,6 +227,32 @@ fn blocks_and_frames_have_their_own_borders() {
     assert!(input.is_empty());
 }
 
+/// Rules: MPX-06, QRK-61: words that say nothing may fill up the last frame in clear as well, however
+///        they are cut from what follows.
+#[test]
+fn clear_frame_may_be_filled_up() {
+    for words in 0..4 {
+        let mut ends = Ends::new(true);
+        ends.outbound.put(&[&[1; 32]]).unwrap();
+        let mut wire = [ends.written(), [4, 0, 0, 0].repeat(words)].concat();
+        let nonce = wire.len();
+        ends.begin_cipher();
+        ends.outbound.put(&[&[2; 32]]).unwrap();
+        wire.extend(ends.written());
+        for cut in 44..=wire.len() {
+            let mut ends = Ends::new(true);
+            let mut input = BytesMut::from(&wire[..cut]);
+            assert_eq!(ends.inbound.next(&mut input).unwrap().unwrap(), [1; 32][..]);
+            ends.begin_cipher();
+            let early = ends.inbound.next(&mut input).unwrap();
+            assert_eq!(early.is_some(), cut == wire.len(), "{cut} of {}, {nonce}", wire.len());
+            input.extend_from_slice(&wire[cut..]);
+            let late = ends.inbound.next(&mut input).unwrap();
+            assert_eq!(early.or(late).unwrap(), [2; 32][..]);
+        }
+    }
+}
+
 /// Rule: the file `proxy-secret` has 32 to 256 bytes, and the first four of them are its name.
 #[test]
 fn proxy_secret_has_a_length_and_a_name() {

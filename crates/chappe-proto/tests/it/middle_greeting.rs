@@ -186,8 +186,9 @@ fn translated_address_has_to_be_given() {
     }
 }
 
-/// Rule: MPX-03: a handshake for another process is refused with -4, a wrong length with -3, flags
-///       that nobody knows with -7; then the link ends.
+/// Rules: MPX-03, QRK-60: a handshake for another process is refused with -4 where that is looked at, a
+///        wrong length with -3, flags that nobody knows with -7; then the link ends. Unless it is set
+///        so, any process may be meant.
 #[test]
 fn middle_server_says_why_it_refuses_a_handshake() {
     let check = |config: LinkConfig, frame: &[u8], code: Option<i32>| {
@@ -216,7 +217,9 @@ fn middle_server_says_why_it_refuses_a_handshake() {
         let rest = [id.pid.to_le_bytes().to_vec(), id.start.to_le_bytes().to_vec()];
         [numbers.concat(), rest.concat()].concat()
     };
-    check(default(), &handshake(0, &[3; 12], &process(own())), None);
+    let mut strict = default();
+    strict.any_process = false;
+    check(strict.clone(), &handshake(0, &[3; 12], &process(own())), None);
     // Nothing is 0 of itself: each may be left out.
     for blank in [
         ProcessId { ip: 0, ..own() },
@@ -224,10 +227,8 @@ fn middle_server_says_why_it_refuses_a_handshake() {
         ProcessId { pid: 0, start: 0, ..own() },
         ProcessId::default(),
     ] {
-        check(default(), &handshake(0, &[3; 12], &process(blank)), None);
+        check(strict.clone(), &handshake(0, &[3; 12], &process(blank)), None);
     }
-    let mut any_process = default();
-    any_process.any_process = true;
     for other in [
         ProcessId { ip: 1, ..own() },
         ProcessId { port: 1, ..own() },
@@ -235,9 +236,10 @@ fn middle_server_says_why_it_refuses_a_handshake() {
         ProcessId { start: 1, ..own() },
     ] {
         let frame = handshake(0, &[3; 12], &process(other));
-        check(default(), &frame, Some(-4));
-        check(any_process.clone(), &frame, None);
+        check(strict.clone(), &frame, Some(-4));
+        check(default(), &frame, None);
     }
+    check(default(), &handshake(0, b"IPIPPRPDTIME", b"IPIPPRPDTIME"), None);
     check(default(), &handshake(0, &[3; 12], &[0; 16]), Some(-3));
     check(default(), &handshake(0, &[3; 12], &[0; 8]), Some(-3));
     check(default(), &handshake(0x80, &[3; 12], &[0; 12]), Some(-7));

@@ -27,14 +27,14 @@ pub(super) async fn serve(
     client: Client,
     mut rng: Rng,
 ) -> End {
-    let Client { stream: near, accepted, seat, .. } = client;
+    let Client { stream: near, ends, accepted, seat } = client;
     let mut leg = accepted.leg;
     let asked = leg.dc;
     let (dc, addresses) = match target(&policy, asked) {
         Some(target) => target,
         None => {
             count_centre(0, "unknown");
-            debug!(user = seat.user().name(), dc = asked, "an unknown data centre is asked for");
+            debug!(user = seat.user().name(), peer = %ends.peer, dc = asked, "an unknown data centre is asked for");
             return End::NoCentre;
         }
     };

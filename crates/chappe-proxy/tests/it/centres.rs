@@ -131,16 +131,21 @@ fn telegrams_own_centres_are_known() {
     assert_eq!(centres.find(-4), Some(&[media][..]));
 }
 
-/// Source: issue 6: data centres are reached by a SOCKS5 proxy where one is set.
+/// Data centres are reached by a proxy where one is set.
 #[tokio::test]
 async fn centres_are_reached_by_a_proxy() {
     let centre = Centre::start().await;
-    let socks = TestProxy::socks5(true).await;
-    let mut config = config(centre.address);
-    config.direct.proxy =
-        Some(format!("socks5://jo%3Ae:s3cret%40%C3%BC@{}", socks.address).parse().unwrap());
-    let proxy = Running::start(config).await;
-    Client::bare(proxy.address, ALICE, PADDED, 2).await.check().await;
+    let (socks, http) = (TestProxy::socks5(true).await, TestProxy::http(GRANTED).await);
+    for url in [
+        format!("socks5://jo%3Ae:s3cret%40%C3%BC@{}", socks.address),
+        format!("http://{}", http.address),
+    ] {
+        let mut config = config(centre.address);
+        config.direct.proxy = Some(url.parse().unwrap());
+        let proxy = Running::start(config).await;
+        Client::bare(proxy.address, ALICE, PADDED, 2).await.check().await;
+    }
+    assert_eq!((socks.seen().len(), http.seen().len()), (1, 1));
 }
 
 /// An address where nobody listens.
@@ -148,3 +153,5 @@ async fn nobody() -> Endpoint {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap().into()
 }
+
+const GRANTED: &str = "HTTP/1.1 200 OK\r\n\r\n";

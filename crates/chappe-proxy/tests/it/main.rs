@@ -16,4 +16,5 @@ mod probes;
 #[path = "../../../chappe-net/tests/it/proxies.rs"]
 mod proxies;
 mod relay;
+mod site;
 mod world;

@@ -114,6 +114,22 @@ async fn closes_pass() {
     until("the client has left", || middle.heard(|heard| heard.left == [id])).await;
 }
 
+/// Rules: MPX-09, MPX-13: what a client said before it left is passed on, all of it.
+#[tokio::test]
+async fn last_words_pass() {
+    let middle = Middle::start().await;
+    let proxy = Running::start(middle.config()).await;
+    for at in 1..=20 {
+        let mut client = Speaker::bare(&proxy, ALICE, Framing::Abridged, 2).await;
+        for _ in 0..10 {
+            client.send(&packet(SILENCE, 64), false).await;
+        }
+        drop(client);
+        until("all has come", || middle.heard(|heard| heard.packets.len() == 10 * at)).await;
+        until("it has left", || middle.heard(|heard| heard.left.len() == at)).await;
+    }
+}
+
 /// Rule: MPX-10: what no client would send goes no further, and the client may go on.
 #[tokio::test]
 async fn implausible_packets_are_left_out() {

@@ -14,7 +14,7 @@ use crate::client::{Client, header};
 use crate::world::{ALICE, Running, SITE, config, from_client, tls_config, to_client};
 
 const CONNECTIONS: u16 = 200;
-const BYTES: usize = 300_000;
+const BYTES: usize = 150_000;
 /// Buffers of both ends, which are full at once.
 const BUFFER: u32 = 4 << 10;
 

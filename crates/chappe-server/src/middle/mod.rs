@@ -9,6 +9,7 @@ mod link;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chappe_net::listen::{Accepted, Ends, Listener};
 use chappe_net::shutdown::Watcher;
@@ -23,27 +24,45 @@ use crate::shared::Shared;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MiddleSettings {
-    /// Timers of a link, and how many clients it may bring.
-    pub link: LinkConfig,
     /// What proxies dial, where their connections come by way of somebody who translates
     /// addresses: the keys of a link depend on it (MPX-01). Default: the address they arrive at.
     pub address: Option<SocketAddr>,
+    /// Clients of one link; others are closed. Default: 50 000, each of which is a connection as
+    /// well.
+    pub clients_max: usize,
     /// Bytes of one client that wait for its session before the client is dropped (MPX-15).
     /// Default: 2 MiB. What is larger waits alone.
     pub client_max_bytes: usize,
     /// Bytes that wait to be written to a proxy beyond which its clients and what it sends wait,
     /// too. Default: 4 MiB.
     pub outbound_max_bytes: usize,
+    /// Longest wait for the greeting of a proxy. Default: 10 s.
+    pub greeting_max: Duration,
+    /// A proxy that is silent is asked every 5 s whether it is there, and given up after this.
+    /// Default: 15 min, for some answer nothing (QRK-62).
+    pub silent_max: Duration,
 }
 
 impl Default for MiddleSettings {
     fn default() -> Self {
         Self {
-            link: LinkConfig::default(),
             address: None,
+            clients_max: 50_000,
             client_max_bytes: 2 << 20,
             outbound_max_bytes: 4 << 20,
+            greeting_max: Duration::from_secs(10),
+            silent_max: Duration::from_secs(15 * 60),
         }
+    }
+}
+
+impl MiddleSettings {
+    fn of_link(&self) -> LinkConfig {
+        let mut link = LinkConfig::default();
+        link.clients_max = self.clients_max;
+        link.greeting_max = self.greeting_max;
+        link.silent_max = self.silent_max;
+        link
     }
 }
 
@@ -68,7 +87,7 @@ pub(crate) async fn accept(shared: Arc<Shared>, entrance: Entrance, watcher: Wat
         };
         let Some(path) = path(&shared, &ends) else { continue };
         let own = ProcessId { pid, start: started, ..ProcessId::at(path.middle()) };
-        let config = shared.config.middle.link.clone();
+        let config = shared.config.middle.of_link();
         let (now, secrets) = (shared.clock.now(), Arc::clone(&secrets));
         let link = MiddleLink::new(now, config, secrets, path, own, shared.rng());
         let span = info_span!("middle", proxy = %ends.peer);

@@ -45,6 +45,7 @@ async fn serve(settings: ProxySettings, args: ProxyArgs) -> Result<Exit> {
     };
     let proxy = Proxy::new(settings.proxy)?;
     let handle = proxy.handle();
+    let page = page.map(|page| page.with_users(users_of(handle.clone())));
     let (listeners, addresses): (Vec<_>, Vec<_>) =
         listen::bind_all(&settings.listen)?.into_iter().unzip();
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
@@ -59,32 +60,47 @@ async fn serve(settings: ProxySettings, args: ProxyArgs) -> Result<Exit> {
     if let Some(page) = page {
         tokio::spawn(page.serve());
     }
-    tokio::spawn(reload_at(hangup, args, handle));
+    tokio::spawn(reload_at(hangup, args, settings.files, handle));
     proxy.serve_all(listeners).with_graceful_shutdown(stop, settings.drain_max).await;
     Ok(Exit::Done)
+}
+
+/// What is known of users, in JSON.
+fn users_of(handle: Handle) -> impl Fn() -> String + Send + Sync + 'static {
+    move || json!(handle.statistics()).to_string()
 }
 
 /// Time between two looks at the file.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Reads the settings again at each SIGHUP, and whenever the file has changed.
-async fn reload_at(mut hangup: Signal, args: ProxyArgs, handle: Handle) {
+/// Reads the settings again at each SIGHUP, and whenever a file that they are in has changed.
+async fn reload_at(mut hangup: Signal, args: ProxyArgs, mut files: Vec<PathBuf>, handle: Handle) {
     let mut looks = interval(LOOK_INTERVAL);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut known = version(args.config.as_ref());
+    let mut known = versions(&files);
     loop {
         tokio::select! {
             hung_up = hangup.recv() => if hung_up.is_none() { return },
             _ = looks.tick() => {
-                let found = version(args.config.as_ref());
+                let found = versions(&files);
                 if found == known || found.is_none() {
                     continue;
                 }
             }
         }
-        known = version(args.config.as_ref());
-        match ProxySettings::load(&args).and_then(|settings| Ok(handle.reload(settings.proxy)?)) {
-            Ok(()) => tracing::info!("the settings were read again and are in use"),
+        known = versions(&files);
+        let loaded = ProxySettings::load(&args).and_then(|settings| {
+            handle.reload(settings.proxy)?;
+            Ok(settings.files)
+        });
+        match loaded {
+            Ok(read) => {
+                if read != files {
+                    known = versions(&read);
+                    files = read;
+                }
+                tracing::info!("the settings were read again and are in use");
+            }
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "the settings stay as they were");
             }
@@ -92,8 +108,11 @@ async fn reload_at(mut hangup: Signal, args: ProxyArgs, handle: Handle) {
     }
 }
 
-/// What a file is like that was not changed.
-fn version(path: Option<&PathBuf>) -> Option<(SystemTime, u64)> {
-    let file = path?.metadata().ok()?;
-    Some((file.modified().ok()?, file.len()))
+/// What files are like that were not changed; `None` while one of them is not there.
+fn versions(files: &[PathBuf]) -> Option<Vec<(SystemTime, u64)>> {
+    let version = |path: &PathBuf| {
+        let file = path.metadata().ok()?;
+        Some((file.modified().ok()?, file.len()))
+    };
+    files.iter().map(version).collect()
 }

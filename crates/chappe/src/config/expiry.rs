@@ -10,7 +10,8 @@ pub(crate) fn unix(written: &Datetime) -> Result<u64> {
     let (year, month) = (i64::from(date.year), i64::from(date.month));
     // Years begin with March here, so that the day of a leap year is the last of one.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400
+    let days = year * 365 + year / 4 - year / 100
+        + year / 400
         + (153 * month + 2) / 5
         + i64::from(date.day)
         - DAYS_BEFORE_1970;

@@ -49,7 +49,7 @@ impl MiddleConfig {
     }
 }
 
-fn read_secret(path: &Path) -> Result<ProxySecret> {
+pub(super) fn read_secret(path: &Path) -> Result<ProxySecret> {
     let content = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     ProxySecret::parse(&content).with_context(|| format!("{} is of no use", path.display()))
 }

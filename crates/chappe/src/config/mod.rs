@@ -9,3 +9,4 @@ pub(crate) mod listen;
 pub(crate) mod middle;
 pub(crate) mod proxy;
 pub(crate) mod serve;
+mod upstream;

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use chappe_net::connect::{Endpoint, Proxy};
 use chappe_net::proxy_protocol::Version;
+use chappe_proto::middle::messages::AdTag;
 use chappe_proto::transport::{EndpointSecret, Framing};
 use chappe_proxy::{
     Centres, Domain, Family, Modes, ProxyConfig, Quota, RecordShape, SiteAddress, UnknownDomain,
@@ -20,6 +22,7 @@ use crate::cli::ProxyArgs;
 use crate::cmd::files;
 use crate::config::expiry;
 use crate::config::listen::{ListenAddress, Text};
+use crate::config::upstream::Middle;
 
 /// What `chappe proxy` runs with.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub(crate) struct ProxySettings {
     pub(crate) log: String,
     pub(crate) drain_max: Duration,
     pub(crate) proxy: ProxyConfig,
+    /// What is read again when it changes.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// The file, in which every key may be absent.
@@ -51,6 +56,7 @@ struct File {
     dc: BTreeMap<String, Vec<Text<Endpoint>>>,
     only_named_dc: bool,
     direct: Direct,
+    middle: Middle,
     relay: Relay,
     strangers: Strangers,
     access: Access,
@@ -71,6 +77,7 @@ struct User {
     quota: Option<u64>,
     monthly_quota: Option<u64>,
     domain: Option<String>,
+    ad_tag: Option<Text<AdTag>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -250,6 +257,16 @@ impl ProxySettings {
                 Unknown::Alert => UnknownDomain::Alert,
             };
         }
+        let public = args.public.clone().or(file.public.map(|Text(public)| public));
+        let mut files = Vec::from_iter(args.config.clone());
+        let mut middle = file.middle;
+        middle.secret = args.middle_secret.clone().or(middle.secret);
+        middle.servers = args.middle_servers.clone().or(middle.servers);
+        middle.ad_tag = args.ad_tag.map(Text).or(middle.ad_tag);
+        if let Some((middle, read)) = middle.load(public.as_ref())? {
+            proxy.middle = Some(Arc::new(middle));
+            files.extend(read);
+        }
         file.direct.apply(&mut proxy, args.upstream_proxy.as_ref())?;
         file.relay.apply(&mut proxy)?;
         file.strangers.apply(&mut proxy)?;
@@ -262,11 +279,12 @@ impl ProxySettings {
         set_time(&mut drain_max, "drain-max", file.drain_max)?;
         Ok(Self {
             listen,
-            public: args.public.clone().or(file.public.map(|Text(public)| public)),
+            public,
             metrics: args.metrics.or(file.metrics),
             log: args.log.clone().or(file.log).unwrap_or_else(|| "info".into()),
             drain_max,
             proxy,
+            files,
         })
     }
 }
@@ -370,6 +388,7 @@ fn user(name: String, entry: User) -> Result<UserConfig> {
     user.rate_up = entry.rate_up;
     user.rate_down = entry.rate_down;
     user.quota = quota;
+    user.ad_tag = entry.ad_tag.map(|Text(tag)| tag);
     user.domain = entry.domain.map(|domain| domain.to_ascii_lowercase());
     Ok(user)
 }
@@ -413,14 +432,14 @@ fn centre(text: &str) -> Result<i32> {
     dc.map(i32::from).with_context(|| format!("dc: `{text}` is no number of a data centre"))
 }
 
-fn set<T>(place: &mut T, written: Option<T>) {
+pub(super) fn set<T>(place: &mut T, written: Option<T>) {
     if let Some(value) = written {
         *place = value;
     }
 }
 
 /// Seconds, with a fraction or without.
-fn set_time(place: &mut Duration, name: &str, written: Option<f64>) -> Result<()> {
+pub(super) fn set_time(place: &mut Duration, name: &str, written: Option<f64>) -> Result<()> {
     if let Some(seconds) = written {
         let time = Duration::try_from_secs_f64(seconds);
         *place = time.with_context(|| format!("{name}: {seconds} is not possible"))?;

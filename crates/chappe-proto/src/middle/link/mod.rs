@@ -39,8 +39,9 @@ pub struct LinkConfig {
     pub clients_max: usize,
     /// The best checksum that is offered. Default: CRC-32 (MPX-04).
     pub checksum: Checksum,
-    /// To a middle server: greet proxies that mean another process, as they do where addresses are
-    /// translated. Default: false (MPX-03).
+    /// To a middle server: greet proxies that mean another process. Default: true, for many write the
+    /// same in the place of every process, and where addresses are translated nobody can know
+    /// (MPX-03, QRK-60).
     pub any_process: bool,
 }
 
@@ -53,7 +54,7 @@ impl Default for LinkConfig {
             silent_max: Duration::from_secs(100),
             clients_max: 50_000,
             checksum: Checksum::Crc32,
-            any_process: false,
+            any_process: true,
         }
     }
 }

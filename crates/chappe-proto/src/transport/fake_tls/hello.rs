@@ -15,7 +15,8 @@ pub struct ClientHello {
     random: [u8; 32],
     session_id: Vec<u8>,
     domain: Option<String>,
-    suite: u16,
+    /// Of TLS 1.3, best first; there is one at least.
+    suites: Vec<u16>,
     has_mlkem: bool,
 }
 
@@ -100,8 +101,8 @@ impl ClientHello {
         if !odd.is_empty() {
             return Err(NotHello::Malformed);
         }
-        let suite = suites.iter().map(|suite| u16::from_be_bytes(*suite));
-        let suite = suite.into_iter().find(|suite| (0x1301..=0x1303).contains(suite));
+        let suites = suites.iter().map(|suite| u16::from_be_bytes(*suite));
+        let suites: Vec<u16> = suites.filter(|suite| (0x1301..=0x1303).contains(suite)).collect();
         let (mut domain, mut groups) = (None, Vec::new());
         while !extensions.0.is_empty() {
             let kind = extensions.u16()?;
@@ -116,8 +117,10 @@ impl ClientHello {
         if !has_mlkem && !groups.contains(&X25519) {
             return Err(NotHello::KeyShare);
         }
-        let suite = suite.ok_or(NotHello::Suite)?;
-        Ok(Self { blank: blank_record(message), random, session_id, domain, suite, has_mlkem })
+        if suites.is_empty() {
+            return Err(NotHello::Suite);
+        }
+        Ok(Self { blank: blank_record(message), random, session_id, domain, suites, has_mlkem })
     }
 
     /// The time that the client wrote into its digest, in seconds since 1970, if it holds `secret`.
@@ -149,9 +152,9 @@ impl ClientHello {
         &self.session_id
     }
 
-    /// The suite of TLS 1.3 that it offers first.
-    pub(super) fn suite(&self) -> u16 {
-        self.suite
+    /// The suite for the answer: the preferred one if it is offered, else the first of TLS 1.3.
+    pub(super) fn suite(&self, preferred: Option<u16>) -> u16 {
+        preferred.filter(|suite| self.suites.contains(suite)).unwrap_or(self.suites[0])
     }
 
     /// Whether it brings a key for [`Group::X25519MlKem768`](super::Group).

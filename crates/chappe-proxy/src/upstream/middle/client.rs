@@ -168,11 +168,9 @@ impl Served {
     fn read_frame(&mut self) -> Result<(), End> {
         if self.next.is_none() {
             // What is no frame of the transport that the header named is no data either.
-            match self.codec.next(&mut self.input).map_err(|_| End::Records)? {
-                Some(Frame::Packet { bytes, quick_ack_wanted }) => {
-                    self.next = Some((bytes, quick_ack_wanted));
-                }
-                Some(_) | None => {}
+            let frame = self.codec.next(&mut self.input).map_err(|_| End::Records)?;
+            if let Some(Frame::Packet { bytes, quick_ack_wanted }) = frame {
+                self.next = Some((bytes, quick_ack_wanted));
             }
         }
         if self.input.is_empty() {

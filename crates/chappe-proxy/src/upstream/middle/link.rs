@@ -15,15 +15,16 @@ use chappe_proto::middle::greeting::ProcessId;
 use chappe_proto::middle::keys::Path;
 use chappe_proto::middle::link::{NotSent, ProxyEvent, ProxyLink};
 use chappe_proto::middle::messages::{ConnId, Origin};
-use metrics::counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::{debug, info, warn};
 
+use super::counters::Counters;
 use super::inbox::{Heard, Inbox};
 use super::pool::{Line, Place, State};
 use crate::config::MiddleConfig;
+use crate::metrics::Gauged;
 
 /// What clients want of a link.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(super) struct Task {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) gone: mpsc::UnboundedReceiver<ConnId>,
     pub(super) state: Arc<State>,
+    pub(super) counters: Counters,
     /// Who waits for a link to that server.
     pub(super) ready: Arc<Notify>,
 }
@@ -69,7 +71,7 @@ impl Task {
             self.state.takes_clients.store(false, Ordering::Relaxed);
             self.state.clients.store(0, Ordering::Relaxed);
             let Some(lost) = lost else { return };
-            counter!("chappe_proxy_middle_links_lost_total").increment(1);
+            self.counters.lost.increment(1);
             warn!(server = %self.endpoint, reason = lost, "a link to a middle server is lost");
             if self.clock.now().mono.saturating_sub(begun) >= GOOD_AFTER {
                 again = AGAIN_MIN;
@@ -116,12 +118,15 @@ impl Task {
         let mut clients = HashMap::new();
         let (mut reader, mut writer) = stream.split();
         let (mut inbound, mut outbound) = (BytesMut::new(), BytesMut::new());
-        let mut is_wanted = true;
+        let (mut is_wanted, mut ready) = (true, None);
         loop {
             if let Some(end) = self.settle(&mut link, &mut clients) {
                 return is_wanted.then_some(end);
             }
             let takes = is_wanted && link.takes_clients(self.clock.now());
+            if takes {
+                ready.get_or_insert_with(|| Gauged::new(&self.counters.ready));
+            }
             self.state.takes_clients.store(takes, Ordering::Relaxed);
             self.state.clients.store(link.clients(), Ordering::Relaxed);
             link.poll_transmit(&mut outbound);
@@ -142,7 +147,7 @@ impl Task {
                     Err(error) => return Some(error.to_string()),
                 },
                 command = self.commands.recv(), if has_room && is_wanted => match command {
-                    Some(command) => handle(&mut link, &mut clients, command),
+                    Some(command) => handle(&mut link, &mut clients, command, &self.counters),
                     // All clients are gone, and no new ones come.
                     None => {
                         is_wanted = false;
@@ -150,6 +155,10 @@ impl Task {
                     }
                 },
                 Some(client) = self.gone.recv() => {
+                    // Its last words were said before it left.
+                    while let Ok(command) = self.commands.try_recv() {
+                        handle(&mut link, &mut clients, command, &self.counters);
+                    }
                     clients.remove(&client);
                     link.close(client);
                 }
@@ -182,10 +191,10 @@ impl Task {
                 }
                 ProxyEvent::Over(end) => return Some(end.to_string()),
             };
-            counter!("chappe_proxy_middle_answers_total").increment(1);
+            self.counters.answers.increment(1);
             let has_room = clients.get(&client).is_some_and(|inbox| inbox.put(heard));
             if !has_room {
-                counter!("chappe_proxy_middle_slow_total").increment(1);
+                self.counters.slow.increment(1);
                 debug!(client = client.0, "a client takes too little and is closed");
                 clients.remove(&client);
                 link.close(client);
@@ -195,7 +204,12 @@ impl Task {
     }
 }
 
-fn handle(link: &mut ProxyLink, clients: &mut HashMap<ConnId, Inbox>, command: Command) {
+fn handle(
+    link: &mut ProxyLink,
+    clients: &mut HashMap<ConnId, Inbox>,
+    command: Command,
+    counters: &Counters,
+) {
     match command {
         Command::Open { origin, inbox, line, opened } => {
             // Otherwise it hears by what is dropped.
@@ -206,9 +220,9 @@ fn handle(link: &mut ProxyLink, clients: &mut HashMap<ConnId, Inbox>, command: C
             }
         }
         Command::Frame { client, frame, quick_ack_wanted } => {
-            counter!("chappe_proxy_middle_packets_total").increment(1);
+            counters.packets.increment(1);
             if let Err(NotSent::Implausible(error)) = link.send(client, &frame, quick_ack_wanted) {
-                counter!("chappe_proxy_middle_implausible_total").increment(1);
+                counters.implausible.increment(1);
                 debug!(client = client.0, %error, "a packet is left out");
             }
         }

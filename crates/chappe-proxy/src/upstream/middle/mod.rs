@@ -5,6 +5,7 @@
 //! serves a connection over it, [`inbox`] is what waits for that.
 
 mod client;
+mod counters;
 mod inbox;
 mod link;
 mod pool;

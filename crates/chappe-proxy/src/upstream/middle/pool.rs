@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::counters::Counters;
 use super::inbox::Inbox;
 use super::link::{self, Command};
 use crate::config::MiddleConfig;
@@ -29,6 +30,8 @@ struct Kept {
     config: Option<Arc<MiddleConfig>>,
     servers: HashMap<Endpoint, Arc<Server>>,
     tasks: JoinSet<()>,
+    /// Taken with the first link.
+    counters: Option<Counters>,
 }
 
 /// The links to one middle server.
@@ -104,7 +107,8 @@ impl Pool {
         shared: &Arc<Shared>,
     ) -> Arc<Server> {
         let mut kept = lock(&self.kept);
-        let Kept { config: of, servers, tasks } = &mut *kept;
+        let Kept { config: of, servers, tasks, counters } = &mut *kept;
+        let counters = counters.get_or_insert_with(Counters::default);
         if of.as_ref().is_none_or(|of| **of != **config) {
             servers.clear();
             *of = Some(Arc::clone(config));
@@ -126,6 +130,7 @@ impl Pool {
                 commands: taken,
                 gone: left,
                 state,
+                counters: counters.clone(),
                 ready: Arc::clone(&server.ready),
             };
             tasks.spawn(task.run());
