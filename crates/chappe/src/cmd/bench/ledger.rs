@@ -60,6 +60,8 @@ pub(super) struct Outcome {
     pub(super) accepted: u64,
     /// Calls that ended with an error, or did not end.
     pub(super) failed: u64,
+    /// Those that did not end.
+    pub(super) unanswered: u64,
     /// Of accepted messages: those that devices should hear, did hear, and did not.
     pub(super) expected: u64,
     pub(super) delivered: u64,
@@ -119,7 +121,14 @@ impl Book {
 
     /// Counts something that should not be.
     pub(super) fn fault(&self, what: impl Into<String>) {
-        *lock(&self.faults).entry(what.into()).or_default() += 1;
+        self.faults_of(what, 1);
+    }
+
+    /// The same of several.
+    pub(super) fn faults_of(&self, what: impl Into<String>, count: u64) {
+        if count > 0 {
+            *lock(&self.faults).entry(what.into()).or_default() += count;
+        }
     }
 
     pub(super) fn faults(&self) -> BTreeMap<String, u64> {
@@ -195,6 +204,7 @@ impl Ledger {
                 outcome.missing += hearers.saturating_sub(heard);
             } else {
                 outcome.failed += 1;
+                outcome.unanswered += u64::from(message.fate == Fate::Open);
                 outcome.unacknowledged += heard;
             }
         }
@@ -236,14 +246,14 @@ mod tests {
         ledger.answered(0, true);
         ledger.answered(1, true);
         ledger.answered(2, false);
-        assert!(!ledger.is_settled(), "one has no answer");
+        assert!(!ledger.is_settled() && ledger.outcome().unanswered == 1, "one has no answer");
         ledger.answered(3, true);
         assert!(!ledger.is_settled(), "one was not heard");
         let outcome = ledger.outcome();
         let counts = (outcome.sent, outcome.accepted, outcome.failed);
         assert_eq!(counts, (4, 3, 1));
         assert_eq!((outcome.expected, outcome.delivered, outcome.missing), (6, 3, 3));
-        assert_eq!(outcome.unacknowledged, 1);
+        assert_eq!((outcome.unacknowledged, outcome.unanswered), (1, 0));
         for _ in 0..3 {
             book.heard(&book.text(number, 3, 64));
         }

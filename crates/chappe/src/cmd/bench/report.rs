@@ -259,7 +259,8 @@ impl Report {
             write!(out, " warm-up")?;
         }
         if late.p99 > LATE_MAX {
-            write!(out, " (the load itself was late by {:?})", late.p99)?;
+            let late = late.p99.as_secs_f64() * 1000.0;
+            write!(out, " (sent {late:.0} ms late)")?;
         }
         writeln!(out)
     }

@@ -14,7 +14,7 @@ use tokio::time::{sleep, sleep_until};
 use super::args::TelegramArgs;
 use super::child::Child;
 use super::database::Watched;
-use super::ledger::Book;
+use super::ledger::{Book, Ledger};
 use super::pace::Pace;
 use super::plan::Plan;
 use super::report::{Cpu, Report, SignIn, Step};
@@ -135,9 +135,12 @@ impl<'a> Bench<'a> {
         }
         let after = bytes_of(database.as_ref()).await?;
         // Only here, for what came late came all the same.
-        let finish = |(is_warm_up, (step, ledger)): (bool, (Step, Arc<super::ledger::Ledger>))| {
-            Step { is_warm_up, outcome: ledger.outcome(), ..step }
+        let finish = |(is_warm_up, (step, ledger)): (bool, (Step, Arc<Ledger>))| {
+            let outcome = ledger.outcome();
+            self.book.faults_of("messages.sendMessage: no answer in time", outcome.unanswered);
+            Step { is_warm_up, outcome, ..step }
         };
+        let steps = steps.into_iter().map(finish).collect();
         Ok(Report {
             engine: database.as_ref().map(Watched::engine),
             users: self.plan.partners.len(),
@@ -148,7 +151,7 @@ impl<'a> Bench<'a> {
             seed: args.seed,
             pfs: args.pfs,
             sign_in,
-            steps: steps.into_iter().map(finish).collect(),
+            steps,
             faults: self.book.faults(),
             database_bytes: before.zip(after),
         })
@@ -179,7 +182,7 @@ impl<'a> Bench<'a> {
         database: Option<&Watched>,
         rate: f64,
         lasted: Duration,
-    ) -> (Step, Arc<super::ledger::Ledger>) {
+    ) -> (Step, Arc<Ledger>) {
         eprintln!("{rate} messages a second for {} s", lasted.as_secs());
         let cpu_before = self.cpu(database);
         let (number, ledger) = self.book.open();
