@@ -327,7 +327,7 @@ mod tests {
         check(|report| report.steps[0].outcome.missing = 1, false, false);
         check(|report| report.steps[0].outcome.failed = 1, false, false);
         check(|report| report.steps[0].outcome.delivery.p99 = LIVE_MAX, true, false);
-        let fault = |report: &mut Report| drop(report.faults.insert("it broke".into(), 3));
+        let fault = |report: &mut Report| report.faults.extend([("it broke".into(), 3)]);
         assert!(check(fault, false, true).contains("error: 3 × it broke"));
     }
 }
