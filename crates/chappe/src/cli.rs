@@ -12,6 +12,7 @@ use chappe_proto::transport::{EndpointSecret, Transport};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
 
+use crate::cmd::bench::args::BenchCommand;
 use crate::cmd::connect::Library;
 use crate::codes::CodeSender;
 use crate::config::accounts::{SignUp, TestNumbers};
@@ -59,6 +60,9 @@ pub(crate) enum Command {
     /// Read TL schemas.
     #[command(subcommand)]
     Tl(TlCommand),
+    /// Find out how much a server carries.
+    #[command(subcommand)]
+    Bench(BenchCommand),
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Serve(args) => cmd::serve::run(args),
+        Command::Bench(command) => cmd::bench::run(command),
         Command::Bot(command) => cmd::accounts::bot(command),
         Command::Call(args) => cmd::call::run(args),
         Command::Connect(args) => cmd::connect::run(args),

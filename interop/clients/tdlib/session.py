@@ -45,7 +45,7 @@ class Session:
                       use_message_database=True, api_id=1, api_hash="0" * 32, system_language_code="en",
                       device_model="interop", system_version="1", application_version="1"),
         )
-        self.layer = int(re.search(r"Create Td with layer (\d+)", self.log.read_text()).group(1))
+        self.layer = int(re.search(r"Create Td with layer (\d+)", self.log.read_text(errors="replace")).group(1))
         # Errors and warnings.
         self.library.execute({"@type": "setLogVerbosityLevel", "new_verbosity_level": 2})
 
@@ -60,7 +60,7 @@ class Session:
 
     def warnings(self):
         """What it thought worth a warning, or worse."""
-        return [line for line in self.log.read_text().splitlines() if line.startswith(("[ 0]", "[ 1]", "[ 2]"))]
+        return [line for line in self.log.read_text(errors="replace").splitlines() if line.startswith(("[ 0]", "[ 1]", "[ 2]"))]
 
     def receive(self):
         while True:

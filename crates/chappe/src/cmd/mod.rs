@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use tracing_subscriber::EnvFilter;
 
 pub(crate) mod accounts;
+pub(crate) mod bench;
 pub(crate) mod call;
 pub(crate) mod connect;
 pub(crate) mod files;

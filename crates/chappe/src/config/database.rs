@@ -22,6 +22,13 @@ pub(crate) enum DatabaseConfig {
     Postgres(Box<PostgresConfig>),
 }
 
+impl DatabaseUrl {
+    /// As it was written, for a file that nobody else reads.
+    pub(crate) fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<&str> for DatabaseUrl {
     fn from(text: &str) -> Self {
         Self(text.to_owned())

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accounts;
+mod bench;
 mod call;
 mod durability;
 mod keys;
