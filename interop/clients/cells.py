@@ -312,12 +312,12 @@ async def away(row):
     missed = []
     while len(missed) < AWAY_MESSAGES:
         try:
-            kind, text, _ = await asyncio.wait_for(row.one.heard.get(), PATIENCE_S)
+            heard = await asyncio.wait_for(row.one.heard.get(), PATIENCE_S)
         except TimeoutError:
             raise Failed(f"{row.one.name} heard {len(missed)} of {AWAY_MESSAGES}") from None
-        expect(kind, "message")
-        missed.append(text)
-    expect(sorted(missed, key=int), texts)
+        # What this person did last before may be told again (QRK-45).
+        missed += [heard[1]] if heard[0] == "message" else []
+    expect(sorted(missed), sorted(texts))
     kept = await history_of(row.other, row.to_one, AWAY_MESSAGES)
     expect(await history_of(row.one, row.to_other, AWAY_MESSAGES), kept)
 
