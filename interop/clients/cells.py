@@ -261,7 +261,7 @@ async def reconnect(row):
 
     await asyncio.gather(talk(), answer())
     line.cut_after()
-    # Whose question for what it missed was cut, too, asks again when the next thing comes.
+    # Who gave up asking for what it missed asks again when the next thing comes.
     answers.append("that is all")
     await other.say(row.to_one, answers[-1])
     await insisting.hears(other, texts)
