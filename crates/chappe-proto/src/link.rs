@@ -433,6 +433,9 @@ impl Link {
     /// Gives back the memory of what is done; worth its while before the caller waits.
     pub fn rest(&mut self) {
         self.rng.rest();
+        if let Some(codec) = &mut self.codec {
+            codec.rest();
+        }
         self.queues.rest();
         self.quick_acks.rest();
         self.errors.rest();

@@ -99,6 +99,13 @@ fn ctr_counter_carries_and_wraps() {
     let mut from_zero = [0; 32];
     Ctr::new(&key, &[0; 16]).apply(&mut from_zero);
     assert_eq!(run[16..], from_zero);
+    let mut rested = [0; 48];
+    let mut ctr = Ctr::new(&key, &[0xff; 16]);
+    for piece in rested.chunks_mut(20) {
+        ctr.apply(piece);
+        ctr.rest();
+    }
+    assert_eq!(rested, run);
 }
 
 proptest! {
@@ -131,15 +138,15 @@ proptest! {
         }
     }
 
-    /// The stream does not depend on how its bytes are cut into calls.
+    /// The stream does not depend on how its bytes are cut into calls, nor on rests between them.
     #[test]
     fn ctr_carries_its_state_over_calls(
         seed: [u8; 32],
-        cuts in prop::collection::vec(0usize..700, 0..12),
+        cuts in prop::collection::vec((0usize..700, any::<bool>()), 0..12),
     ) {
         let mut rng = Rng::from_seed(seed);
         let (key, iv) = (rng.bytes(), rng.bytes());
-        let total: usize = cuts.iter().sum();
+        let total: usize = cuts.iter().map(|(cut, _)| cut).sum();
         let mut whole = vec![0; total];
         rng.fill(&mut whole);
         let mut pieces = whole.clone();
@@ -147,10 +154,13 @@ proptest! {
         Ctr::new(&key, &iv).apply(&mut whole);
         let mut ctr = Ctr::new(&key, &iv);
         let mut rest = &mut pieces[..];
-        for cut in cuts {
+        for (cut, rests) in cuts {
             let (piece, tail) = rest.split_at_mut(cut);
             ctr.apply(piece);
             rest = tail;
+            if rests {
+                ctr.rest();
+            }
         }
         prop_assert_eq!(whole, pieces);
     }
