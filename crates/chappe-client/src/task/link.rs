@@ -117,7 +117,7 @@ pub(super) async fn run(
                     }
                     Carrier::FakeTls(mut stream) => {
                         let mut link = Link::client(link, transport, &options, rng);
-                        drive(&mut stream, &mut link, &mut teller, clock, &config).await
+                        drive(&mut stream, &mut link, &mut teller, &clock, &config).await
                     }
                     Carrier::WebSocket(mut socket) => {
                         let mut link = Link::client(link, transport, &options, rng);
