@@ -1,6 +1,7 @@
 """Installs what the tables need, where it is missing."""
 
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -13,6 +14,17 @@ PYTHON = VENV / "bin" / "python"
 
 # Libraries of older layers, which go by the names of newer ones: a folder for each, and what is in it.
 OLDER = {"telethon": ["telethon==1.37.0"], "pyrogram": ["pyrogram==2.0.106"]}
+
+# The persons of libraries in Rust, and what of their crates a copy is changed in: where it looks for a key, the server's
+# is found as well. Package, version, the line before the keys, and what follows a key that has to be right.
+RUST = HERE / "clients" / "rust"
+RUST_TARGET = HERE.parent / "target" / "interop"
+COPIES = [("ferogram-mtproto", "0.6.6", "    Some(match fp {", "?"),
+          ("grammers-mtproto", "0.11.0", "    Some(match fingerprint {", ".unwrap()")]
+KEY = """
+        own if std::env::var("SERVER_KEY_FINGERPRINT").is_ok_and(|known| known == own.to_string()) => {
+            rsa::Key::new(&std::env::var("SERVER_KEY_MODULUS").unwrap(), "65537")%s
+        }"""
 
 # A program, and its Debian package.
 PROGRAMS = {"chromium": "chromium", "curl": "curl", "node": "nodejs", "npm": "npm", "openssl": "openssl"}
@@ -71,3 +83,37 @@ def install_javascript():
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
                    cwd=HERE, check=True, stdout=subprocess.DEVNULL)
     stamp.write_text(wanted)
+
+
+def install_rust():
+    """Compiles the persons of libraries in Rust, unless they are compiled."""
+    if not shutil.which("cargo"):
+        sys.exit("there is no cargo to compile the clients in Rust with")
+    copies = RUST_TARGET / "copies"
+    if not copies.is_dir():
+        print("compiling the Rust clients, which takes minutes", flush=True)
+        copy_crates(copies)
+    # Cargo knows best what is up to date.
+    subprocess.run(["cargo", "build", "--quiet", "--locked"], cwd=RUST, check=True)
+
+
+def copy_crates(copies):
+    """Makes the copies of the crates with keys in them, all or none."""
+    making = copies.with_name("making")
+    shutil.rmtree(making, ignore_errors=True)
+    # Nothing but a list of what Cargo is to fetch.
+    (making / "src").mkdir(parents=True)
+    (making / "src" / "lib.rs").touch()
+    wanted = "".join(f'{name} = "={version}"\n' for name, version, _, _ in COPIES)
+    (making / "Cargo.toml").write_text(f'[package]\nname = "originals"\n[dependencies]\n{wanted}[workspace]\n')
+    packages = json.loads(subprocess.run(["cargo", "metadata", "--format-version", "1"], cwd=making, check=True,
+                                         stdout=subprocess.PIPE).stdout)["packages"]
+    for name, _, before, after in COPIES:
+        original = next(package for package in packages if package["name"] == name)
+        shutil.copytree(pathlib.Path(original["manifest_path"]).parent, making / "copies" / name)
+        keys = making / "copies" / name / "src" / "authentication.rs"
+        source = keys.read_text()
+        assert source.count(before) == 1, f"{name} has its keys elsewhere"
+        keys.write_text(source.replace(before, before + KEY % after))
+    (making / "copies").rename(copies)
+    shutil.rmtree(making)

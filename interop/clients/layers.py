@@ -8,63 +8,26 @@ import argparse
 import asyncio
 import json
 import os
-import pathlib
 import sys
 import traceback
 
-from contract import Failed, read_target
-from people import PATIENCE_S, person_of
+from contract import Failed
+from persons import HERE, LIBRARIES, PATIENCE_S, REMOTE, Person
 
-HERE = pathlib.Path(__file__).resolve().parent
-OLDER = HERE.parent / ".venv" / "older"
+OLDER_PACKAGES = HERE.parent / ".venv" / "older"
 
 # How to start each, and what it can do beyond signing in.
 ALL = {"find", "say", "edit", "delete", "read", "type", "history", "dialogs", "leave"}
-LIBRARIES = {
+OLDER = {
     "gramjs": (["node", HERE / "gramjs/person.mjs"], ALL),
-    "telethon-1.37": ([sys.executable, HERE / "remote_person.py", "telethon", "--packages", OLDER / "telethon"], ALL),
-    "pyrogram": ([sys.executable, HERE / "remote_person.py", "pyrogram", "--packages", OLDER / "pyrogram"], ALL),
+    "telethon-1.37": ([*REMOTE, "telethon", "--packages", OLDER_PACKAGES / "telethon"], ALL),
+    "pyrogram": ([*REMOTE, "pyrogram", "--packages", OLDER_PACKAGES / "pyrogram"], ALL),
     "mtproto-core": (["node", HERE / "mtproto-core/person.mjs"], {"find", "say", "history"}),
     "telegram-mtproto": (["node", HERE / "telegram-mtproto/person.mjs"], set()),
 }
 
 
-class RemotePerson:
-    """A person in a process of its own; see remote_person.py."""
-
-    def __init__(self, library, args, number):
-        self.name, self.number = library, number
-        command, self.can = LIBRARIES[library]
-        self.command = [*command, "--address", args.address, "--dc", str(args.dc), "--key", args.key, "--number", number]
-        self.heard, self.answers = asyncio.Queue(), asyncio.Queue()
-
-    async def start(self):
-        self.process = await asyncio.create_subprocess_exec(
-            *self.command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
-        self.listening = asyncio.create_task(self.listen())
-        return (await self.answers.get())["ready"]
-
-    async def listen(self):
-        while line := await self.process.stdout.readline():
-            said = json.loads(line)
-            if "heard" in said:
-                await self.heard.put(tuple(said["heard"]))
-            else:
-                await self.answers.put(said)
-        await self.answers.put({"failed": "it has ended"})
-
-    def __getattr__(self, order):
-        async def do(*words):
-            self.process.stdin.write(json.dumps({"do": order, "with": words}).encode() + b"\n")
-            answer = await self.answers.get()
-            if "failed" in answer:
-                raise Failed(f"{self.name} cannot {order}: {answer['failed']}")
-            return answer["did"]
-
-        return do
-
-
-async def talk(old, new, code, report):
+async def talk(old, can, new, code, report):
     async def hears(person, expected):
         while (heard := await asyncio.wait_for(person.heard.get(), PATIENCE_S)) != expected:
             if heard[0] not in ("read", "typing"):
@@ -72,7 +35,7 @@ async def talk(old, new, code, report):
 
     async def step(name, needs, work):
         report["step"] = name
-        if needs <= old.can:
+        if needs <= can:
             await work()
             report["steps"][name] = "ok"
         else:
@@ -83,7 +46,8 @@ async def talk(old, new, code, report):
             raise Failed(f"found {found}, not {expected}")
 
     report["step"] = "start"
-    report["layer"] = await old.start()
+    report["layer"] = (await old.start())["ready"]
+    await new.start()
     said = []
 
     async def sign_in():
@@ -100,7 +64,7 @@ async def talk(old, new, code, report):
     async def reply():
         await old.say(old.peer, "indeed", said[0])
         await hears(new, ("message", "indeed", True))
-        await new.say(new.peer, "is it?", reply_to=said[1])
+        await new.say(new.peer, "is it?", said[1])
         await hears(old, ("message", "is it?", True))
 
     async def history():
@@ -150,20 +114,21 @@ def main():
     parser.add_argument("--key", metavar="FILE", required=True, help="public key of the server, PKCS#1 PEM")
     parser.add_argument("--number", type=int, default=1, help="of the first of their two test accounts (default: 1)")
     parser.add_argument("--timeout", type=float, default=90, metavar="SECONDS", help="for all steps (default: 90)")
-    parser.add_argument("library", choices=LIBRARIES)
+    parser.add_argument("library", choices=OLDER)
     args = parser.parse_args()
-    target = read_target(args)
-    numbers = [f"99966{target.dc}{args.number + place:04}" for place in range(2)]
+    numbers = [f"99966{args.dc}{args.number + place:04}" for place in range(2)]
     report = {"ok": False, "step": "-", "steps": {}}
 
     async def run():
-        old, new = RemotePerson(args.library, args, numbers[0]), person_of("telethon")(target, numbers[1])
+        command, can = OLDER[args.library]
+        old = Person(args.library, command, args.address, args, numbers[0])
+        new = Person("telethon", LIBRARIES["telethon"], args.address, args, numbers[1])
         try:
-            await asyncio.wait_for(talk(old, new, str(target.dc) * 5, report), args.timeout)
+            await asyncio.wait_for(talk(old, can, new, str(args.dc) * 5, report), args.timeout)
             report["ok"] = True
         finally:
-            if "process" in vars(old):
-                old.process.kill()
+            old.end()
+            new.end()
 
     try:
         asyncio.run(run())

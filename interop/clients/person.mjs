@@ -1,31 +1,38 @@
-// A person in a process of its own, driven by lines of JSON; see remote_person.py, which speaks the same.
+// A person's device in a process of its own, driven by lines of JSON; see remote_person.py, which says what they are.
+//
+// A library hands `main` a class with the methods named there, in camel case, and the fields `layer`, `version` and
+// `cannot`; it gets the target, the number, a function to tell what is heard, and the folder.
 
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { readTarget } from './contract.mjs'
 
-const PEER_FIRST = ['say', 'edit', 'delete', 'read', 'type', 'history']
+const FINDING = ['find', 'find_named', 'find_group', 'make_group']
 
 /** Takes orders until there are no more. */
 export async function main(Person) {
-  const options = Object.fromEntries(['address', 'dc', 'key', 'number'].map((name) => [name, { type: 'string' }]))
+  const names = ['address', 'dc', 'key', 'number', 'folder']
+  const options = Object.fromEntries(names.map((name) => [name, { type: 'string' }]))
   const { values: args } = parseArgs({ args: process.argv.slice(2), options })
-  const person = new Person(readTarget(args), args.number, (...heard) => tell({ heard }))
-  tell({ ready: person.layer })
+  const person = new Person(readTarget(args), args.number, (...heard) => tell({ heard }), args.folder)
+  tell({ ready: person.layer, version: person.version, cannot: person.cannot })
   const peers = []
   for await (const line of createInterface({ input: process.stdin })) {
-    const { do: order, with: words } = JSON.parse(line)
-    if (PEER_FIRST.includes(order)) words[0] = peers[words[0]]
+    const { do: order, with: said } = JSON.parse(line)
+    const words = said.map((word) => (word?.peer === undefined ? word : peers[word.peer]))
     try {
-      let done = await person[order](...words)
-      if (order === 'find') done = peers.push(done) - 1
-      tell({ did: done ?? null })
+      const done = await person[camelCase(order)](...words)
+      tell({ did: FINDING.includes(order) ? { peer: peers.push(done) - 1 } : (done ?? null) })
     } catch (error) {
       console.error(error)
       tell({ failed: String(error?.error_message ?? error?.errorMessage ?? error) })
     }
   }
   process.exit(0)
+}
+
+function camelCase(order) {
+  return order.replaceAll(/_(.)/g, (_, letter) => letter.toUpperCase())
 }
 
 function tell(said) {

@@ -29,6 +29,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         &["chappe-net", "chappe-backend", "chappe-proto", "chappe-tl", "chappe-crypto"],
     ),
     ("chappe-client", &["chappe-net", "chappe-proto", "chappe-tl", "chappe-crypto"]),
+    ("chappe-proxy", &["chappe-net", "chappe-proto", "chappe-crypto"]),
     (
         "chappe-telegram",
         &[

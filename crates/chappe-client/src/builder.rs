@@ -22,7 +22,7 @@ use crate::client::RawClient;
 use crate::error::ConnectError;
 use crate::metrics::Metrics;
 use crate::push;
-use crate::routes::{Addresses, Routes};
+use crate::routes::{Addresses, Disguise, Routes};
 use crate::storage::{KeyRecord, MemoryStorage, ServerId, Storage, StorageError};
 use crate::target::{MtProxy, Target, TargetError};
 use crate::task::{Handles, Task};
@@ -57,7 +57,7 @@ pub struct Builder {
     pub(crate) server_keys: Arc<[PublicKey]>,
     pub(crate) dc: i32,
     transport: Transport,
-    secret: Option<Secret>,
+    disguise: Option<Disguise>,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) init: Option<Init>,
     pub(crate) session: SessionConfig,
@@ -88,7 +88,7 @@ impl Builder {
             server_keys,
             dc: 2,
             transport: Transport::plain(Framing::Abridged),
-            secret: None,
+            disguise: None,
             storage: Arc::new(MemoryStorage::new()),
             init: None,
             session: SessionConfig::default(),
@@ -182,13 +182,15 @@ impl Builder {
     /// obfuscated. Default: none.
     #[must_use]
     pub fn secret(self, secret: Secret) -> Self {
-        Self { secret: Some(secret), ..self }
+        Self { disguise: Some(secret.into()), ..self }
     }
 
-    /// The same as proxies and servers give it: with the transport that it asks for.
+    /// The same as proxies and servers give it: with the transport that it asks for, in fake TLS
+    /// where it names a host.
     #[must_use]
-    pub fn endpoint_secret(self, EndpointSecret { secret, transport }: EndpointSecret) -> Self {
-        self.secret(secret).transport(transport)
+    pub fn endpoint_secret(self, endpoint: EndpointSecret) -> Self {
+        let EndpointSecret { secret, transport, domain } = endpoint;
+        Self { disguise: Some(Disguise { secret, domain }), ..self }.transport(transport)
     }
 
     /// Where the auth key stays between runs. Default: in memory, so that each run makes a key.
@@ -362,7 +364,7 @@ impl Builder {
     /// The ways to the server.
     fn routes(&self) -> Result<Routes, ConnectError> {
         let through_proxy = self.proxy.is_some();
-        let (transport, secret) = (self.transport, self.secret.clone());
+        let (transport, disguise) = (self.transport, self.disguise.clone());
         let web = self.web.addresses.clone();
         let ways = self.fallback.after(self.way);
         let (ways, addresses) = match self.target.clone()? {
@@ -379,7 +381,7 @@ impl Builder {
                 (vec![Way::Tcp], Addresses { main, web: Vec::new() })
             }
         };
-        let routes = Routes::new(ways, addresses, transport, secret, through_proxy);
+        let routes = Routes::new(ways, addresses, transport, disguise, through_proxy);
         routes.ok_or(ConnectError::NoWay)
     }
 

@@ -224,6 +224,15 @@ pub enum DialError {
     /// No address answered.
     #[error(transparent)]
     Connect(#[from] connect::ConnectError),
+    /// One did, and is no proxy that holds the secret (PRX-09).
+    #[error("{address}: {error}")]
+    FakeTls {
+        /// The address.
+        address: String,
+        /// What hindered.
+        #[source]
+        error: chappe_net::fake_tls::FakeTlsError,
+    },
     /// One did, and there is no TLS with it.
     #[error("{address}: {error}")]
     Tls {

@@ -1,6 +1,8 @@
 //! Which way to take to the server next, and to which of its addresses: what failed comes later,
 //! what has worked comes first.
 
+use std::sync::Arc;
+
 use chappe_net::connect::Endpoint;
 use chappe_proto::transport::{Framing, Secret, Transport};
 
@@ -13,7 +15,7 @@ pub(crate) struct Routes {
     ways: Vec<Way>,
     addresses: Vec<Known>,
     transport: Transport,
-    secret: Option<Secret>,
+    disguise: Option<Disguise>,
     through_proxy: bool,
     /// The way taken now.
     current: usize,
@@ -66,9 +68,24 @@ pub(crate) struct Route {
 pub(crate) struct Stop {
     pub(crate) endpoint: Endpoint,
     pub(crate) transport: Transport,
-    pub(crate) secret: Option<Secret>,
+    pub(crate) disguise: Option<Disguise>,
     /// Place of the address that it belongs to.
     pub(crate) address: usize,
+}
+
+/// What an endpoint with a secret wants to see.
+#[derive(Clone, Debug)]
+pub(crate) struct Disguise {
+    /// Goes into the keys of the obfuscation.
+    pub(crate) secret: Secret,
+    /// The host name to ask for in fake TLS, where there is to be any.
+    pub(crate) domain: Option<Arc<str>>,
+}
+
+impl From<Secret> for Disguise {
+    fn from(secret: Secret) -> Self {
+        Self { secret, domain: None }
+    }
 }
 
 /// Times in a row that a way which has worked may be blocked before others are tried.
@@ -81,7 +98,7 @@ impl Routes {
         ways: Vec<Way>,
         Addresses { main, web }: Addresses,
         transport: Transport,
-        secret: Option<Secret>,
+        disguise: Option<Disguise>,
         through_proxy: bool,
     ) -> Option<Self> {
         let serves = if web.is_empty() { Serves::Everything } else { Serves::Streams };
@@ -92,7 +109,7 @@ impl Routes {
             ways,
             addresses: all.map(known).collect(),
             transport,
-            secret,
+            disguise,
             through_proxy,
             current: 0,
             home: 0,
@@ -178,28 +195,29 @@ impl Routes {
     }
 
     fn stops_at(&self, way: Way, at: usize, address: &Address) -> Vec<Stop> {
-        let (transport, secret) = self.transport(way, address);
+        let (transport, disguise) = self.transport(way, address);
         let stop = |port| Stop {
             endpoint: address.endpoint.with_port(port),
             transport,
-            secret: secret.clone(),
+            disguise: disguise.clone(),
             address: at,
         };
         address.ports(way).into_iter().map(stop).collect()
     }
 
-    /// What is spoken by this way at an address, and with which secret.
-    fn transport(&self, way: Way, address: &Address) -> (Transport, Option<Secret>) {
+    /// What is spoken by this way at an address, and in which disguise.
+    fn transport(&self, way: Way, address: &Address) -> (Transport, Option<Disguise>) {
         // Neither the header inside a WebSocket nor HTTP has room for a secret.
         if way.is_web() {
             return (obfuscated(self.transport), None);
         }
         if let Some(endpoint) = &address.secret {
-            return (endpoint.transport, Some(endpoint.secret.clone()));
+            let (secret, domain) = (endpoint.secret.clone(), endpoint.domain.clone());
+            return (endpoint.transport, Some(Disguise { secret, domain }));
         }
-        let is_hidden = way == Way::Obfuscated || address.tcpo_only || self.secret.is_some();
+        let is_hidden = way == Way::Obfuscated || address.tcpo_only || self.disguise.is_some();
         let transport = if is_hidden { obfuscated(self.transport) } else { self.transport };
-        (transport, self.secret.clone())
+        (transport, self.disguise.clone())
     }
 }
 
@@ -287,7 +305,7 @@ mod tests {
             let spoken = routes.next().stops;
             let spoken: Vec<(String, bool)> = spoken
                 .into_iter()
-                .map(|stop| (stop.transport.to_string(), stop.secret.is_some()))
+                .map(|stop| (stop.transport.to_string(), stop.disguise.is_some()))
                 .collect();
             let expected = [
                 (framing.to_string(), false),
@@ -298,7 +316,7 @@ mod tests {
         }
         // A secret of all addresses hides everything.
         let transport = Transport::plain(Framing::Abridged);
-        let secret = Some(Secret::from([7; 16]));
+        let secret = Some(Secret::from([7; 16]).into());
         let routes =
             Routes::new(vec![Way::Tcp], main(addresses), transport, secret, false).unwrap();
         assert!(routes.next().stops.iter().all(|stop| stop.transport.is_obfuscated()));
@@ -382,7 +400,9 @@ mod tests {
         let routes = web(Way::WebSocketTls, addresses).unwrap();
         assert_eq!(stops(&routes), ["a:4430", "b:443"]);
         let spoken = routes.next().stops;
-        assert!(spoken.iter().all(|stop| stop.transport.is_obfuscated() && stop.secret.is_none()));
+        assert!(
+            spoken.iter().all(|stop| stop.transport.is_obfuscated() && stop.disguise.is_none())
+        );
 
         // Elsewhere: there and nowhere else.
         let main = vec!["a:1".parse().unwrap()];

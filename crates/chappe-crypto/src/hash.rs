@@ -1,6 +1,7 @@
 //! Hashes over several pieces, and the one comparison for secrets.
 
 use hmac::{Hmac, KeyInit, Mac};
+use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -29,6 +30,17 @@ pub fn hmac_sha256(key: &[u8; 16], pieces: &[&[u8]]) -> [u8; 32] {
 #[must_use]
 pub fn sha1(pieces: &[&[u8]]) -> [u8; 20] {
     let mut hash = Sha1::new();
+    for piece in pieces {
+        hash.update(piece);
+    }
+    hash.finalize().into()
+}
+
+/// MD5 of the pieces, one after the other. Links to middle proxies derive keys with it; nothing else
+/// should.
+#[must_use]
+pub fn md5(pieces: &[&[u8]]) -> [u8; 16] {
+    let mut hash = Md5::new();
     for piece in pieces {
         hash.update(piece);
     }

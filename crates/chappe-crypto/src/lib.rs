@@ -10,6 +10,7 @@
 //! | [`pq`] | the small factoring puzzle that opens a key exchange |
 //! | [`srp`] | two-step verification by password, both sides |
 //! | [`stored_key`] | an auth key protected by a password |
+//! | [`x25519_public`] | keys that look as those of TLS do, for connections that imitate it |
 //!
 //! Nothing here reads a clock, a file or the entropy of the system: whoever needs randomness
 //! passes an [`Rng`]. Secrets are wiped on drop, compared in constant time and never printed.
@@ -32,9 +33,11 @@ pub mod rsa;
 mod simd;
 pub mod srp;
 pub mod stored_key;
+mod x25519;
 
 pub use auth_key::{AuthKey, AuthKeyId};
 pub use ctr::Ctr;
 pub use direction::Direction;
-pub use hash::{equal, hmac_sha256, sha1, sha256};
+pub use hash::{equal, hmac_sha256, md5, sha1, sha256};
 pub use rng::Rng;
+pub use x25519::x25519_public;

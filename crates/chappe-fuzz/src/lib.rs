@@ -14,6 +14,7 @@ mod handshake_client;
 mod handshake_server;
 mod identity;
 pub mod inputs;
+mod middle;
 mod requests;
 mod script;
 mod session_client;
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "detect", run: detect::run, len_max: 2048 },
     Target { name: "requests", run: requests::run, len_max: 1024 },
     Target { name: "datagrams", run: datagrams::run, len_max: 2048 },
+    Target { name: "middle", run: middle::run, len_max: 2048 },
     Target { name: "envelope", run: envelope::run, len_max: 2048 },
     Target { name: "handshake_client", run: handshake_client::run, len_max: 1024 },
     Target { name: "handshake_server", run: handshake_server::run, len_max: 1024 },

@@ -13,7 +13,9 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use chappe_proto::Now;
 use chappe_proto::link::{CloseReason, Link, LinkEvent};
+use chappe_proto::transport::fake_tls::RecordError;
 use chappe_proto::transport::{Carrier, PacketSize};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, Sleep, timeout, timeout_at};
@@ -120,6 +122,9 @@ pub enum End {
     /// The peer broke the rules of WebSocket.
     #[error(transparent)]
     WebSocket(WebSocketError),
+    /// The peer sent something else than records of fake TLS.
+    #[error(transparent)]
+    FakeTls(RecordError),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
@@ -136,10 +141,11 @@ pub enum End {
 
 impl End {
     /// Every [`cause`](Self::cause).
-    pub const CAUSES: [&str; 16] = [
+    pub const CAUSES: [&str; 17] = [
         "eof",
         "http",
         "websocket",
+        "fake_tls",
         "io",
         "stalled",
         "oversize",
@@ -164,6 +170,7 @@ impl End {
             Self::Stalled { .. } => "stalled",
             Self::Oversize(_) => "oversize",
             Self::WebSocket(_) => "websocket",
+            Self::FakeTls(_) => "fake_tls",
             Self::HandOver(..) => "other",
             Self::Closed(reason) => match reason {
                 CloseReason::Frame(_) => "frame",
@@ -190,7 +197,7 @@ pub fn drive<'a, W, O>(
     wire: &'a mut W,
     link: &'a mut Link,
     owner: &'a mut O,
-    clock: Clock,
+    clock: &'a Clock,
     config: &'a DriveConfig,
 ) -> impl Future<Output = End> + Send
 where
@@ -221,7 +228,7 @@ struct Driver<'a, W, O> {
     wire: &'a mut W,
     link: &'a mut Link,
     owner: &'a mut O,
-    clock: Clock,
+    clock: &'a Clock,
     config: &'a DriveConfig,
     inbound: BytesMut,
     outbound: BytesMut,
@@ -229,19 +236,19 @@ struct Driver<'a, W, O> {
     /// When a peer that takes nothing is given up.
     stalled_at: Option<Duration>,
     /// How the connection has ended while there were bytes to be heard.
-    broken: Option<End>,
+    broken: Option<Box<End>>,
 }
 
 impl<W: Wire, O: Owner> Driver<'_, W, O> {
     async fn run(&mut self) -> End {
         let mut timer = pin!(tokio::time::sleep_until(self.clock.instant(Duration::ZERO)));
         loop {
-            let closed = settle(self.link, self.owner, &self.clock, &mut self.inbound).await;
+            let closed = settle(self.link, self.owner, self.clock, &mut self.inbound).await;
             if let Some(end) = self.poll_transmit(closed) {
                 return end;
             }
             let deadline = self.deadline();
-            set(timer.as_mut(), &self.clock, deadline);
+            set(timer.as_mut(), self.clock, deadline);
             let room = self.config.outbound_soft_max_bytes;
             let reads = self.link.wants_bytes() && self.outbound.len() <= room;
             let inbound = reads.then_some(&mut self.inbound);
@@ -288,7 +295,7 @@ impl<W: Wire, O: Owner> Driver<'_, W, O> {
         }
         // What came whole before the end has been heard.
         if let Some(end) = self.broken.take() {
-            return Some(end);
+            return Some(*end);
         }
         let now = self.clock.now().mono;
         wire.poll_transmit(now, outbound);
@@ -321,7 +328,7 @@ impl<W: Wire, O: Owner> Driver<'_, W, O> {
             trace!(len = read, "read");
             self.link.handle_bytes(self.clock.now(), &mut self.inbound);
         }
-        self.broken = end;
+        self.broken = end.map(Box::new);
     }
 
     /// Says what is left to say, and lets the peer hear it.
@@ -353,17 +360,8 @@ pub(crate) async fn settle<O: Owner>(
     clock: &Clock,
     inbound: &mut BytesMut,
 ) -> Option<CloseReason> {
+    take_commands(link, owner, clock);
     let mut end = None;
-    for _ in 0..COMMANDS_MAX {
-        tokio::select! {
-            biased;
-            command = owner.next_command() => match command {
-                Some(command) => owner.handle_command(clock.now(), link, command),
-                None => link.close(CloseReason::Owner),
-            },
-            () = std::future::ready(()) => break,
-        }
-    }
     while let Some(event) = link.poll_event() {
         if let LinkEvent::Closed(reason) = event {
             end = Some(reason);
@@ -382,6 +380,18 @@ pub(crate) async fn settle<O: Owner>(
     }
     owner.poll_transmit(clock.now(), link);
     end
+}
+
+/// Does what was asked of the link so far. No part of a future that waits: every connection would
+/// have room for it.
+fn take_commands<O: Owner>(link: &mut Link, owner: &mut O, clock: &Clock) {
+    for _ in 0..COMMANDS_MAX {
+        match owner.next_command().now_or_never() {
+            Some(Some(command)) => owner.handle_command(clock.now(), link, command),
+            Some(None) => link.close(CloseReason::Owner),
+            None => break,
+        }
+    }
 }
 
 /// Commands taken before a write at most, so that a busy owner cannot keep the link from it.

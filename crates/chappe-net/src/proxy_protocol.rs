@@ -1,9 +1,10 @@
 //! The PROXY protocol, by which a load balancer says on whose behalf it connects: versions 1 and 2.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Buf, BytesMut};
-use proxy_header::{Error, ParseConfig, ProxyHeader};
+use proxy_header::{Error, ParseConfig, ProxiedAddress, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::listen::Ends;
@@ -61,5 +62,40 @@ pub async fn read(
         if stream.read_buf(&mut read).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
+    }
+}
+
+/// What is spoken to a server of ours that wants to know on whose behalf we connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// A line of text.
+    V1,
+    /// Bytes.
+    V2,
+}
+
+/// The header that says that a connection is on behalf of the one between `ends`.
+pub fn header(version: Version, ends: Ends) -> Vec<u8> {
+    // Both addresses have to be of one family.
+    let (peer, local) = match (ends.peer, ends.local) {
+        (SocketAddr::V4(_), SocketAddr::V4(_)) | (SocketAddr::V6(_), SocketAddr::V6(_)) => {
+            (ends.peer, ends.local)
+        }
+        (peer, local) => (as_v6(peer), as_v6(local)),
+    };
+    let header = ProxyHeader::with_address(ProxiedAddress::stream(peer, local));
+    let mut bytes = Vec::new();
+    let encoded = match version {
+        Version::V1 => header.encode_v1(&mut bytes),
+        Version::V2 => header.encode_v2(&mut bytes),
+    };
+    encoded.expect("a vector takes any header of two addresses of one family");
+    bytes
+}
+
+fn as_v6(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
+        IpAddr::V6(_) => address,
     }
 }

@@ -14,6 +14,7 @@ pub mod handshake;
 pub mod ids;
 pub mod keys;
 pub mod link;
+pub mod middle;
 pub mod now;
 pub mod rpc;
 pub mod schema;

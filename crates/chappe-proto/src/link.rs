@@ -24,7 +24,7 @@ use crate::envelope::version::Version;
 use crate::ids::Side;
 use crate::now::Now;
 use crate::session::msg_id::{MsgIds, Origin};
-use crate::spare::Spare;
+use crate::spare::{OnDemand, Part, Spare};
 use crate::transport::{ClientOptions, Codec, Detect, Detected, FrameError, PacketSize, Transport};
 
 pub use self::config::LinkConfig;
@@ -43,7 +43,7 @@ pub use self::packet::Response;
 #[derive(Debug)]
 pub struct Link {
     side: Side,
-    config: LinkConfig,
+    config: Arc<LinkConfig>,
     hearing: Hearing,
     /// Present once it is known what the peer speaks.
     codec: Option<Codec>,
@@ -54,17 +54,35 @@ pub struct Link {
     closed: bool,
     rng: Rng,
     /// The key in use, and the one before: a link may change over (TRN-41).
-    keys: Vec<Arc<AuthKey>>,
+    keys: [Option<Arc<AuthKey>>; 2],
     /// A packet whose key the owner is looking up.
     held: Option<Box<(AuthKeyId, Held)>>,
-    outgoing: VecDeque<Outgoing>,
-    quick_acks: QuickAcks,
-    events: VecDeque<LinkEvent>,
+    queues: OnDemand<Queues>,
+    quick_acks: OnDemand<QuickAcks>,
     plain_ids: MsgIds,
     /// When silence ends the link.
     silent_at: Option<Duration>,
     disconnect_at: Option<Duration>,
-    errors: ErrorRate,
+    errors: OnDemand<ErrorRate>,
+    /// Whether every transport error ends the link.
+    errors_end: bool,
+}
+
+/// What waits for the connection, and what for the owner.
+#[derive(Debug, Default)]
+struct Queues {
+    outgoing: VecDeque<Outgoing>,
+    events: VecDeque<LinkEvent>,
+}
+
+impl Part for Queues {
+    const EMPTY: &'static Self = &Self { outgoing: VecDeque::new(), events: VecDeque::new() };
+
+    fn rest(&mut self) -> bool {
+        self.outgoing.give_back();
+        self.events.give_back();
+        self.outgoing.is_empty() && self.events.is_empty()
+    }
 }
 
 /// What becomes of bytes that come.
@@ -97,14 +115,18 @@ enum Outgoing {
     Error(i32),
 }
 
-/// Keys remembered per link.
-const KEYS_MAX: usize = 2;
 /// The transport error after which a link may go on (TRN-32).
 const NOT_FOUND: i32 = 404;
 
 impl Link {
     /// The server's end of a connection just accepted.
-    pub fn server(now: Now, config: LinkConfig, detect: Arc<Detect>, rng: Rng) -> Self {
+    pub fn server(
+        now: Now,
+        config: impl Into<Arc<LinkConfig>>,
+        detect: Arc<Detect>,
+        rng: Rng,
+    ) -> Self {
+        let config = config.into();
         let silent_at = Some(now.mono + config.first_packet_wait_max);
         let version = (!config.mtproto1).then_some(Version::V2);
         let link = Self::new(Side::Server, config, Hearing::Detecting(detect), None, rng);
@@ -113,11 +135,12 @@ impl Link {
 
     /// The client's end of a connection just opened.
     pub fn client(
-        config: LinkConfig,
+        config: impl Into<Arc<LinkConfig>>,
         transport: Transport,
         options: &ClientOptions,
         mut rng: Rng,
     ) -> Self {
+        let config = config.into();
         let codec = Codec::client(transport, options, config.packet_max_bytes, &mut rng);
         let version = Some(if config.mtproto1 { Version::V1 } else { Version::V2 });
         let link = Self::new(Side::Client, config, Hearing::Frames, Some(codec), rng);
@@ -126,13 +149,14 @@ impl Link {
 
     fn new(
         side: Side,
-        config: LinkConfig,
+        config: Arc<LinkConfig>,
         hearing: Hearing,
         codec: Option<Codec>,
         rng: Rng,
     ) -> Self {
         Self {
             side,
+            errors_end: config.errors_end,
             config,
             hearing,
             codec,
@@ -140,16 +164,26 @@ impl Link {
             proved: false,
             closed: false,
             rng,
-            keys: Vec::new(),
+            keys: [None, None],
             held: None,
-            outgoing: VecDeque::new(),
-            quick_acks: QuickAcks::default(),
-            events: VecDeque::new(),
+            queues: OnDemand::default(),
+            quick_acks: OnDemand::default(),
             plain_ids: MsgIds::default(),
             silent_at: None,
             disconnect_at: None,
-            errors: ErrorRate::default(),
+            errors: OnDemand::default(),
         }
+    }
+
+    /// As a server: the first packet has to come by then, on the monotonic clock, whatever the
+    /// settings say; the peer may have been waited for before there was a link.
+    pub fn expect_packet(&mut self, by: Duration) {
+        self.silent_at = Some(by);
+    }
+
+    /// Every transport error ends the link, whatever the settings say (WSK-16).
+    pub fn end_with_errors(&mut self) {
+        self.errors_end = true;
     }
 
     /// Takes every complete packet off `input`, the inbound buffer of the connection: between
@@ -163,7 +197,7 @@ impl Link {
                 Hearing::Detecting(detect) => match detect.handle(input) {
                     Detected::NeedMore => break,
                     Detected::Codec(codec, dc) => {
-                        self.events.extend(dc.map(LinkEvent::Dc));
+                        self.queues.events.extend(dc.map(LinkEvent::Dc));
                         self.codec = Some(codec);
                         self.hearing = Hearing::Frames;
                     }
@@ -224,13 +258,15 @@ impl Link {
     /// takes nothing unencrypted (SEC-45).
     pub fn use_key(&mut self, key: Arc<AuthKey>) {
         self.forget_key(key.id());
-        self.keys.insert(0, key);
-        self.keys.truncate(KEYS_MAX);
+        let [newest, older] = &mut self.keys;
+        self.keys = [Some(key), newest.take().or_else(|| older.take())];
     }
 
     /// The key is no more: its next packet is asked for again.
     pub fn forget_key(&mut self, id: AuthKeyId) {
-        self.keys.retain(|key| key.id() != id);
+        for place in &mut self.keys {
+            place.take_if(|key| key.id() == id);
+        }
     }
 
     /// The peer has proved itself by other means than a packet, such as a finished key exchange:
@@ -257,7 +293,7 @@ impl Link {
         if self.closed {
             return;
         }
-        self.outgoing.push_back(Outgoing::Message { key, message, asks_quick_ack });
+        self.queues.outgoing.push_back(Outgoing::Message { key, message, asks_quick_ack });
     }
 
     /// As a server: tells the client that the message which came with this token was taken
@@ -266,7 +302,7 @@ impl Link {
         if self.closed {
             return;
         }
-        self.outgoing.push_back(Outgoing::QuickAck(token));
+        self.queues.outgoing.push_back(Outgoing::QuickAck(token));
     }
 
     /// Sends a message of the key exchange; a link that is over drops it. `server_time` is the
@@ -282,7 +318,7 @@ impl Link {
         let msg_id = self.plain_ids.next(server_time, origin, &mut self.rng);
         let mut packet = BytesMut::new();
         plain::seal(msg_id, body, &mut packet);
-        self.outgoing.push_back(Outgoing::Plain(packet.freeze()));
+        self.queues.outgoing.push_back(Outgoing::Plain(packet.freeze()));
     }
 
     /// Sends a transport error; all but 404 end the link (TRN-32), or all, as the settings say. A positive and a negative `code`
@@ -293,8 +329,8 @@ impl Link {
         }
         let code = code.saturating_abs();
         if self.errors.admit(now, self.config.errors_per_second_max) {
-            self.outgoing.push_back(Outgoing::Error(code));
-            if code == NOT_FOUND && !self.config.errors_end {
+            self.queues.outgoing.push_back(Outgoing::Error(code));
+            if code == NOT_FOUND && !self.errors_end {
                 return;
             }
         }
@@ -315,7 +351,7 @@ impl Link {
         self.held = None;
         self.silent_at = None;
         self.disconnect_at = None;
-        self.events.push_back(LinkEvent::Closed(reason));
+        self.queues.events.push_back(LinkEvent::Closed(reason));
     }
 
     /// Whether bytes from the socket are of use now. A link that waits for a key is not read
@@ -336,7 +372,7 @@ impl Link {
 
     /// The next thing that came.
     pub fn poll_event(&mut self) -> Option<LinkEvent> {
-        self.events.pop_front()
+        self.queues.if_any()?.events.pop_front()
     }
 
     /// Appends everything that waits to be sent to `out`; whether that was anything.
@@ -352,13 +388,13 @@ impl Link {
         mut wrap: impl FnMut(&mut BytesMut, usize),
     ) -> Result<bool, PacketSize> {
         let Some(codec) = &mut self.codec else {
-            self.outgoing.clear();
+            self.drop_outgoing();
             return Ok(false);
         };
-        if self.outgoing.is_empty() {
+        if self.queues.outgoing.is_empty() {
             return Ok(false);
         }
-        let outgoing = std::mem::take(&mut self.outgoing);
+        let outgoing = std::mem::take(&mut self.queues.outgoing);
         let messages: Vec<(&AuthKey, &Message)> = outgoing
             .iter()
             .filter_map(|outgoing| match outgoing {
@@ -397,8 +433,12 @@ impl Link {
     /// Gives back the memory of what is done; worth its while before the caller waits.
     pub fn rest(&mut self) {
         self.rng.rest();
-        self.events.give_back();
-        self.outgoing.give_back();
+        if let Some(codec) = &mut self.codec {
+            codec.rest();
+        }
+        self.queues.rest();
+        self.quick_acks.rest();
+        self.errors.rest();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the monotonic clock.
@@ -412,6 +452,13 @@ impl Link {
             self.close(CloseReason::Silent);
         } else if self.disconnect_at.is_some_and(|at| at <= now.mono) {
             self.close(CloseReason::NoPing);
+        }
+    }
+
+    /// What was to be sent is of no use any more.
+    fn drop_outgoing(&mut self) {
+        if let Some(queues) = self.queues.if_any() {
+            queues.outgoing.clear();
         }
     }
 

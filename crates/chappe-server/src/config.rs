@@ -14,6 +14,7 @@ use chappe_proto::transport::DetectConfig;
 use ipnet::IpNet;
 
 use crate::error::BuildError;
+use crate::middle::MiddleSettings;
 
 /// Everything that can be set; the defaults are those of the specification.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct ServerConfig {
     /// Experimental datagrams, where [`Serve::experimental_udp`](crate::Serve::experimental_udp)
     /// has them served.
     pub datagrams: chappe_proto::datagram::ServerConfig,
+    /// Links of proxies, where [`Serve::middle`](crate::Serve::middle) has them accepted.
+    pub middle: MiddleSettings,
     /// Requests of HTTP.
     pub http: HttpConfig,
     /// How much may wait for a slow connection.
@@ -74,6 +77,7 @@ impl Default for ServerConfig {
             websocket: WebSocketSettings::default(),
             link: LinkConfig::server(),
             datagrams: chappe_proto::datagram::ServerConfig::default(),
+            middle: MiddleSettings::default(),
             http: HttpConfig::default(),
             drive: DriveConfig::default(),
             connections: ConnectionLimits::default(),

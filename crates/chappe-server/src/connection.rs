@@ -7,8 +7,7 @@ use chappe_net::limits::Permit;
 use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_net::{BoxedIo, End, Prefixed, proxy_protocol};
-use chappe_proto::transport;
-use futures_util::FutureExt;
+use chappe_proto::transport::{self, Framing, Transport};
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::{debug, warn};
@@ -38,11 +37,13 @@ pub(crate) enum Carrier {
     Wss,
     Http,
     Https,
+    /// The link of a proxy, with other clients.
+    Middle,
 }
 
 impl Carrier {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Stream, Self::Tls, Self::Ws, Self::Wss, Self::Http, Self::Https];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Stream, Self::Tls, Self::Ws, Self::Wss, Self::Http, Self::Https, Self::Middle];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -52,6 +53,7 @@ impl Carrier {
             Self::Wss => "wss",
             Self::Http => "http",
             Self::Https => "https",
+            Self::Middle => "middle",
         }
     }
 
@@ -61,6 +63,16 @@ impl Carrier {
 
     pub(crate) fn is_websocket(self) -> bool {
         matches!(self, Self::Ws | Self::Wss)
+    }
+
+    /// Whether `transport` may be spoken in it.
+    pub(crate) fn carries(self, transport: Transport) -> bool {
+        match self {
+            Self::Stream | Self::Tls => true,
+            Self::Ws | Self::Wss => transport.is_obfuscated(),
+            Self::Http | Self::Https => false,
+            Self::Middle => transport == Transport::plain(Framing::Intermediate),
+        }
     }
 }
 
@@ -76,6 +88,18 @@ impl Connection {
         let runs = watcher.stage() == Stage::Running;
         let (carrier, ends) = (Carrier::Stream, Arc::new(ends));
         runs.then(|| Box::new(Self { shared, ends, watcher, deadline, carrier, permit }))
+    }
+
+    /// A client of a proxy that is trusted to say who it is.
+    pub(crate) fn of_proxy(
+        shared: Arc<Shared>,
+        ends: Ends,
+        permit: Permit,
+        watcher: Watcher,
+    ) -> Option<Box<Self>> {
+        let mut connection = Self::new(shared, ends, permit, watcher)?;
+        connection.carrier = Carrier::Middle;
+        Some(connection)
     }
 
     /// What a peer has to do before it is known: `None` if that is not done in time, or the server
@@ -98,7 +122,7 @@ impl Connection {
     /// The connection has become a WebSocket: what its request was waited for is over.
     pub(crate) fn begin_websocket(mut self: Box<Self>) -> Box<Self> {
         self.carrier = match self.carrier {
-            Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Ws,
+            Carrier::Stream | Carrier::Ws | Carrier::Http | Carrier::Middle => Carrier::Ws,
             Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Wss,
         };
         self.deadline = self.next_deadline();
@@ -108,7 +132,7 @@ impl Connection {
     /// The connection speaks HTTP.
     pub(crate) fn begin_http(mut self: Box<Self>) -> Box<Self> {
         self.carrier = match self.carrier {
-            Carrier::Stream | Carrier::Ws | Carrier::Http => Carrier::Http,
+            Carrier::Stream | Carrier::Ws | Carrier::Http | Carrier::Middle => Carrier::Http,
             Carrier::Tls | Carrier::Wss | Carrier::Https => Carrier::Https,
         };
         self
@@ -142,44 +166,53 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let shared = Arc::clone(&self.shared);
-        shared.metrics.links_opened.increment(1);
+        self.shared.metrics.links_opened.increment(1);
         async move {
-            let reason = match link::serve(&self, &mut stream).await {
+            match link::serve(&self, &mut stream).await {
                 (End::HandOver(carrier, read), _) => {
                     let io = Prefixed::new(read, Box::new(stream) as BoxedIo);
-                    // Boxed, lest every connection has room for what few of them are.
-                    self.serve_carrier(carrier, io).boxed().await
+                    // A task of its own, here and wherever a connection turns out to carry more:
+                    // the memory of the one before is given back.
+                    tokio::spawn(self.serve_carrier(carrier, io));
                 }
-                (_, reason) => reason,
-            };
-            shared.metrics.links_closed.add(reason, 1);
+                (_, reason) => self.closed(reason),
+            }
         }
     }
 
-    /// Why it ended, for the counter.
     async fn serve_carrier(
         mut self: Box<Self>,
         carrier: transport::Carrier,
         io: Prefixed<BoxedIo>,
-    ) -> &'static str {
+    ) {
         if carrier == transport::Carrier::Http {
             return http::serve(self, io).await;
         }
         let certificate = self.shared.certificate.clone();
         let certificate = certificate.expect("without one nobody looks for TLS");
-        let mut stream: BoxedIo = match self.in_time(certificate.accept(io)).await {
+        let stream: BoxedIo = match self.in_time(certificate.accept(io)).await {
             Some(Ok(stream)) => Box::new(stream),
             Some(Err(error)) => {
                 debug!(peer = %self.ends.peer, %error, "TLS handshake failed");
-                return metrics::TLS;
+                return self.closed(metrics::TLS);
             }
-            None => return metrics::SILENT,
+            None => return self.closed(metrics::SILENT),
         };
         self.carrier = Carrier::Tls;
+        tokio::spawn(self.serve_inside_tls(stream));
+    }
+
+    async fn serve_inside_tls(self: Box<Self>, mut stream: BoxedIo) {
         match link::serve(&self, &mut stream).await {
-            (End::HandOver(_, read), _) => http::serve(self, Prefixed::new(read, stream)).await,
-            (_, reason) => reason,
+            (End::HandOver(_, read), _) => {
+                tokio::spawn(http::serve(self, Prefixed::new(read, stream)));
+            }
+            (_, reason) => self.closed(reason),
         }
+    }
+
+    /// Counts its end.
+    pub(crate) fn closed(&self, reason: &'static str) {
+        self.shared.metrics.links_closed.add(reason, 1);
     }
 }

@@ -32,7 +32,8 @@ pub(crate) struct Directory {
 
 #[derive(Default)]
 struct State {
-    keys: HashMap<AuthKeyId, KeyEntry>,
+    /// Boxed, since a map has room for more entries than there are.
+    keys: HashMap<AuthKeyId, Box<KeyEntry>>,
     /// Keys that no session or link uses, the one unused for longest first.
     unused: BTreeMap<u64, AuthKeyId>,
     /// `(end, id)` of the temporary keys here, the next to die first.

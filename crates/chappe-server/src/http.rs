@@ -19,16 +19,16 @@ use crate::connection::Connection;
 use crate::link::ServerLink;
 use crate::{metrics, ws};
 
-/// Serves requests to the end of the connection; gives the reason of the end, for the counter.
-pub(crate) async fn serve(connection: Box<Connection>, io: Prefixed<BoxedIo>) -> &'static str {
+/// Serves requests, until the connection ends or becomes a WebSocket.
+pub(crate) async fn serve(connection: Box<Connection>, io: Prefixed<BoxedIo>) {
     let mut connection = connection.begin_http();
     let Connection { shared, deadline, .. } = &*connection;
     let mut config = shared.config.http.clone();
     config.packets &= shared.config.detect.http;
-    let link = Link::of_requests(shared.config.link.clone(), *deadline, shared.rng());
+    let link = Link::of_requests(Arc::clone(&shared.link_config), *deadline, shared.rng());
     let mut owner = ServerLink::new(&connection);
     if connection.watcher.stage() > Stage::Running {
-        return metrics::OWNER;
+        return connection.closed(metrics::OWNER);
     }
     let span = owner.span();
     let serving = async {
@@ -49,9 +49,9 @@ pub(crate) async fn serve(connection: Box<Connection>, io: Prefixed<BoxedIo>) ->
             let peer = owner.peer();
             drop(owner);
             connection.ends = Arc::new(Ends { peer, ..*connection.ends });
-            ws::serve(connection, io).await
+            tokio::spawn(ws::serve(connection, io));
         }
-        Err(reason) => reason,
+        Err(reason) => connection.closed(reason),
     }
 }
 

@@ -30,16 +30,17 @@ use crate::session::{self, AttachedLink, Input, SessionHandle};
 pub(crate) async fn serve(connection: &Connection, wire: &mut impl Wire) -> (End, &'static str) {
     let shared = &connection.shared;
     let now = shared.clock.now();
-    let mut config = shared.config.link.clone();
-    config.first_packet_wait_max = connection.deadline.saturating_sub(now.mono);
-    config.errors_end = connection.carrier.is_websocket();
     let detect = shared.detect.inside(connection.carrier);
-    let mut link = Link::server(now, config, detect, shared.rng());
+    let mut link = Link::server(now, Arc::clone(&shared.link_config), detect, shared.rng());
+    link.expect_packet(connection.deadline);
+    if connection.carrier.is_websocket() {
+        link.end_with_errors();
+    }
     let mut owner = ServerLink::new(connection);
     let span = owner.span();
     let serving = async {
         debug!("link opened");
-        let end = drive(wire, &mut link, &mut owner, shared.clock, &shared.config.drive).await;
+        let end = drive(wire, &mut link, &mut owner, &shared.clock, &shared.config.drive).await;
         let reason = owner.cause(&end);
         match &end {
             End::HandOver(carrier, _) => debug!(%carrier, "link handed over"),
@@ -58,8 +59,8 @@ pub(crate) struct ServerLink<'a> {
     ends: Arc<Ends>,
     sender: LinkSender,
     queue: LinkQueue,
-    /// The keys that the link holds, newest first.
-    records: Vec<Arc<KeyRecord>>,
+    /// The keys that the link holds, newest first; as many as [`Link`] does.
+    records: [Option<Arc<KeyRecord>>; 2],
     /// The session whose messages may be sent here (TRN-41).
     bound: Option<Bound>,
     is_draining: bool,
@@ -73,8 +74,6 @@ struct Bound {
     handle: Arc<SessionHandle>,
 }
 
-/// Keys that a link holds at once; as many as [`Link`] does.
-const RECORDS_MAX: usize = 2;
 /// Transport errors.
 const NOT_FOUND: i32 = 404;
 const FLOOD: i32 = 429;
@@ -176,7 +175,7 @@ impl<'a> ServerLink<'a> {
             ends: Arc::clone(ends),
             sender,
             queue,
-            records: Vec::new(),
+            records: [None, None],
             bound: None,
             is_draining: false,
             transport: None,
@@ -228,9 +227,9 @@ impl<'a> ServerLink<'a> {
         match find_key(&self.connection.shared, id, now).await {
             Ok(Some(record)) => {
                 let key = Arc::clone(&record.key);
-                self.records.retain(|known| known.id() != id);
-                self.records.insert(0, record);
-                self.records.truncate(RECORDS_MAX);
+                self.forget_record(id);
+                let [newest, older] = &mut self.records;
+                self.records = [Some(record), newest.take().or_else(|| older.take())];
                 link.provide_key(now, id, Some(key));
             }
             Ok(None) => {
@@ -254,7 +253,7 @@ impl<'a> ServerLink<'a> {
         key: AuthKeyId,
         mut received: Box<Received>,
     ) -> Option<(Arc<SessionHandle>, Box<Received>)> {
-        let record = self.records.iter().find(|record| record.id() == key).cloned();
+        let record = self.records.iter().flatten().find(|record| record.id() == key).cloned();
         let Some(record) = record.filter(|record| record.is_alive(now.unix_seconds())) else {
             self.refuse(now, link, key);
             return None;
@@ -378,9 +377,15 @@ impl<'a> ServerLink<'a> {
 
     fn forget_key(&mut self, link: &mut Link, key: AuthKeyId) {
         link.forget_key(key);
-        self.records.retain(|record| record.id() != key);
+        self.forget_record(key);
         if self.is_bound_by(key) {
             self.unbind(self.connection.shared.clock.now(), false);
+        }
+    }
+
+    fn forget_record(&mut self, key: AuthKeyId) {
+        for place in &mut self.records {
+            place.take_if(|record| record.id() == key);
         }
     }
 }

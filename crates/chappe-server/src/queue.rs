@@ -106,7 +106,8 @@ impl<T: Weighed> Receiver<T> {
         self.0.lock().has_overrun
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+    /// The same for who polls several things, and sees to it that other tasks run as well.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
         let mut state = self.0.lock();
         if let Some(item) = state.pop() {
             return Poll::Ready(Some(item));

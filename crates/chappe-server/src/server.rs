@@ -8,6 +8,7 @@ use chappe_net::Io;
 use chappe_net::entropy;
 use chappe_net::listen::{Accepted, Listener};
 use chappe_net::shutdown::{Shutdown, Watcher};
+use chappe_proto::middle::keys::ProxySecret;
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
@@ -17,6 +18,7 @@ use crate::builder::Builder;
 use crate::config::contains;
 use crate::connection::Connection;
 use crate::error::ServeError;
+use crate::middle::{self, Entrance};
 use crate::push::Pusher;
 use crate::registry::LinkCommand;
 use crate::revoke::Revoker;
@@ -60,6 +62,7 @@ impl Server {
             shared: self.shared,
             listeners: listeners.into_iter().map(Into::into).collect(),
             sockets: Vec::new(),
+            entrances: Vec::new(),
             stop: Box::pin(std::future::pending()),
         }
     }
@@ -71,6 +74,7 @@ pub struct Serve {
     shared: Arc<Shared>,
     listeners: Vec<Listener>,
     sockets: Vec<UdpSocket>,
+    entrances: Vec<Entrance>,
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -95,8 +99,20 @@ impl Serve {
         self
     }
 
+    /// Accepts links of proxies here, too: such as know one of these secrets bring the packets of their
+    /// clients, and are believed where those are (MPX-16).
+    pub fn middle(
+        mut self,
+        listener: impl Into<Listener>,
+        secrets: impl IntoIterator<Item = ProxySecret>,
+    ) -> Self {
+        let secrets = secrets.into_iter().collect();
+        self.entrances.push(Entrance { listener: listener.into(), secrets });
+        self
+    }
+
     async fn run(self) -> Result<(), ServeError> {
-        let Self { shared, listeners, sockets, stop } = self;
+        let Self { shared, listeners, sockets, entrances, stop } = self;
         let fresh = Zeroizing::new(entropy::seed()?);
         let secret = shared.backend.store().server_secret(fresh).await?;
         shared.secret.get_or_init(|| secret);
@@ -107,6 +123,9 @@ impl Serve {
         if let Some(watcher) = shutdown.watcher() {
             for listener in listeners {
                 tasks.spawn(accept(Arc::clone(&shared), listener, watcher.clone()));
+            }
+            for entrance in entrances {
+                tasks.spawn(middle::accept(Arc::clone(&shared), entrance, watcher.clone()));
             }
             // Not one of the tasks that end at once: answers leave until all sessions have ended.
             for socket in sockets {

@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,8 +26,9 @@ use chappe_proto::session::server::{
 use chappe_proto::{LinkId, MsgId, Now, SessionId};
 use chappe_tl::Constructor;
 use futures_util::FutureExt;
-use futures_util::future::OptionFuture;
-use tokio::time::sleep_until;
+use tokio::task::JoinError;
+use tokio::task::coop::cooperative;
+use tokio::time::{Sleep, sleep_until};
 use tracing::{Instrument, debug, debug_span, error, info_span, trace, warn};
 
 use crate::binding;
@@ -62,6 +64,7 @@ pub(crate) fn open(
         shared: Arc::clone(shared),
         record: Arc::clone(record),
         handle: Arc::clone(&handle),
+        inputs,
         links: Vec::new(),
         last_ends: None,
         running: Beside::default(),
@@ -79,7 +82,7 @@ pub(crate) fn open(
     let auth_key_id = record.id();
     // Of no link: the session outlives the one that it begins with.
     let span = info_span!(parent: None, "session", %auth_key_id, session_id = %id);
-    tokio::spawn(task.run(inputs).instrument(span));
+    tokio::spawn(task.run().instrument(span));
     handle
 }
 
@@ -88,6 +91,7 @@ struct SessionTask {
     shared: Arc<Shared>,
     record: Arc<KeyRecord>,
     handle: Arc<SessionHandle>,
+    inputs: Receiver<Input>,
     links: Vec<AttachedLink>,
     last_ends: Option<Arc<Ends>>,
     running: Beside<Done>,
@@ -116,6 +120,15 @@ enum Stop {
     Now,
 }
 
+/// What a session waits for.
+enum Wake {
+    /// None will come any more.
+    Unheard,
+    Input(Input),
+    Done(Result<Done, JoinError>),
+    Due,
+}
+
 /// What ran beside the session.
 enum Done {
     Call(Answered),
@@ -140,14 +153,14 @@ const LOSS_UNTOLD_MAX: u64 = 100;
 
 impl SessionTask {
     /// Boxed, since a task would hold it twice.
-    async fn run(mut self: Box<Self>, mut inputs: Receiver<Input>) {
+    async fn run(mut self: Box<Self>) {
         if self.watcher.stage() > Stage::Running {
             self.stop = Stop::Draining;
         }
         loop {
             self.settle();
             self.session.rest();
-            let is_done = self.running.is_empty() && inputs.is_empty();
+            let is_done = self.running.is_empty() && self.inputs.is_empty();
             if self.stop == Stop::Now || (self.stop == Stop::Draining && is_done) {
                 self.session.hurry_responses();
                 self.settle();
@@ -155,21 +168,19 @@ impl SessionTask {
             }
             // Boxed, since a session that waits for its client has no timer.
             let due = self.session.poll_timeout().map(|due| self.shared.clock.instant(due));
-            let mut timer = OptionFuture::from(due.map(|due| Box::pin(sleep_until(due))));
-            tokio::select! {
-                biased;
-                input = inputs.next() => {
-                    let Some(input) = input else { break };
+            let mut timer = due.map(|due| Box::pin(sleep_until(due)));
+            // Inputs that never run out must not keep the thread from other tasks.
+            match cooperative(poll_fn(|context| self.poll_wake(context, &mut timer))).await {
+                Wake::Unheard => break,
+                Wake::Input(input) => {
                     self.handle_input(input);
                     for _ in 1..BATCH_MAX {
-                        let Some(input) = inputs.try_next() else { break };
+                        let Some(input) = self.inputs.try_next() else { break };
                         self.handle_input(input);
                     }
                 }
-                Some(done) = self.running.next() => self.finish(done),
-                Some(()) = &mut timer => {
-                    self.session.handle_timeout(self.shared.clock.now());
-                }
+                Wake::Done(done) => self.finish(done),
+                Wake::Due => self.session.handle_timeout(self.shared.clock.now()),
             }
         }
         self.forgotten();
@@ -179,6 +190,25 @@ impl SessionTask {
             for link in &self.links {
                 let _ = link.sender.send(LinkCommand::Close);
             }
+        }
+    }
+
+    /// Looks for the first that comes. By hand, since a future for each is more than the rest of a
+    /// task that waits.
+    fn poll_wake(
+        &mut self,
+        context: &mut Context<'_>,
+        timer: &mut Option<Pin<Box<Sleep>>>,
+    ) -> Poll<Wake> {
+        if let Poll::Ready(input) = self.inputs.poll_next(context) {
+            return Poll::Ready(input.map_or(Wake::Unheard, Wake::Input));
+        }
+        if let Poll::Ready(done) = self.running.poll_next(context) {
+            return Poll::Ready(Wake::Done(done));
+        }
+        match timer {
+            Some(timer) => timer.as_mut().poll(context).map(|()| Wake::Due),
+            None => Poll::Pending,
         }
     }
 
@@ -519,7 +549,7 @@ impl SessionTask {
         self.session.answer(now, msg_id, result);
     }
 
-    fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
+    fn finish(&mut self, done: Result<Done, JoinError>) {
         let now = self.shared.clock.now();
         match done {
             Ok(Done::Call(answered)) => {

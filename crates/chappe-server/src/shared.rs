@@ -7,9 +7,10 @@ use chappe_crypto::{AuthKeyId, Rng};
 use chappe_net::Clock;
 use chappe_net::limits::Connections;
 use chappe_net::tls::Certificate;
+use chappe_proto::link::LinkConfig;
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
 use chappe_proto::session::server::SessionConfig;
-use chappe_proto::transport::Detect;
+use chappe_proto::transport::{Detect, DetectConfig};
 use zeroize::Zeroizing;
 
 use crate::binding::Turns;
@@ -29,14 +30,18 @@ pub(crate) struct Detectors {
     stream: Arc<Detect>,
     inside_tls: Arc<Detect>,
     inside_websocket: Arc<Detect>,
+    inside_middle: Arc<Detect>,
 }
 
 impl Detectors {
     fn new(config: &ServerConfig) -> Self {
         let stream = Detect::new(config.detect.clone());
+        let mut middle = DetectConfig::default();
+        middle.transports.retain(|transport| Carrier::Middle.carries(*transport));
         Self {
             inside_tls: Arc::new(stream.inside_tls()),
             inside_websocket: Arc::new(Detect::inside_websocket()),
+            inside_middle: Arc::new(Detect::new(middle)),
             stream: Arc::new(stream),
         }
     }
@@ -46,6 +51,7 @@ impl Detectors {
             Carrier::Stream | Carrier::Http => &self.stream,
             Carrier::Tls | Carrier::Https => &self.inside_tls,
             Carrier::Ws | Carrier::Wss => &self.inside_websocket,
+            Carrier::Middle => &self.inside_middle,
         })
     }
 }
@@ -55,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Of every session: what clients said before the server was built, it cannot know.
     pub(crate) session_config: Arc<SessionConfig>,
+    pub(crate) link_config: Arc<LinkConfig>,
     pub(crate) backend: Backend,
     pub(crate) calls: Calls,
     pub(crate) policy: Policy,
@@ -100,6 +107,7 @@ impl Shared {
                 metrics.keys_cached.clone(),
             ),
             memory: Memory::new(config.sessions.memory_max_bytes, metrics.session_memory.clone()),
+            link_config: Arc::new(config.link.clone()),
             config,
             session_config: Arc::new(session_config),
             clock,

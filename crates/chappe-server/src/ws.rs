@@ -102,12 +102,12 @@ fn only<B>(request: &Request<B>, name: HeaderName) -> Option<&str> {
     values.next().is_none().then_some(value)
 }
 
-/// Serves the link inside a WebSocket whose request was answered; the reason of its end.
-pub(crate) async fn serve(connection: Box<Connection>, io: impl Io) -> &'static str {
+/// Serves the link inside a WebSocket whose request was answered, to the end of the connection.
+pub(crate) async fn serve(connection: Box<Connection>, io: impl Io) {
     let connection = connection.begin_websocket();
     let mut wire = WebSocket::server(io, wire_config(&connection.shared.config));
     let (_, reason) = link::serve(&connection, &mut wire).await;
-    reason
+    connection.closed(reason);
 }
 
 fn wire_config(config: &ServerConfig) -> WebSocketConfig {

@@ -343,6 +343,7 @@ impl Node {
             if line.link.poll_transmit(&mut out).is_err() {
                 env.model.fail(Rule::Bounds, || format!("link {} gets an oversize packet", id.0));
             }
+            line.link.rest();
             if !out.is_empty() {
                 self.orders.push(Order::Send(id, out.freeze()));
             }
@@ -352,6 +353,9 @@ impl Node {
             self.remove_link(env, id);
         }
         self.talk(env, now);
+        for entry in self.sessions.values_mut() {
+            entry.session.rest();
+        }
         self.check(env, now);
     }
 

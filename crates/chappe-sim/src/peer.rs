@@ -383,10 +383,9 @@ impl Peer {
     }
 
     fn write(&mut self) {
-        if let Some(line) = &mut self.line
-            && line.link.poll_transmit(&mut self.outbound).is_err()
-        {
-            line.has_verdict = true;
+        if let Some(line) = &mut self.line {
+            line.has_verdict |= line.link.poll_transmit(&mut self.outbound).is_err();
+            line.link.rest();
         }
     }
 

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chappe_client::{Proxy, Target};
+use chappe_net::connect::Endpoint;
+use chappe_proto::middle::messages::AdTag;
 use chappe_proto::transport::{EndpointSecret, Transport};
 use clap::{Args, Parser, Subcommand};
 use ipnet::IpNet;
@@ -16,6 +18,7 @@ use crate::codes::CodeSender;
 use crate::config::accounts::{SignUp, TestNumbers};
 use crate::config::database::DatabaseUrl;
 use crate::config::listen::ListenAddress;
+use crate::config::proxy::{Mode, Named};
 
 /// MTProto in one binary: a server that unmodified Telegram clients talk to, a client for any
 /// schema, and tools for keys and schemas.
@@ -42,6 +45,9 @@ pub(crate) enum Command {
     /// It holds the address, the number of the data centre and the key, and a test account unless
     /// another number is named. Its first lines say what to install and how to run it.
     Connect(ConnectArgs),
+    /// Run an MTProto proxy, and print the links to it.
+    #[command(subcommand)]
+    Proxy(ProxyCommand),
     /// Make accounts and look at them.
     #[command(subcommand)]
     User(UserCommand),
@@ -129,6 +135,16 @@ pub(crate) struct ServeArgs {
     /// a form that is this project's own and no transport of Telegram's
     #[arg(long)]
     pub(crate) experimental_udp: bool,
+    /// Where proxies connect that bring their clients on links of their own (middle mode); needs
+    /// --middle-secret. With port 0 a free one is chosen
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) middle_listen: Option<ListenAddress>,
+    /// What those proxies have to know: a file of 32 to 256 bytes; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) middle_secret: Vec<PathBuf>,
+    /// What those proxies dial, where that is translated to the address of --middle-listen on the way
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) middle_address: Option<SocketAddr>,
     /// Test accounts: numbers 99966XYYYY whose code is X five times; `own` are those whose X is the
     /// number of this data centre [default: own where only this machine itself can connect, else off]
     #[arg(long, value_name = "WHICH")]
@@ -223,6 +239,86 @@ pub(crate) struct CallArgs {
     #[arg(long, short)]
     pub(crate) help: bool,
     /// What to log on standard error [default: warn]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProxyCommand {
+    /// Run it.
+    ///
+    /// Once it accepts connections it prints one line of JSON on standard output; logs go to
+    /// standard error. The file of its settings is read again when it changes and at SIGHUP, and no
+    /// connection is lost by that. SIGTERM or Ctrl-C lets connections go on for a while, a second
+    /// one does not.
+    Run(ProxyArgs),
+    /// Print the links of its users, in every form that is switched on. They give secrets away.
+    Links {
+        /// One user alone [default: all]
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
+        /// Draw each link as a QR code, too, the long form for browsers
+        #[arg(long)]
+        qr: bool,
+        /// Write secrets in hexadecimal, for old clients that misread base64
+        #[arg(long)]
+        hex: bool,
+        #[command(flatten)]
+        settings: ProxyArgs,
+    },
+}
+
+/// Settings of a proxy.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArgs {
+    /// Settings in TOML; a flag wins over the file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address to accept connections on, several times for several; port 0 takes a free one, [::]
+    /// takes IPv4 as well, unix:PATH is a socket in the file system [default: 0.0.0.0:443]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Vec<ListenAddress>,
+    /// Where clients find it, for links: HOST:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) public: Option<Endpoint>,
+    /// Somebody to serve, NAME=SECRET with a secret of 32 hexadecimal digits, several times for
+    /// several; who may list processes sees a flag, so prefer the file
+    #[arg(long, value_name = "NAME=SECRET")]
+    pub(crate) user: Vec<Named<EndpointSecret>>,
+    /// Forms in which users may come, comma separated: plain, padded, tls [default: padded, and tls
+    /// where there is a domain]
+    #[arg(long, value_name = "MODE,...", value_delimiter = ',')]
+    pub(crate) modes: Vec<Mode>,
+    /// Web site that the proxy seems to be, NAME or NAME=HOST:PORT or NAME=unix:PATH, several times
+    /// for several; strangers see the first
+    #[arg(long, value_name = "NAME")]
+    pub(crate) domain: Vec<String>,
+    /// Where a data centre is, N=HOST:PORT, several times for several; then Telegram's own are not
+    /// known any more
+    #[arg(long, value_name = "N=ADDR")]
+    pub(crate) dc: Vec<Named<Endpoint>>,
+    /// Proxy for connections to data centres: socks5://[USER:PASSWORD@]HOST:PORT or http://…
+    #[arg(long, value_name = "URL")]
+    pub(crate) upstream_proxy: Option<Proxy>,
+    /// Go to data centres by middle servers: the file `proxy-secret` that is published for proxies;
+    /// needs --middle-servers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) middle_secret: Option<PathBuf>,
+    /// The file `proxy-multi.conf` that is published beside it; both are read again when they change
+    #[arg(long, value_name = "FILE")]
+    pub(crate) middle_servers: Option<PathBuf>,
+    /// For whom the proxy advertises, by middle servers: 32 hexadecimal digits
+    #[arg(long, value_name = "TAG")]
+    pub(crate) ad_tag: Option<AdTag>,
+    /// File that remembers what users with a quota have passed
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Address at which Prometheus finds what is counted, as http://ADDR/metrics, and /users has
+    /// it by user in JSON; nothing guards it [default: none]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// What to log: error, warn, info, debug, trace, or directives such as chappe_proxy=debug
+    /// [default: info]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log: Option<String>,
 }

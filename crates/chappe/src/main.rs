@@ -23,6 +23,7 @@ fn main() -> std::process::ExitCode {
         Command::Call(args) => cmd::call::run(args),
         Command::Connect(args) => cmd::connect::run(args),
         Command::Keys(command) => cmd::keys::run(command),
+        Command::Proxy(command) => cmd::proxy::run(command),
         Command::Tl(command) => cmd::tl::run(command),
         Command::User(command) => cmd::accounts::user(command),
     };

@@ -1,4 +1,4 @@
-//! What the process counts, for Prometheus: one page over HTTP.
+//! What the process counts, for Prometheus, and perhaps users in JSON: pages over HTTP.
 //!
 //! The protocol is as much of HTTP/1.1 as that takes: a GET, an answer, the end.
 
@@ -19,7 +19,12 @@ use tracing::warn;
 pub(crate) struct Page {
     listener: TcpListener,
     prometheus: PrometheusHandle,
+    /// What is known of users, in JSON.
+    users: Option<Users>,
 }
+
+/// Says what is known of users at the moment, in JSON.
+type Users = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Upper bounds of the classes that durations are sorted into, in seconds.
 const CLASSES: [f64; 12] =
@@ -43,7 +48,12 @@ impl Page {
             .await
             .with_context(|| format!("metrics: cannot listen on {address}"))?;
         let prometheus = PrometheusBuilder::new().set_buckets(&CLASSES)?.install_recorder()?;
-        Ok(Self { listener, prometheus })
+        Ok(Self { listener, prometheus, users: None })
+    }
+
+    /// The same, with another page at `/users`.
+    pub(crate) fn with_users(self, users: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self { users: Some(Arc::new(users)), ..self }
     }
 
     /// Where it is.
@@ -53,7 +63,7 @@ impl Page {
 
     /// Serves it for ever.
     pub(crate) async fn serve(self) {
-        let Self { listener, prometheus } = self;
+        let Self { listener, prometheus, users } = self;
         let upkeep = prometheus.clone();
         tokio::spawn(async move {
             let mut ticks = interval(UPKEEP_INTERVAL);
@@ -68,10 +78,10 @@ impl Page {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let prometheus = prometheus.clone();
+                    let (prometheus, users) = (prometheus.clone(), users.clone());
                     tokio::spawn(async move {
                         // A scraper that fails will come again.
-                        let _ = timeout(LIFE_MAX, answer(stream, prometheus)).await;
+                        let _ = timeout(LIFE_MAX, answer(stream, prometheus, users)).await;
                         drop(permit);
                     });
                 }
@@ -85,11 +95,15 @@ impl Page {
 }
 
 /// Takes one request and answers it.
-async fn answer(mut stream: TcpStream, prometheus: PrometheusHandle) -> io::Result<()> {
+async fn answer(
+    mut stream: TcpStream,
+    prometheus: PrometheusHandle,
+    users: Option<Users>,
+) -> io::Result<()> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         if request.len() >= REQUEST_MAX || stream.read_buf(&mut request).await? == 0 {
-            return respond(&mut stream, "400 Bad Request", "").await;
+            return respond(&mut stream, "400 Bad Request", TEXT, "").await;
         }
     }
     let line = request.split(|byte| *byte == b'\r').next().unwrap_or_default();
@@ -98,17 +112,24 @@ async fn answer(mut stream: TcpStream, prometheus: PrometheusHandle) -> io::Resu
     match (method, target.split(|byte| *byte == b'?').next().unwrap_or_default()) {
         (b"GET", b"/metrics") => {
             let page = tokio::task::spawn_blocking(move || prometheus.render()).await?;
-            respond(&mut stream, "200 OK", &page).await
+            respond(&mut stream, "200 OK", PROMETHEUS, &page).await
         }
-        (b"GET", _) => respond(&mut stream, "404 Not Found", "see /metrics\n").await,
-        _ => respond(&mut stream, "405 Method Not Allowed\r\nAllow: GET", "").await,
+        (b"GET", b"/users") if let Some(users) = users => {
+            respond(&mut stream, "200 OK", JSON, &users()).await
+        }
+        (b"GET", _) => respond(&mut stream, "404 Not Found", TEXT, "see /metrics\n").await,
+        _ => respond(&mut stream, "405 Method Not Allowed\r\nAllow: GET", TEXT, "").await,
     }
 }
 
-async fn respond(stream: &mut TcpStream, status: &str, body: &str) -> io::Result<()> {
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+async fn respond(stream: &mut TcpStream, status: &str, kind: &str, body: &str) -> io::Result<()> {
     let len = body.len();
     let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n\
          Content-Length: {len}\r\nConnection: close\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await?;

@@ -102,4 +102,5 @@ def trust(pem):
     server_public_keys[int.from_bytes(digest[-8:], "little", signed=True)] = PublicKey(key.n, key.e)
 
 
-contract.main("kurigram", version("kurigram"), TRANSPORTS, Client)
+if __name__ == "__main__":
+    contract.main("kurigram", version("kurigram"), TRANSPORTS, Client)

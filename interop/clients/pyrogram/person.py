@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 
 import pyrogram
 import rsa
@@ -10,18 +9,18 @@ from pyrogram import errors, raw
 from pyrogram.crypto.rsa import PublicKey, server_public_keys
 from pyrogram.raw.all import layer
 from pyrogram.raw.core import Bytes
-from pyrogram.session.internals import DataCenter, MsgId
+from pyrogram.session.internals import DataCenter
 
 
 class Person:
-    name = "pyrogram"
     layer = layer
+    version = pyrogram.__version__
+    cannot = {}
 
-    def __init__(self, target, number):
+    def __init__(self, target, number, folder):
         trust(target.key_pem)
         # A connection dials built-in addresses; there is no option for others.
         DataCenter.__new__ = lambda *_: (target.host, target.port)
-        MsgId.__new__ = with_fraction
         self.number = number
         self.heard = asyncio.Queue()
         self.client = pyrogram.Client(number, api_id=1, api_hash="0" * 32, in_memory=True)
@@ -84,13 +83,7 @@ class Person:
         return [dialog.unread_messages_count async for dialog in self.client.get_dialogs()]
 
     async def leave(self):
-        return await self.client.log_out()
-
-
-def with_fraction(ids):
-    """Its own have none at the first message of each second, which servers may refuse (MSG-10)."""
-    ids.last_time = max(ids.last_time + 4, int(time.time() * 2**32) & ~3)
-    return ids.last_time
+        await self.client.log_out()
 
 
 def trust(pem):

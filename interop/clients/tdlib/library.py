@@ -6,8 +6,12 @@ for other addresses after some seconds without a connection by names that nobody
 """
 
 import ctypes
+import hashlib
 import json
+import os
+import pathlib
 import re
+import tempfile
 from importlib.metadata import files
 
 # From the head of a key to its tail, and addresses as C strings.
@@ -23,8 +27,17 @@ HOSTS = [
 ]
 
 
-def make_copy(key_pem, path):
-    """Writes the copy to `path`."""
+def copy_for(key_pem):
+    """Where the copy is, which is made once for all whose temporary files go to the same folder: it takes a while."""
+    path = pathlib.Path(tempfile.gettempdir(), f"libtdjson-{hashlib.sha256(key_pem.encode()).hexdigest()[:16]}.so")
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(make_copy(key_pem))
+        os.replace(file.name, path)
+    return path
+
+
+def make_copy(key_pem):
     original = next(file.locate() for file in files("tdjson") if file.name.startswith("libtdjson"))
     code = original.read_bytes()
     key = key_pem.strip().encode()
@@ -34,7 +47,7 @@ def make_copy(key_pem, path):
     code = replace(code, IPV6, lambda found: re.sub(rb"[0-9a-f]", b"0", found)[:-1] + b"1", at_least=5)
     for host in HOSTS:
         code = replace(code, re.escape(host), nobody, at_least=1)
-    path.write_bytes(code)
+    return code
 
 
 def replace(code, pattern, new, at_least):

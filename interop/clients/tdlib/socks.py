@@ -29,7 +29,8 @@ class Socks:
             self.opened()
             self.open |= ends
             await asyncio.gather(carry(reader, server_writer), carry(server_reader, writer))
-        except (OSError, EOFError):
+        except (OSError, EOFError, asyncio.CancelledError):
+            # It ended, or was cut, or this process ends.
             pass
         finally:
             self.open -= ends

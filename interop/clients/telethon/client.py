@@ -80,4 +80,5 @@ class Client(contract.Client):
         await self.client.disconnect()
 
 
-contract.main("telethon", telethon.__version__, TRANSPORTS, Client)
+if __name__ == "__main__":
+    contract.main("telethon", telethon.__version__, TRANSPORTS, Client)

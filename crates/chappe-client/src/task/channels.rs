@@ -123,6 +123,7 @@ impl Task {
                 route,
                 proxy: self.settings.proxy.clone(),
                 web: Arc::clone(&self.web),
+                server_time: self.server_clock.at(now),
             },
             options: self.settings.client_options(),
             link: self.settings.link_settings(),

@@ -8,13 +8,14 @@ use std::time::Duration;
 use chappe_crypto::Rng;
 use chappe_net::WebSocket;
 use chappe_net::connect::{self, Connected, Endpoint, HttpConnection, Proxy};
+use chappe_net::fake_tls::{FakeTls, FakeTlsError};
 use chappe_net::ws::WebSocketConfig;
 use chappe_net::{BoxedIo, Io};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::DialError;
-use crate::routes::Route;
+use crate::routes::{Disguise, Route, Stop};
 use crate::web::Web;
 
 /// What a connection needs to know to be made.
@@ -23,6 +24,8 @@ pub(super) struct Dialler {
     pub(super) route: Route,
     pub(super) proxy: Option<Proxy>,
     pub(super) web: Arc<Web>,
+    /// What the server's clock is thought to say, since 1970.
+    pub(super) server_time: Duration,
 }
 
 /// A connection.
@@ -37,6 +40,7 @@ pub(super) struct Reached {
 /// What packets travel in.
 pub(super) enum Carrier {
     Stream(TcpStream),
+    FakeTls(FakeTls<TcpStream>),
     WebSocket(WebSocket<BoxedIo>),
     Http(HttpConnection),
 }
@@ -63,7 +67,7 @@ impl Dialler {
             None => connect::connect(&stops, self.proxy.as_ref(), wait_max).await?,
         };
         let peer = stream.peer_addr().ok();
-        let begun = timeout_at(deadline, self.begin(stream, &stops[at], asked, rng));
+        let begun = timeout_at(deadline, self.begin(stream, at, asked, rng));
         let carrier = match begun.await {
             Ok(begun) => begun.map_err(|why| why.at(&stops[at]))?,
             Err(_) => return Err(Stage::TimedOut(wait_max).at(&stops[at])),
@@ -75,11 +79,17 @@ impl Dialler {
     async fn begin(
         &self,
         stream: TcpStream,
-        stop: &Endpoint,
+        at: usize,
         asked: Option<&Proxy>,
         rng: &mut Rng,
     ) -> Result<Carrier, Stage> {
-        let way = self.route.way;
+        let (way, Stop { endpoint: stop, disguise, .. }) = (self.route.way, &self.route.stops[at]);
+        if let Some(Disguise { secret, domain: Some(domain) }) = disguise {
+            // The digest has room for 32 bits of it.
+            let unix = self.server_time.as_secs() as u32;
+            let begun = FakeTls::begin(stream, domain, secret, unix, rng).await;
+            return begun.map(Carrier::FakeTls).map_err(Stage::FakeTls);
+        }
         if !way.is_web() {
             return Ok(Carrier::Stream(stream));
         }
@@ -113,6 +123,7 @@ impl Dialler {
 
 /// What failed once there was a connection.
 enum Stage {
+    FakeTls(FakeTlsError),
     Tls(connect::TlsError),
     Web(connect::WebError),
     TimedOut(Duration),
@@ -122,6 +133,7 @@ impl Stage {
     fn at(self, endpoint: &Endpoint) -> DialError {
         let address = endpoint.to_string();
         match self {
+            Self::FakeTls(error) => DialError::FakeTls { address, error },
             Self::Tls(error) => DialError::Tls { address, error },
             Self::Web(error) => DialError::Web { address, error },
             Self::TimedOut(after) => DialError::TimedOut { address, after },

@@ -99,7 +99,8 @@ pub(super) async fn run(
         Err(error) => News::Refused(error),
         Ok(Reached { stop, peer, carrier }) => {
             let route = &dialler.route;
-            let Stop { endpoint, transport, secret, address } = route.stops[stop].clone();
+            let Stop { endpoint, transport, disguise, address } = route.stops[stop].clone();
+            let secret = disguise.map(|disguise| disguise.secret);
             let span =
                 info_span!("link", link = id.0, address = %endpoint, way = %route.way, ?peer);
             let options = ClientOptions { secret, ..options };
@@ -112,11 +113,15 @@ pub(super) async fn run(
                 match carrier {
                     Carrier::Stream(mut stream) => {
                         let mut link = Link::client(link, transport, &options, rng);
-                        drive(&mut stream, &mut link, &mut teller, clock, &config).await
+                        drive(&mut stream, &mut link, &mut teller, &clock, &config).await
+                    }
+                    Carrier::FakeTls(mut stream) => {
+                        let mut link = Link::client(link, transport, &options, rng);
+                        drive(&mut stream, &mut link, &mut teller, &clock, &config).await
                     }
                     Carrier::WebSocket(mut socket) => {
                         let mut link = Link::client(link, transport, &options, rng);
-                        drive(&mut socket, &mut link, &mut teller, clock, &config).await
+                        drive(&mut socket, &mut link, &mut teller, &clock, &config).await
                     }
                     Carrier::Http(connection) => {
                         let answer_max = link.packet_max_bytes;

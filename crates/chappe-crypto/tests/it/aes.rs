@@ -1,7 +1,8 @@
 //! The three AES modes.
 
+use chappe_crypto::cbc::{self, Decrypt, Encrypt};
 use chappe_crypto::ige::LengthError;
-use chappe_crypto::{Ctr, Rng, cbc, ige};
+use chappe_crypto::{Ctr, Rng, ige, md5};
 use proptest::prelude::*;
 
 use crate::vectors::{array, bytes, list, load, text};
@@ -59,6 +60,36 @@ fn cbc_gives_the_published_bytes() {
     assert_eq!(buf, nist_plaintext());
 }
 
+/// The chains of `middle_proxy.json`: frames of one link, one after the other, in each direction.
+#[test]
+fn cbc_chains_carry_over_the_frames_of_a_link() {
+    let vectors = load("middle_proxy");
+    for (dir, side) in [("c2s", "client"), ("s2c", "server")] {
+        let key = array(&vectors, &format!("{side}_write_key"));
+        let iv = array(&vectors, &format!("{side}_write_iv"));
+        let (mut encrypt, mut decrypt) = (Encrypt::new(&key, &iv), Decrypt::new(&key, &iv));
+        for frame in list(&vectors, "encrypted_frames") {
+            if text(frame, "dir") != dir {
+                continue;
+            }
+            let mut buf = bytes(frame, "padded");
+            encrypt.apply(&mut buf).unwrap();
+            assert_eq!(buf, bytes(frame, "wire"));
+            decrypt.apply(&mut buf).unwrap();
+            assert_eq!(buf, bytes(frame, "padded"));
+        }
+    }
+    assert_eq!(format!("{:?}", Encrypt::new(&[7; 32], &[7; 16])), "Encrypt");
+    assert_eq!(format!("{:?}", Decrypt::new(&[7; 32], &[7; 16])), "Decrypt");
+}
+
+/// RFC 1321, A.5, over pieces.
+#[test]
+fn md5_gives_the_published_bytes() {
+    let expected = "f96b697d7cb7938d525a2f31aaf161d0";
+    assert_eq!(md5(&[b"message", b" ", b"digest"])[..], unhex(expected));
+}
+
 /// The counter is one number of 128 bits: it carries through all bytes and wraps to zero.
 #[test]
 fn ctr_counter_carries_and_wraps() {
@@ -68,18 +99,54 @@ fn ctr_counter_carries_and_wraps() {
     let mut from_zero = [0; 32];
     Ctr::new(&key, &[0; 16]).apply(&mut from_zero);
     assert_eq!(run[16..], from_zero);
+    let mut rested = [0; 48];
+    let mut ctr = Ctr::new(&key, &[0xff; 16]);
+    for piece in rested.chunks_mut(20) {
+        ctr.apply(piece);
+        ctr.rest();
+    }
+    assert_eq!(rested, run);
 }
 
 proptest! {
-    /// The stream does not depend on how its bytes are cut into calls.
+    /// A chain does not depend on how its blocks are cut into calls, and a call that is refused
+    /// changes nothing.
     #[test]
-    fn ctr_carries_its_state_over_calls(
+    fn cbc_carries_its_state_over_calls(
         seed: [u8; 32],
-        cuts in prop::collection::vec(0usize..700, 0..12),
+        cuts in prop::collection::vec(1usize..40, 1..12),
     ) {
         let mut rng = Rng::from_seed(seed);
         let (key, iv) = (rng.bytes(), rng.bytes());
-        let total: usize = cuts.iter().sum();
+        let mut plain = vec![0; cuts.iter().sum::<usize>() * 16];
+        rng.fill(&mut plain);
+        let mut whole = plain.clone();
+        cbc::encrypt(&mut whole, &key, &iv).unwrap();
+
+        let (mut encrypt, mut decrypt) = (Encrypt::new(&key, &iv), Decrypt::new(&key, &iv));
+        let mut at = 0;
+        for cut in cuts {
+            let piece = at..at + 16 * cut;
+            at = piece.end;
+            let mut buf = plain[piece.clone()].to_vec();
+            encrypt.apply(&mut buf).unwrap();
+            prop_assert_eq!(&buf, &whole[piece.clone()]);
+            prop_assert_eq!(encrypt.apply(&mut buf[1..]), Err(LengthError(buf.len() - 1)));
+            prop_assert_eq!(decrypt.apply(&mut buf[1..]), Err(LengthError(buf.len() - 1)));
+            decrypt.apply(&mut buf).unwrap();
+            prop_assert_eq!(&buf, &plain[piece]);
+        }
+    }
+
+    /// The stream does not depend on how its bytes are cut into calls, nor on rests between them.
+    #[test]
+    fn ctr_carries_its_state_over_calls(
+        seed: [u8; 32],
+        cuts in prop::collection::vec((0usize..700, any::<bool>()), 0..12),
+    ) {
+        let mut rng = Rng::from_seed(seed);
+        let (key, iv) = (rng.bytes(), rng.bytes());
+        let total: usize = cuts.iter().map(|(cut, _)| cut).sum();
         let mut whole = vec![0; total];
         rng.fill(&mut whole);
         let mut pieces = whole.clone();
@@ -87,10 +154,13 @@ proptest! {
         Ctr::new(&key, &iv).apply(&mut whole);
         let mut ctr = Ctr::new(&key, &iv);
         let mut rest = &mut pieces[..];
-        for cut in cuts {
+        for (cut, rests) in cuts {
             let (piece, tail) = rest.split_at_mut(cut);
             ctr.apply(piece);
             rest = tail;
+            if rests {
+                ctr.rest();
+            }
         }
         prop_assert_eq!(whole, pieces);
     }

@@ -51,6 +51,12 @@ fn datagrams_take_anything() {
     check("datagrams", 1000);
 }
 
+/// Rules: MPX-05, MPX-08, MPX-13, MPX-19: both ends of a link between proxies, and the line.
+#[test]
+fn middle_links_take_anything() {
+    check("middle", 1000);
+}
+
 /// Rules: SEC-01 to SEC-09, SEC-16, KEY-22: a tampered exchange never ends well, an honest one
 ///        always does, and whoever gets a key has one that was stored.
 #[test]

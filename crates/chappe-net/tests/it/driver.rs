@@ -97,7 +97,7 @@ async fn connection_is_handed_over_from_its_first_byte() {
     let mut owner = Plain { commands: receiver, heard: mpsc::unbounded_channel().0 };
     client_end.write_all(b"POST /api HT").await.unwrap();
     let config = DriveConfig::default();
-    let end = drive(&mut server_end, &mut link, &mut owner, Clock::system(), &config).await;
+    let end = drive(&mut server_end, &mut link, &mut owner, &Clock::system(), &config).await;
     let End::HandOver(Carrier::Http, read) = end else { panic!("{end}") };
     let mut stream = Prefixed::new(read, server_end);
     client_end.write_all(b"TP/1.1").await.unwrap();
@@ -197,7 +197,7 @@ fn start(mut stream: tokio::io::DuplexStream, mut link: Link, config: DriveConfi
     let clock = Clock::system();
     let task =
         tokio::spawn(
-            async move { drive(&mut stream, &mut link, &mut owner, clock, &config).await },
+            async move { drive(&mut stream, &mut link, &mut owner, &clock, &config).await },
         );
     Driven { commands, heard, task }
 }

@@ -4,6 +4,7 @@
 
 mod connect;
 mod driver;
+mod fake_tls;
 mod limits;
 mod proxies;
 mod proxy_protocol;

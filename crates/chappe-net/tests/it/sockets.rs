@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chappe_net::connect::{self, peer_of};
 use chappe_net::listen::{self, Accepted, Ends, Listener, UnixSocket};
-use chappe_net::udp;
+use chappe_net::{Stream, udp};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Rule:   small messages are not held back, on neither end.
@@ -92,4 +92,21 @@ async fn unix_socket_comes_and_goes_with_its_server() {
 async fn connect(address: SocketAddr) -> TcpStream {
     let connected = connect::connect(&[address.into()], None, Duration::from_secs(5)).await;
     connected.unwrap().stream
+}
+
+/// Rules: PRX-35: short messages leave at once, and the system finds out when the other end is gone.
+#[tokio::test]
+async fn system_looks_after_silent_connections() {
+    let listener = listen::bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
+    let listener = Listener::from(listener);
+    let Listener::Tcp(tcp) = &listener else { panic!("no TCP") };
+    let _peer = TcpStream::connect(tcp.local_addr().unwrap()).await.unwrap();
+    let (accepted, _) = listener.accept().await;
+    let stream = Stream::from(accepted);
+    stream.keep_alive(Duration::from_secs(50), Duration::from_secs(120));
+    let Stream::Tcp(tcp) = &stream else { panic!("no TCP") };
+    let socket = socket2::SockRef::from(tcp);
+    assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(50));
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(120)));
 }

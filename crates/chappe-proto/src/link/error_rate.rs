@@ -4,10 +4,20 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::now::Now;
+use crate::spare::Part;
 
 /// When transport errors were sent, as far back as a second.
 #[derive(Debug, Default)]
 pub(super) struct ErrorRate(VecDeque<Duration>);
+
+impl Part for ErrorRate {
+    const EMPTY: &'static Self = &Self(VecDeque::new());
+
+    /// Who has drawn errors may draw more.
+    fn rest(&mut self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 impl ErrorRate {
     /// Whether another may be sent, which then counts.

@@ -1,5 +1,6 @@
 //! Links whose packets come whole, one for each request of HTTP, without any framing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -29,8 +30,8 @@ impl Link {
     /// [`poll_response`](Self::poll_response); the rest is as with streams.
     ///
     /// Until something was heard it closes at `silent_at`, on the monotonic clock.
-    pub fn of_requests(config: LinkConfig, silent_at: Duration, rng: Rng) -> Self {
-        let link = Self::new(Side::Server, config, Hearing::Nothing, None, rng);
+    pub fn of_requests(config: impl Into<Arc<LinkConfig>>, silent_at: Duration, rng: Rng) -> Self {
+        let link = Self::new(Side::Server, config.into(), Hearing::Nothing, None, rng);
         Self { silent_at: Some(silent_at), ..link }
     }
 
@@ -38,7 +39,7 @@ impl Link {
     pub fn expect_request(&mut self, now: Now, within: Duration) {
         self.silent_at = Some(now.mono + within);
         // What was late for the request before is no answer to this one.
-        self.outgoing.clear();
+        self.drop_outgoing();
     }
 
     /// The largest request accepted as yet (TRN-38).
@@ -62,7 +63,7 @@ impl Link {
             return self.close(CloseReason::Frame(FrameError::TooLong { limit, got }));
         }
         self.held = Some(Box::new((id, Held::Announced)));
-        self.events.push_back(LinkEvent::KeyWanted(id));
+        self.queues.events.push_back(LinkEvent::KeyWanted(id));
     }
 
     /// Takes the packet of a request. Each request shows anew which MTProto it speaks (MSG-34).
@@ -84,7 +85,7 @@ impl Link {
     /// What answers the request, once it is there. More than one is given only where more was
     /// sent than a request can take.
     pub fn poll_response(&mut self) -> Option<Response> {
-        Some(match self.outgoing.pop_front()? {
+        Some(match self.queues.if_any()?.outgoing.pop_front()? {
             Outgoing::Message { key, message, .. } => {
                 let version = self.version.unwrap_or(Version::V2);
                 let sealed = version.seal(&[(&*key, &message)], self.side, &mut self.rng);

@@ -3,11 +3,21 @@
 use std::collections::VecDeque;
 
 use crate::ids::MsgId;
+use crate::spare::{Part, Spare};
 
 /// Tokens asked for, each with the message of its packet, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct QuickAcks {
     awaited: VecDeque<(u32, MsgId)>,
+}
+
+impl Part for QuickAcks {
+    const EMPTY: &'static Self = &Self { awaited: VecDeque::new() };
+
+    fn rest(&mut self) -> bool {
+        self.awaited.give_back();
+        self.awaited.is_empty()
+    }
 }
 
 /// Tokens awaited at once. Who never gets one goes on asking: the oldest is forgotten.

@@ -29,16 +29,18 @@ impl Link {
                 self.note_heard(now);
                 return self.handle_packet(now, bytes, quick_ack_wanted, batch);
             }
-            Frame::QuickAck(token) => match self.quick_acks.take(token) {
-                Some(message) => LinkEvent::QuickAck(message),
-                None => return,
-            },
+            Frame::QuickAck(token) => {
+                match self.quick_acks.if_any().and_then(|acks| acks.take(token)) {
+                    Some(message) => LinkEvent::QuickAck(message),
+                    None => return,
+                }
+            }
             Frame::Error(code) => LinkEvent::TransportError(code),
             Frame::Noop => return,
         };
         self.open_batch(batch);
         if !self.closed {
-            self.events.push_back(event);
+            self.queues.events.push_back(event);
         }
     }
 
@@ -59,7 +61,7 @@ impl Link {
         let len = payload_len(&packet);
         let id = encrypted::key_id(&packet);
         if let (Ok(len), Some(id)) = (&len, id)
-            && self.keys.iter().any(|key| key.id() == id)
+            && self.keys.iter().flatten().any(|key| key.id() == id)
         {
             packet.truncate(*len);
             return batch.push(Packet { key: id, bytes: packet, quick_ack_wanted });
@@ -88,11 +90,11 @@ impl Link {
     }
 
     fn handle_plain(&mut self, packet: BytesMut) {
-        if self.side == Side::Client && !self.keys.is_empty() {
+        if self.side == Side::Client && self.keys.iter().any(Option::is_some) {
             return self.close(CloseReason::Unencrypted);
         }
         match plain::open(packet.freeze(), self.peer()) {
-            Ok(message) => self.events.push_back(LinkEvent::Plain(message)),
+            Ok(message) => self.queues.events.push_back(LinkEvent::Plain(message)),
             Err(error) => self.close(CloseReason::Plain(error)),
         }
     }
@@ -103,7 +105,7 @@ impl Link {
         match self.side {
             Side::Client => self.close(CloseReason::ForeignKey(packet.key)),
             Side::Server => {
-                self.events.push_back(LinkEvent::KeyWanted(packet.key));
+                self.queues.events.push_back(LinkEvent::KeyWanted(packet.key));
                 self.held = Some(Box::new((packet.key, Held::Packet(packet))));
             }
         }
@@ -126,7 +128,7 @@ impl Link {
             self.close(CloseReason::Frame(error));
         } else {
             self.held = Some(Box::new((id, Held::Announced)));
-            self.events.push_back(LinkEvent::KeyWanted(id));
+            self.queues.events.push_back(LinkEvent::KeyWanted(id));
         }
         true
     }
@@ -137,7 +139,7 @@ impl Link {
             let count = batch.iter().take_while(|packet| packet.key == id).count();
             let sealed = batch[..count].iter_mut();
             let sealed = sealed.map(|packet| std::mem::take(&mut packet.bytes)).collect();
-            let key = self.keys.iter().find(|key| key.id() == id).map(Arc::clone);
+            let key = self.keys.iter().flatten().find(|key| key.id() == id).map(Arc::clone);
             let opened = key.map_or_else(Vec::new, |key| self.open_packets(&key, sealed));
             for (at, opened) in opened.into_iter().enumerate() {
                 match opened {
@@ -147,7 +149,7 @@ impl Link {
                         }
                         let quick_ack = batch[at].quick_ack_wanted.then_some(token);
                         let received = Received { message, quick_ack };
-                        self.events.push_back(LinkEvent::Message(id, received));
+                        self.queues.events.push_back(LinkEvent::Message(id, received));
                     }
                     // Silence, whatever it was (SEC-48); nothing after it is believed either.
                     Err(error) => {

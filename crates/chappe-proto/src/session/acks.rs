@@ -20,6 +20,11 @@ pub struct Acks {
 pub const IDS_MAX: usize = 8192;
 
 impl Acks {
+    /// Nothing is owed.
+    pub const fn new() -> Self {
+        Self { owed: BTreeMap::new(), by_due: BTreeSet::new() }
+    }
+
     /// Notes that `id` is to be acknowledged by `due` (monotonic), unless it is noted already.
     pub fn owe(&mut self, id: MsgId, due: Duration) {
         if let Entry::Vacant(entry) = self.owed.entry(id) {

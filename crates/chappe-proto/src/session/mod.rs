@@ -15,3 +15,4 @@ pub mod salts;
 pub mod seq_no;
 pub mod server;
 pub mod time;
+mod window;

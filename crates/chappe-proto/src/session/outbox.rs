@@ -46,7 +46,7 @@ pub struct Dropped {
 }
 
 /// Everything unacknowledged of one session, oldest first, within limits (SES-07).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outbox {
     owed: BTreeMap<MsgId, Owed>,
     /// Those of `owed` that answer nothing.
@@ -57,7 +57,6 @@ pub struct Outbox {
     /// The last container that each message travelled in.
     container_of: BTreeMap<MsgId, MsgId>,
     bytes: usize,
-    limits: OutboxLimits,
 }
 
 /// Bounds of what is kept for a peer that does not acknowledge.
@@ -85,26 +84,25 @@ impl OutboxLimits {
 
 impl Outbox {
     /// An empty outbox.
-    pub fn new(limits: OutboxLimits) -> Self {
+    pub const fn new() -> Self {
         Self {
             owed: BTreeMap::new(),
             pushes: BTreeSet::new(),
             contained: BTreeSet::new(),
             container_of: BTreeMap::new(),
             bytes: 0,
-            limits,
         }
     }
 
     /// Keeps a message until it is acknowledged. Gives how many older ones had to go for it.
-    pub fn keep(&mut self, id: MsgId, owed: Owed) -> Dropped {
+    pub fn keep(&mut self, id: MsgId, owed: Owed, limits: OutboxLimits) -> Dropped {
         self.bytes += owed.body.len();
         if owed.answers.is_none() {
             self.pushes.insert(id);
         }
         self.owed.insert(id, owed);
         let mut dropped = Dropped::default();
-        while self.owed.len() > self.limits.messages_max || self.bytes > self.limits.bytes_max {
+        while self.owed.len() > limits.messages_max || self.bytes > limits.bytes_max {
             // Pushes go first: who missed one asks for the difference. A lost answer has no cure.
             let push = self.pushes.first().filter(|push| **push != id);
             let oldest = push.or_else(|| self.owed.keys().find(|other| **other != id)).copied();

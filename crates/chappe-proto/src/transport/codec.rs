@@ -127,6 +127,14 @@ impl Codec {
         }
     }
 
+    /// Gives back the memory of streams that wait.
+    pub fn rest(&mut self) {
+        if let Some(streams) = &mut self.streams {
+            streams.inbound.rest();
+            streams.outbound.rest();
+        }
+    }
+
     /// What is spoken, for as long as the connection lasts.
     pub fn transport(&self) -> Transport {
         Transport { framing: self.framing, obfuscated: self.streams.is_some() }

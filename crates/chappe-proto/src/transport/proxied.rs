@@ -5,7 +5,7 @@ use chappe_crypto::{Ctr, Rng};
 use zeroize::Zeroizing;
 
 use super::obfuscated::{self, HEADER, KEYS, Streams};
-use super::{Framing, Secret};
+use super::{Codec, Framing, Secret};
 
 /// Length of the header that a client's stream begins with.
 pub const HEADER_LEN: usize = HEADER;
@@ -78,6 +78,12 @@ impl ClientLeg {
         })
     }
 
+    /// The leg ends here: its packets are taken apart, and put together (MPX-09).
+    pub fn into_codec(self) -> Codec {
+        let streams = Streams { inbound: self.from_client, outbound: self.to_client };
+        Codec::server(self.framing, Some(streams))
+    }
+
     /// The leg to the data centre, with keys of its own (PRX-15).
     pub fn recoded(self, rng: &mut Rng) -> Leg {
         let header = obfuscated::draw(|header| rng.fill(header));
@@ -118,8 +124,7 @@ impl ClientLeg {
 impl Upward {
     /// Changes the next bytes of the direction.
     pub fn apply(&mut self, bytes: &mut [u8]) {
-        self.from_client.apply(bytes);
-        self.to_dc.apply(bytes);
+        recode(&mut self.from_client, &mut self.to_dc, bytes);
     }
 }
 
@@ -127,8 +132,18 @@ impl Downward {
     /// Changes the next bytes of the direction.
     pub fn apply(&mut self, bytes: &mut [u8]) {
         if let Self::Recoded { from_dc, to_client } = self {
-            from_dc.apply(bytes);
-            to_client.apply(bytes);
+            recode(from_dc, to_client, bytes);
         }
     }
 }
+
+/// Through both streams, piece by piece, so that each piece is still at hand for the second.
+fn recode(from: &mut Ctr, to: &mut Ctr, bytes: &mut [u8]) {
+    for piece in bytes.chunks_mut(PIECE) {
+        from.apply(piece);
+        to.apply(piece);
+    }
+}
+
+/// Fits the nearest cache of any processor, with room for all else.
+const PIECE: usize = 4 << 10;

@@ -4,7 +4,7 @@ use chappe_crypto::Rng;
 use chappe_proto::transport::Secret;
 use chappe_proto::transport::fake_tls::{
     ClientHello, FlightError, Group, Heard, NotHello, RECORD_HEADER, RecordError, Records, Shape,
-    flight, greeting, read_flight, record_header,
+    asked_domain, flight, greeting, read_flight, record_header,
 };
 use serde_json::Value;
 
@@ -114,6 +114,44 @@ fn group_is_one_that_the_client_brings() {
     assert_eq!(answer.len(), 127 + 11 + 1500);
     assert_eq!(answer[85..89], [0, 0x1d, 0, 32]);
     assert_eq!(answer[89..121], [9; 32]);
+}
+
+/// Rules: FTL-10, FTL-09: a suite of the site's that the client does not offer is not answered with.
+#[test]
+fn suite_is_one_that_the_client_offers() {
+    let old = &vectors()["handshakes"][2];
+    let mut bytes = bytes(&old["client_hello"]);
+    let at = bytes.windows(2).position(|two| two == [0x13, 2]).unwrap();
+    bytes[at + 1] = 3;
+    let (hello, _) = hear(&bytes).unwrap();
+    for (preferred, chosen) in [(None, 1), (Some(0x1302), 1), (Some(0x1303), 3)] {
+        let shape = Shape { suite: preferred, ..SHAPE };
+        let mut rng = Rng::from_seed([1; 32]);
+        let answer = flight(&hello, &[1; 16].into(), &shape, &[9; 32], &mut rng);
+        assert_eq!(answer[76..78], [0x13, chosen]);
+    }
+}
+
+/// Rules: PRX-22: the site that any hello asks for is found, of clients that are none of ours as well.
+#[test]
+fn asked_domain_is_found_in_any_hello() {
+    for case in vectors()["handshakes"].as_array().unwrap() {
+        let hello = bytes(&case["client_hello"]);
+        assert_eq!(asked_domain(&hello).as_deref(), case["domain"].as_str());
+        assert_eq!(asked_domain(&in_records(&hello[5..], 7)).as_deref(), case["domain"].as_str());
+        for len in 0..hello.len() {
+            // Half a hello names none, and harms nobody.
+            let _ = asked_domain(&hello[..len]);
+        }
+        // Of TLS 1.2.
+        let mut old = hello.clone();
+        for suite in old[78..110].chunks_mut(2) {
+            suite.copy_from_slice(&[0xc0, 0x2b]);
+        }
+        assert_eq!(asked_domain(&old).as_deref(), case["domain"].as_str());
+        assert!(ClientHello::read(&old).is_err());
+    }
+    assert_eq!(asked_domain(b"GET / HTTP/1.1"), None);
 }
 
 /// Rules: FTL-03: a hello in pieces of TCP, and in up to ten records, is the same hello.

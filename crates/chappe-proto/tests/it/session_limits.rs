@@ -315,13 +315,34 @@ fn after_with(ids: &[MsgId], query: Bytes) -> Bytes {
     boxed(&functions::InvokeAfterMsgs { msg_ids, query: chappe_tl::Raw(query) })
 }
 
+/// A session that waits for its client keeps no room for what it has under way, nor for requests of
+/// HTTP that its client never made; and it is small.
+#[test]
+fn session_that_waits_is_small() {
+    let is_at_rest = |raw: &mut RawServer| {
+        raw.session.rest();
+        let text = format!("{:?}", raw.session);
+        assert!(text.contains("polls: OnDemand(None)") && text.contains("OnDemand(None), began"));
+        text.contains("work: OnDemand(None)")
+    };
+    let mut raw = RawServer::greeted();
+    assert!(is_at_rest(&mut raw));
+    let call = raw.call(query(1));
+    assert!(!is_at_rest(&mut raw), "a call runs");
+    raw.answer(call, query(2));
+    assert!(!is_at_rest(&mut raw), "its answer is owed");
+    raw.acknowledge_all();
+    assert!(is_at_rest(&mut raw));
+    assert!(size_of_val(&raw.session) <= 304, "{}", size_of_val(&raw.session));
+}
+
 /// An outbox is empty until something is owed, and again when all of it is forgotten.
 #[test]
 fn outbox_tells_whether_it_is_empty() {
-    let mut outbox = Outbox::new(OutboxLimits::default());
+    let mut outbox = Outbox::new();
     assert!(outbox.is_empty());
     let owed = Owed { seq_no: 1, body: query(1), answers: None, place: Place::Nowhere };
-    outbox.keep(MsgId(5), owed);
+    outbox.keep(MsgId(5), owed, OutboxLimits::default());
     assert!(!outbox.is_empty());
     outbox.forget(MsgId(5));
     assert!(outbox.is_empty() && outbox.bytes() == 0);

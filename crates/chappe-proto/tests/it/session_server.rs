@@ -44,13 +44,17 @@ fn check_age(seconds: i64, code: Option<i32>) {
     assert_eq!(raw.ran().len(), usize::from(code.is_none()), "{seconds} s");
 }
 
-/// Rule:   the low half of an id is a real fraction of a second; code 16.
-/// Source: MSG-10.
+/// Rule:   a client fills the low half of an id; one that numbers by whole seconds is served, once.
+/// Source: MSG-10, QRK-39.
 #[test]
-fn id_without_a_fraction_is_refused() {
+fn id_without_a_fraction_is_as_good_as_any() {
     let mut raw = RawServer::new();
-    raw.send(id_at(0, 0), 1, query(1));
-    assert_eq!(raw.refusals(), [(id_at(0, 0), 1, 16)]);
+    for _ in 0..2 {
+        raw.send(id_at(0, 0), 1, query(1));
+    }
+    raw.send(id_at(0, 1), 3, query(2));
+    assert_eq!(raw.refusals(), []);
+    assert_eq!(raw.ran(), [id_at(0, 0), id_at(0, 1)]);
 }
 
 /// Rule:   the salt is judged before the time, and the parity before both.

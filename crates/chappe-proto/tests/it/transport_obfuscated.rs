@@ -233,8 +233,8 @@ fn every_dc_field_is_read_without_overflow() {
     }
 }
 
-/// Rules: OBF-06, OBF-16: a secret of a data centre is 16 bytes, or 17 for padded framing; fake TLS
-///        is refused rather than spoken without it.
+/// Rules: OBF-06, OBF-16: a secret of a data centre is 16 bytes, 17 for padded framing, or more for
+///        padded framing in fake TLS.
 #[test]
 fn secret_of_an_endpoint_chooses_the_transport() {
     let raw: [u8; 16] = std::array::from_fn(|n| n as u8);
@@ -251,7 +251,11 @@ fn secret_of_an_endpoint_chooses_the_transport() {
         assert!(matches!(listener(&[raw]).handle(&mut wire), Detected::Codec(_, Some(2))));
     }
     let tls = [&[0xee], &raw[..], b"example.org"].concat();
-    assert_eq!(parse(&tls).unwrap_err(), EndpointSecretError::FakeTls);
+    let endpoint = parse(&tls).unwrap();
+    assert_eq!(endpoint.transport, OBFUSCATED[2]);
+    assert_eq!(endpoint.domain.as_deref(), Some("example.org"));
+    let nameless = [&[0xee], &raw[..], b"exam ple.org"].concat();
+    assert_eq!(parse(&nameless).unwrap_err(), EndpointSecretError::Domain);
     for wrong in [&raw[..15], &[&[0xee], &raw[..]].concat(), &[&[1], &raw[..]].concat(), &[]] {
         assert_eq!(parse(wrong).unwrap_err(), EndpointSecretError::Shape(wrong.len()));
     }
@@ -269,16 +273,21 @@ fn secret_is_read_from_text() {
         let text = case["text"].as_str().unwrap();
         let parsed = text.parse::<EndpointSecret>();
         match case["kind"].as_str() {
-            Some("tls") => assert_eq!(parsed.unwrap_err(), EndpointSecretError::FakeTls, "{text}"),
             Some(kind) => {
-                let expected = OBFUSCATED[if kind == "padded" { 2 } else { 1 }];
-                let EndpointSecret { secret, transport } = parsed.unwrap();
+                let expected = OBFUSCATED[if kind == "plain" { 1 } else { 2 }];
+                let endpoint = parsed.unwrap();
+                assert_eq!(endpoint.reveal_hex(), case["raw"].as_str().unwrap());
+                let again = endpoint.reveal().parse::<EndpointSecret>().unwrap();
+                assert_eq!(again.reveal_hex(), endpoint.reveal_hex());
+                let EndpointSecret { secret, transport, domain } = endpoint;
                 assert_eq!(transport, expected, "{text}");
+                assert_eq!(domain.as_deref(), case["domain"].as_str());
                 let options = ClientOptions { secret: Some(secret), dc: 2 };
                 let mut codec = Codec::client(transport, &options, CLIENT_LIMIT, &mut rng(10));
                 let mut wire = BytesMut::from(&put(&mut codec, &[1; 24])[..]);
                 let raw = hex::decode(case["raw"].as_str().unwrap()).unwrap();
-                let raw = *raw.last_chunk().unwrap();
+                let (prefix, domain) = (usize::from(kind != "plain"), domain.unwrap_or_default());
+                let raw = raw[prefix..raw.len() - domain.len()].try_into().unwrap();
                 assert!(
                     matches!(listener(&[raw]).handle(&mut wire), Detected::Codec(..)),
                     "{text}"
@@ -295,6 +304,35 @@ fn secret_is_read_from_text() {
     for text in both {
         let parsed = text.parse::<EndpointSecret>();
         assert_eq!(parsed.unwrap().transport, OBFUSCATED[2], "{text}");
+    }
+}
+
+/// Rules: PRX-01: links have hexadecimal, or base64 where there is a host name.
+#[test]
+fn secret_is_written_as_links_have_it() {
+    let plain = "00112233445566778899aabbccddeeff";
+    let padded = "dd00112233445566778899aabbccddeeff";
+    let tls = "7gARIjNEVWZ3iJmqu8zd7v93d3cuZXhhbXBsZS5vcmc";
+    for text in [plain, padded, tls] {
+        assert_eq!(text.parse::<EndpointSecret>().unwrap().reveal(), text);
+    }
+}
+
+/// Rules: PRX-04: secrets that anybody would guess are known as such.
+#[test]
+fn weak_secrets_are_known() {
+    for (weak, text) in [
+        (true, "00000000000000000000000000000000"),
+        (true, "00000000000000000000000000000001"),
+        (true, "ffffffffffffffffffffffffffffffff"),
+        (true, "0123456789abcdef0123456789abcdef"),
+        (true, "000102030405060708090a0b0c0d0e0f"),
+        (true, "00112233445566778899aabbccddeeff"),
+        (false, "00112233445566778899aabbccddeefe"),
+        (false, "d4a1b3c2e5f60718293a4b5c6d7e8f90"),
+    ] {
+        let secret: [u8; 16] = hex::decode(text).unwrap().try_into().unwrap();
+        assert_eq!(Secret::from(secret).is_weak(), weak, "{text}");
     }
 }
 

@@ -33,7 +33,7 @@ impl State {
             unused: None,
             _counted: Gauged::new(cached),
         };
-        self.keys.insert(id, entry);
+        self.keys.insert(id, Box::new(entry));
         if let Some(end) = record.end() {
             self.expiring.insert((end, id));
         }
@@ -87,7 +87,7 @@ impl State {
     pub(super) fn entries_of(&self, key: AuthKeyId) -> impl Iterator<Item = &KeyEntry> {
         let entry = self.keys.get(&key);
         let bound = entry.into_iter().flat_map(|entry| &entry.bound);
-        bound.filter_map(|key| self.keys.get(key)).chain(entry)
+        bound.filter_map(|key| self.keys.get(key)).chain(entry).map(|entry| &**entry)
     }
 
     /// See [`Directory::remove_key`].
@@ -117,7 +117,7 @@ impl State {
     }
 
     /// Takes a key out of all lists but those of its sessions.
-    fn take_entry(&mut self, key: AuthKeyId) -> Option<KeyEntry> {
+    fn take_entry(&mut self, key: AuthKeyId) -> Option<Box<KeyEntry>> {
         let entry = self.keys.remove(&key)?;
         if let Some(place) = entry.unused {
             self.unused.remove(&place);

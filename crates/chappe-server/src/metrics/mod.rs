@@ -216,13 +216,7 @@ fn links() -> Vec<((Carrier, Option<Transport>), Gauge)> {
     for carrier in Carrier::ALL {
         let unknown = gauge!(LINKS, "carrier" => carrier.name(), "transport" => "unknown");
         links.push(((carrier, None), unknown));
-        if carrier.is_http() {
-            continue;
-        }
-        for transport in Transport::ALL {
-            if carrier.is_websocket() && !transport.is_obfuscated() {
-                continue;
-            }
+        for transport in Transport::ALL.into_iter().filter(|spoken| carrier.carries(*spoken)) {
             let name = transport.to_string();
             let gauge = gauge!(LINKS, "carrier" => carrier.name(), "transport" => name);
             links.push(((carrier, Some(transport)), gauge));

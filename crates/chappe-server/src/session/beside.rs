@@ -1,5 +1,7 @@
 //! Tasks beside that of a session, for calls that wait; nearly always there is none.
 
+use std::task::{Context, Poll};
+
 use tokio::task::{JoinError, JoinSet};
 
 /// A [`JoinSet`] that is there while there is something in it.
@@ -27,11 +29,12 @@ impl<T: Send + 'static> Beside<T> {
         ended
     }
 
-    /// Waits for a task to end; `None` if there is none. May be dropped without losing any.
-    pub(super) async fn next(&mut self) -> Option<Result<T, JoinError>> {
-        let ended = self.0.as_mut()?.join_next().await;
+    /// What the next task to end has come to; never ready while there is none.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        let Some(tasks) = &mut self.0 else { return Poll::Pending };
+        let Poll::Ready(Some(ended)) = tasks.poll_join_next(context) else { return Poll::Pending };
         self.give_back();
-        ended
+        Poll::Ready(ended)
     }
 
     /// Lets all tasks run on by themselves.

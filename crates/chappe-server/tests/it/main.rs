@@ -16,6 +16,8 @@ mod keys;
 mod limits;
 mod log;
 mod metrics;
+mod middle;
+mod middle_proxy;
 mod mtproto1;
 mod proxied;
 mod push;

@@ -165,7 +165,8 @@ async fn new_binding_takes_the_place_of_the_one_before() {
     let world = World::new().await;
     let mut one = Holder::new(&world).await;
     one.bind().await.unwrap();
-    let slow = one.scribe.write(&Sleep::from("300"));
+    // Longer than the exchange and the binding that follow take on a busy machine.
+    let slow = one.scribe.write(&Sleep::from("3000"));
     let (slow_id, key) = (slow.header.msg_id, one.temporary().key.clone());
     one.wire.send(&key, slow).await;
     one.call(Echo::from("x")).await.unwrap();
@@ -173,7 +174,7 @@ async fn new_binding_takes_the_place_of_the_one_before() {
     let mut two = Holder::of(&world, &one.permanent, 2).await;
     two.bind().await.unwrap();
     assert_eq!(refusal(one.call(Echo::from("x")).await), unbound());
-    assert_eq!(answer::<Sleep>(&mut one.wire, slow_id).await.unwrap(), "300");
+    assert_eq!(answer::<Sleep>(&mut one.wire, slow_id).await.unwrap(), "3000");
     assert_eq!(one.call(Open::from("x")).await.unwrap(), "x");
     assert_eq!(two.call(Echo::from("x")).await.unwrap(), "x");
 

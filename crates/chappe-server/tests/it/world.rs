@@ -9,6 +9,7 @@ use chappe_net::Clock;
 use chappe_net::listen::Listener;
 use chappe_net::tls::Certificate;
 use chappe_proto::SessionId;
+use chappe_proto::middle::keys::ProxySecret;
 use chappe_server::{
     Events, Pusher, Revoker, Router, RsaIdentity, ServeError, Server, ServerConfig,
 };
@@ -24,6 +25,8 @@ static IDENTITY: LazyLock<String> =
 
 pub(crate) struct World {
     pub(crate) address: SocketAddr,
+    /// Where proxies connect, if they may.
+    pub(crate) middle: SocketAddr,
     pub(crate) public_key: rsa::PublicKey,
     pub(crate) app: App,
     pub(crate) pusher: Pusher,
@@ -46,6 +49,8 @@ pub(crate) struct Setup {
     /// Whether datagrams are taken, too, at the same port.
     pub(crate) datagrams: bool,
     pub(crate) certificate: Option<Certificate>,
+    /// With secrets links of proxies are taken.
+    pub(crate) proxy_secrets: Vec<ProxySecret>,
 }
 
 impl Default for Setup {
@@ -60,6 +65,7 @@ impl Default for Setup {
             events: None,
             datagrams: false,
             certificate: None,
+            proxy_secrets: Vec::new(),
         }
     }
 }
@@ -109,7 +115,9 @@ impl World {
         listener: impl Into<Listener>,
         socket: Option<UdpSocket>,
     ) -> Self {
-        let Setup { backend, app, router, config, clock, events, certificate, .. } = setup;
+        let Setup {
+            backend, app, router, config, clock, events, certificate, proxy_secrets, ..
+        } = setup;
         let identity = RsaIdentity::from_pem(&IDENTITY).unwrap();
         let public_key = identity.public().clone();
         let heard = Heard::default();
@@ -133,9 +141,27 @@ impl World {
         if let Some(socket) = socket {
             serving = serving.experimental_udp(socket);
         }
+        let mut middle = address;
+        if !proxy_secrets.is_empty() {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            middle = listener.local_addr().unwrap();
+            serving = serving.middle(listener, proxy_secrets);
+        }
         let task = tokio::spawn(serving.into_future());
         let stop = Some(stop);
-        Self { address, public_key, app, pusher, revoker, clock, backend, heard, stop, task }
+        Self {
+            address,
+            middle,
+            public_key,
+            app,
+            pusher,
+            revoker,
+            clock,
+            backend,
+            heard,
+            stop,
+            task,
+        }
     }
 
     /// Asks for the stop.

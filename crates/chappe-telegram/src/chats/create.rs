@@ -7,7 +7,7 @@ use chappe_server::{Caller, Pusher, State};
 use super::{MEMBERS_MAX, Room, TITLE_MAX};
 use crate::Service;
 use crate::error::{Failure, bad, text};
-use crate::store::{Action, Peer};
+use crate::store::{Action, Content, Peer};
 
 pub(crate) async fn create_chat(
     State(service): State<Service>,
@@ -83,6 +83,7 @@ impl Service {
         now: i64,
     ) -> Result<crate::store::Sent, Failure> {
         let peer = Peer::Chat(room.chat.id);
-        self.declare_to(change, (me, peer), &room.inside(), action, reply_to, now).await
+        let content = Content { action: Some(action), ..Content::default() };
+        self.declare_to(change, (me, peer), &room.inside(), content, reply_to, now).await
     }
 }

@@ -7,9 +7,9 @@ use chappe_server::{Caller, Pusher, State};
 use super::post::both;
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::store::{Action, Event, Happening, Peer};
+use crate::store::{Action, Content, Event, Happening, Peer};
 
-/// A message of the service tells of it, unless it is silent or on one side alone.
+/// A message of the service tells of it, silently if that is wanted, unless it is on one side alone.
 pub(crate) async fn update_pinned_message(
     State(service): State<Service>,
     caller: Caller,
@@ -37,10 +37,11 @@ pub(crate) async fn update_pinned_message(
     let pts = pts.ok_or_else(|| bad("CHAT_NOT_MODIFIED"))?;
     let is_one_sided = call.pm_oneside && peer.chat().is_none();
     let mut declared = None;
-    if !(call.unpin || call.silent || is_one_sided) {
+    if !(call.unpin || is_one_sided) {
         let id = Some(call.id);
-        let sent =
-            service.declare_to(&mut change, (me, peer), &owners, Action::Pin, id, now).await?;
+        let content =
+            Content { action: Some(Action::Pin), silent: call.silent, ..Content::default() };
+        let sent = service.declare_to(&mut change, (me, peer), &owners, content, id, now).await?;
         declared = Some(sent);
     }
     service.announce(turn, change, &pusher, (me, &caller)).await?;

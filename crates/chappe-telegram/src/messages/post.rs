@@ -8,7 +8,7 @@ use chappe_server::{Caller, Pusher};
 use crate::Service;
 use crate::chats::Room;
 use crate::error::{Failure, bad};
-use crate::store::{Action, Change, Content, NewMessage, Peer, Sent};
+use crate::store::{Change, Content, NewMessage, Peer, Sent};
 
 /// Messages on their way to one peer.
 pub(crate) struct Post {
@@ -109,13 +109,13 @@ impl Service {
         Ok(Some(room.ok_or_else(|| bad("PEER_ID_INVALID"))?))
     }
 
-    /// Lets the service say what `me` did, into these boxes.
+    /// Lets the service say what `me` did, into these boxes: `content` has an action.
     pub(crate) async fn declare_to(
         &self,
         change: &mut Change<'_>,
         (me, peer): (i64, Peer),
         owners: &BTreeSet<i64>,
-        action: Action,
+        content: Content,
         reply_to: Option<i32>,
         now: i64,
     ) -> Result<Sent, Failure> {
@@ -126,7 +126,7 @@ impl Service {
             reply_to,
             date: now,
             mentioned: BTreeSet::new(),
-            content: Content { action: Some(action), ..Content::default() },
+            content,
         };
         Ok(self.store.send(change, &new, owners).await?)
     }

@@ -32,7 +32,7 @@ pub(crate) struct Window {
     pub(crate) peer: Peer,
     /// The first message shown is the newest below this id, 0 for the newest of all …
     pub(crate) offset_id: i32,
-    /// … and before this second, 0 for whenever …
+    /// … or, where there is no such id, the newest before this second, 0 for whenever …
     pub(crate) offset_date: i64,
     /// … moved by so many towards older ones, or newer ones.
     pub(crate) add_offset: i32,
@@ -162,7 +162,8 @@ impl Store {
             window;
         let max_id = if *max_id > 0 { *max_id } else { i32::MAX };
         let from = if *offset_id > 0 { *offset_id } else { i32::MAX };
-        let before = if *offset_date > 0 { *offset_date } else { i64::MAX };
+        // Some give the second of the message, too, which it may share with others (QRK-40).
+        let before = if *offset_date > 0 && *offset_id <= 0 { *offset_date } else { i64::MAX };
         let newer_wanted = add_offset.min(&0).unsigned_abs() as usize;
         let limit = usize::try_from(*limit).unwrap_or(0);
         let mut found = Vec::new();

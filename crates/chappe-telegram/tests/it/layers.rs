@@ -519,6 +519,21 @@ fn layers_are_clamped() {
     }
 }
 
+/// Rule:   QRK-43: what is said to layer 232 has the ids that its one client holds.
+/// Source: TDLib 1.8.69, whose library was read.
+#[test]
+fn layer_232_has_the_ids_of_its_client() {
+    let layer = schema_of(232);
+    for (name, id) in [
+        ("channel", 0x7ad1_5240),
+        ("channelFull", 0xc4c4_dd40),
+        ("messageReplyHeader", 0xddb5_ab75),
+        ("userFull", 0xb90c_2afd),
+    ] {
+        assert_eq!(layer.constructor(name).map(|found| found.id), Some(id), "{name}");
+    }
+}
+
 /// Rule:   LAY-01, LAY-03, API-03: whoever says no layer is asked for one, and whoever says one
 ///         that is older than all is told so; layer 57 may sign in and nothing else.
 /// Source: docs/spec/20-telegram-api-service.md §1.2, §4.3, §4.5.

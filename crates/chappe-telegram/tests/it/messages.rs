@@ -192,7 +192,7 @@ async fn reply_is_to_the_same_message_in_both_boxes() {
 /// Rule:   every page of a history: from the newest, from an id, from a date, moved to older and to
 ///         newer ones, between two ids; all at once, or as a slice that says how many there are, or
 ///         that the client has it already.
-/// Source: 20-telegram-api-service §2.1, `messages.getHistory`, `messages.getMessages`.
+/// Source: QRK-40, 20-telegram-api-service §2.1, `messages.getHistory`, `messages.getMessages`.
 #[tokio::test]
 async fn history_has_pages() {
     let mut pair = Pair::new().await;
@@ -238,6 +238,9 @@ async fn history_has_pages() {
     assert_eq!(history(&mut pair.ada, early).await.0, [0; 0]);
     let late = GetHistory { offset_date: i32::MAX, ..window(&to_bob) };
     assert_eq!(history(&mut pair.ada, late).await.0.len(), 10);
+    // Where an id says it, the second says nothing.
+    let by_id = GetHistory { offset_date: 1, ..page(8, 0, 3, 0, 0) };
+    assert_eq!(history(&mut pair.ada, by_id).await.0, [7, 6, 5]);
 
     let id = |id| types::InputMessage::InputMessageId(ctors::InputMessageId { id });
     let asked = GetMessages { id: vec![id(3), id(99), id(1)] };

@@ -13,7 +13,7 @@ use crate::groups::{Group, action};
 use crate::messages::{Pair, new_message, replied, say, updates};
 
 /// Rule:   a pinned message is pinned for both, each by its own id, and a message of the service
-///         points to it unless it is silent; on one side alone the other hears nothing.
+///         points to it; on one side alone the other hears nothing.
 /// Source: 20-telegram-api-service §2.1, `messages.updatePinnedMessage`, `unpinAllMessages`;
 ///         UPD-01, UPD-02, UPD-04.
 #[tokio::test]
@@ -75,6 +75,24 @@ async fn pinned_message_is_pinned_for_both() {
         _ => panic!("another update"),
     });
     assert_eq!(pins.collect::<Vec<_>>(), [true, false]);
+}
+
+/// Rule:   who pins silently is told of like anybody, in a silent message.
+/// Source: QRK-52, 20-telegram-api-service §2.1, `messages.updatePinnedMessage`.
+#[tokio::test]
+async fn silent_pin_is_told_of_silently() {
+    let mut pair = Pair::new().await;
+    for silent in [true, false] {
+        let (said, _) = pair.say("one", silent.into()).await;
+        let peer = pair.to_bob.clone();
+        let pin = UpdatePinnedMessage { silent, peer, id: said.id, ..chappe_tl::blank() };
+        pair.ada.ask(pin).await.unwrap();
+        pair.bob.pushed().await;
+        let told = pair.bob.pushed().await;
+        let Update::UpdateNewMessage(new) = &told.updates[0] else { panic!("no message") };
+        let types::Message::MessageService(told) = &new.message else { panic!("not service") };
+        assert_eq!(told.silent, silent);
+    }
 }
 
 /// Rule:   members pin unless it is taken from them; the newest pinned one is shown with the group.

@@ -9,6 +9,8 @@ pub(crate) mod call;
 pub(crate) mod connect;
 pub(crate) mod files;
 pub(crate) mod keys;
+pub(crate) mod links;
+pub(crate) mod proxy;
 pub(crate) mod serve;
 pub(crate) mod tl;
 

@@ -50,6 +50,10 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
         true => listen::bind_datagrams(&addresses)?,
         false => Vec::new(),
     };
+    let middle = match &config.middle {
+        Some(middle) => Some((middle.bind()?, middle.secrets()?)),
+        None => None,
+    };
     let reachable = config.advertise.or_else(|| reachable(&addresses));
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
 
@@ -77,6 +81,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     settings.http.cors_everywhere = config.cors_everywhere;
     settings.http.private_network = config.private_network;
     settings.proxy_protocol_from = config.proxy_protocol;
+    settings.middle.address = config.middle.as_ref().and_then(|middle| middle.address);
     settings.forwarded_from = config.forwarded_from;
     if config.strict_dc {
         settings.handshake.dc = DcPolicy::Only { dc: config.dc, test: false, media: true };
@@ -92,6 +97,7 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
     let ready = json!({
         "event": "ready",
         "listen": addresses,
+        "middle": middle.as_ref().map(|((_, address), _)| address.to_string()),
         "tls": certificate.is_some(),
         "dc": config.dc,
         "metrics": page.as_ref().map(Page::address).transpose()?,
@@ -113,7 +119,11 @@ async fn serve(config: ServeConfig) -> Result<Exit> {
         tracing::warn!("datagrams are taken, an experiment that is no transport of Telegram's");
     }
     let serving = server.serve_all(listeners).with_graceful_shutdown(stop);
-    sockets.into_iter().fold(serving, chappe_server::Serve::experimental_udp).await?;
+    let serving = sockets.into_iter().fold(serving, chappe_server::Serve::experimental_udp);
+    match middle {
+        Some(((listener, _), secrets)) => serving.middle(listener, secrets).await?,
+        None => serving.await?,
+    }
     Ok(Exit::Done)
 }
 
@@ -199,7 +209,7 @@ fn open_identity(data: &Path) -> Result<RsaIdentity> {
 }
 
 /// Completes at the first SIGTERM or SIGINT; the second one ends the process at once.
-fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
+pub(super) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -210,7 +220,7 @@ fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static> {
             }
         };
         next().await;
-        tracing::info!("stopping: running calls may finish; a second signal does not wait");
+        tracing::info!("stopping: what is under way may finish; a second signal does not wait");
         tokio::spawn(async move {
             next().await;
             std::process::exit(130);

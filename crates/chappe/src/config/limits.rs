@@ -126,6 +126,13 @@ limits! {
         refusals_max: usize,
         hellos_max: usize,
     }
+    middle |config| config.middle; {
+        clients_max: usize,
+        client_max_bytes: usize,
+        outbound_max_bytes: usize,
+        greeting_max: Duration,
+        silent_max: Duration,
+    }
     drive |config| config.drive; {
         outbound_soft_max_bytes: usize,
         outbound_max_bytes: usize,

@@ -3,6 +3,10 @@
 pub(crate) mod accounts;
 pub(crate) mod blobs;
 pub(crate) mod database;
+pub(crate) mod expiry;
 pub(crate) mod limits;
 pub(crate) mod listen;
+pub(crate) mod middle;
+pub(crate) mod proxy;
 pub(crate) mod serve;
+mod upstream;

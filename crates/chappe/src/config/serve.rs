@@ -17,6 +17,7 @@ use crate::config::blobs::BlobsConfig;
 use crate::config::database::{DatabaseConfig, DatabaseUrl};
 use crate::config::limits::Limits;
 use crate::config::listen::{ListenAddress, Text};
+use crate::config::middle::MiddleConfig;
 
 /// What `chappe serve` runs with.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub(crate) struct ServeConfig {
     pub(crate) mtproto1: bool,
     pub(crate) pfs_only: bool,
     pub(crate) experimental_udp: bool,
+    /// Where proxies bring their clients, if they may.
+    pub(crate) middle: Option<MiddleConfig>,
     pub(crate) test_numbers: TestNumbers,
     pub(crate) sign_up: SignUp,
     pub(crate) code_sender: CodeSender,
@@ -79,6 +82,9 @@ struct File {
     no_mtproto1: Option<bool>,
     pfs_only: Option<bool>,
     experimental_udp: Option<bool>,
+    middle_listen: Option<Text<ListenAddress>>,
+    middle_secret: Option<Vec<PathBuf>>,
+    middle_address: Option<SocketAddr>,
     test_numbers: Option<TestNumbers>,
     sign_up: Option<SignUp>,
     code_sender: Option<Text<CodeSender>>,
@@ -118,11 +124,20 @@ impl ServeConfig {
         };
         let proxy_protocol = either(args.proxy_protocol, file.proxy_protocol);
         let forwarded_from = either(args.forwarded_from, file.forwarded_from);
+        let middle = MiddleConfig::of(
+            args.middle_listen.or(file.middle_listen.map(|Text(address)| address)),
+            match args.middle_secret {
+                secrets if secrets.is_empty() => file.middle_secret.unwrap_or_default(),
+                secrets => secrets,
+            },
+            args.middle_address.or(file.middle_address),
+        )?;
         // Whoever knows the pattern is whoever they like among these: not where strangers come,
         // themselves or by a proxy.
         let is_local = |address: &ListenAddress| matches!(address, ListenAddress::Tcp(address) if address.ip().is_loopback());
         let is_private = listen.iter().all(is_local);
         let is_private = is_private && proxy_protocol.is_empty() && forwarded_from.is_empty();
+        let is_private = is_private && middle.is_none();
         let test_numbers = if is_private { TestNumbers::Own } else { TestNumbers::Off };
         let data = args.data.or(file.data).unwrap_or_else(|| DATA.into());
         let database = args.database.or(file.database);
@@ -148,6 +163,7 @@ impl ServeConfig {
             mtproto1: !(args.no_mtproto1 || file.no_mtproto1.unwrap_or(false)),
             pfs_only: args.pfs_only || file.pfs_only.unwrap_or(false),
             experimental_udp: args.experimental_udp || file.experimental_udp.unwrap_or(false),
+            middle,
             test_numbers: args.test_numbers.or(file.test_numbers).unwrap_or(test_numbers),
             sign_up: args.sign_up.or(file.sign_up).unwrap_or(SignUp::Automatic),
             code_sender: args
@@ -164,6 +180,9 @@ impl ServeConfig {
     }
 
     fn check(&self) -> Result<()> {
+        if self.secrets.iter().any(|endpoint| endpoint.domain.is_some()) {
+            bail!("secret: fake TLS (ee) is for `chappe proxy`; name the 16 bytes alone");
+        }
         if !(1..10_000).contains(&self.dc) {
             bail!("dc: {} is no data centre; they are numbered from 1 to 9999", self.dc);
         }
@@ -218,6 +237,9 @@ mod tests {
             no_mtproto1: false,
             pfs_only: false,
             experimental_udp: false,
+            middle_listen: None,
+            middle_secret: Vec::new(),
+            middle_address: None,
             test_numbers: None,
             sign_up: None,
             code_sender: None,
@@ -253,6 +275,10 @@ mod tests {
             ("[\"127.0.0.1:0\", \"[::1]:0\"]", TestNumbers::Own),
             ("[\"127.0.0.1:0\", \"0.0.0.0:0\"]", TestNumbers::Off),
             ("[\"127.0.0.1:0\"]\nforwarded-from = [\"127.0.0.0/8\"]", TestNumbers::Off),
+            (
+                "[\"127.0.0.1:0\"]\nmiddle-listen = \"127.0.0.1:0\"\nmiddle-secret = [\"a\"]",
+                TestNumbers::Off,
+            ),
             ("[\"unix:/run/chappe.sock\"]", TestNumbers::Off),
             ("[\"0.0.0.0:0\"]\ntest-numbers = \"any\"", TestNumbers::Any),
         ] {
@@ -290,6 +316,9 @@ mod tests {
             ("secret = [\"0011\"]", "secret of 2 bytes"),
             ("proxy-protocol = [\"10.0.0.0/33\"]", "proxy-protocol"),
             ("code-sender = \"mail\"", "mail"),
+            ("middle-listen = \"127.0.0.1:0\"", "middle-secret"),
+            ("middle-secret = [\"a\"]", "middle-listen"),
+            ("middle-address = \"192.0.2.1:1\"", "middle-listen"),
             ("tls-cert = \"a\"", "tls-key"),
             ("tls-key = \"a\"", "tls-cert"),
         ] {

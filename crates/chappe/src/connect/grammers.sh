@@ -14,7 +14,7 @@ use grammers_client::session::Session;
 use grammers_client::{Client, SenderPool};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let session = Arc::new(MemorySession::default());
     let address: std::net::SocketAddrV4 = "{{HOST}}:{{PORT}}".parse()?;
     let ipv6 = std::net::SocketAddrV6::new(address.ip().to_ipv6_mapped(), address.port(), 0, 0);

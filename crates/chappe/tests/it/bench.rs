@@ -1,6 +1,5 @@
 //! `chappe bench telegram`: that it counts right, not how fast anything is.
 
-use chappe_backend::scratch::Scratch;
 use serde_json::Value;
 
 use crate::{Server, run, stderr, stdout};
@@ -30,15 +29,6 @@ const FEW: &[&str] = &[
 fn users_chat_on_sqlite() {
     let report = report(&[]);
     assert_eq!(report["database"], "SQLite");
-}
-
-#[test]
-fn users_chat_on_postgresql() {
-    let database = Scratch::start(&[]);
-    let report = report(&["--database", &database.url()]);
-    assert_eq!(report["database"], "PostgreSQL");
-    #[cfg(target_os = "linux")]
-    assert!(report["steps"][0]["cpu_seconds_per_1000_messages"]["database"].is_f64());
 }
 
 /// Whom a server that runs already keeps has to sign in a second time.

@@ -10,6 +10,8 @@ mod durability;
 mod keys;
 mod logs;
 mod metrics;
+mod middle;
+mod proxy;
 mod reach;
 mod recovery;
 mod serve;

@@ -100,6 +100,6 @@ pub(crate) fn introduced(call: Bytes) -> Bytes {
     chappe_tl::to_bytes(&InvokeWithLayer { layer: chappe_api::LAYER, query: init }).unwrap()
 }
 
-fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }

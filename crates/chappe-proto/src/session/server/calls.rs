@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
-use super::{IncomingCall, Running, ServerEvent, ServerSession};
+use super::work::Running;
+use super::{IncomingCall, ServerEvent, ServerSession};
 use crate::ids::{LinkId, MsgId};
 use crate::now::Now;
 use crate::rpc::{self, RpcError, Unwrapped};
@@ -20,11 +21,11 @@ impl ServerSession {
         // becomes a depth of stack.
         let mut answers = VecDeque::from([(call, result)]);
         while let Some((call, result)) = answers.pop_front() {
-            let Some(running) = self.running.remove(&call) else {
-                self.running_bytes -= self.disowned.remove(&call).unwrap_or(0);
+            let Some(running) = self.work.running.remove(&call) else {
+                self.work.running_bytes -= self.work.disowned.remove(&call).unwrap_or(0);
                 continue;
             };
-            self.running_bytes -= running.bytes;
+            self.work.running_bytes -= running.bytes;
             let failed = result.is_err();
             let result = match result {
                 _ if running.is_dropped => {
@@ -34,12 +35,12 @@ impl ServerSession {
                 Err(error) => error.to_tl(),
             };
             self.send_result(now, running.link, call, result, failed);
-            for call in self.held.finished(call, failed) {
+            for call in self.work.held.finished(call, failed) {
                 if failed {
                     let error = RpcError::bad_request("MSG_WAIT_FAILED");
                     answers.push_back((call.msg_id, Err(error)));
                 } else {
-                    self.events.push_back(ServerEvent::Call(call));
+                    self.work.events.push_back(ServerEvent::Call(call));
                 }
             }
         }
@@ -59,19 +60,21 @@ impl ServerSession {
         if !self.has_room_for(bytes) {
             return self.flood(now, link, msg_id);
         }
-        self.running_bytes += bytes;
-        self.running.insert(msg_id, Running { link, bytes, is_dropped: false });
+        self.work.running_bytes += bytes;
+        self.work.running.insert(msg_id, Running { link, bytes, is_dropped: false });
         let awaited = self.awaited(&call.after);
         let call = IncomingCall { msg_id, link, call };
         match awaited {
-            Ok(awaited) if awaited.is_empty() => self.events.push_back(ServerEvent::Call(call)),
+            Ok(awaited) if awaited.is_empty() => {
+                self.work.events.push_back(ServerEvent::Call(call))
+            }
             Ok(awaited) if awaited.len() > self.config.after_max => {
-                self.running_bytes -= bytes;
-                self.running.remove(&msg_id);
+                self.work.running_bytes -= bytes;
+                self.work.running.remove(&msg_id);
                 self.flood(now, link, msg_id);
             }
             Ok(awaited) => {
-                self.held.hold(call, awaited, now.mono + self.config.after_wait_max);
+                self.work.held.hold(call, awaited, now.mono + self.config.after_wait_max);
             }
             Err(AwaitsFailure) => {
                 self.answer(now, msg_id, Err(RpcError::bad_request("MSG_WAIT_FAILED")));
@@ -88,22 +91,22 @@ impl ServerSession {
 
     /// Whether a call of so many bytes may run beside those that do; a lone one always may.
     fn has_room_for(&self, bytes: usize) -> bool {
-        let running = self.running.len() + self.disowned.len();
+        let running = self.work.running.len() + self.work.disowned.len();
         running < self.config.calls_max
-            && (running == 0 || self.running_bytes + bytes <= self.config.calls_max_bytes)
+            && (running == 0 || self.work.running_bytes + bytes <= self.config.calls_max_bytes)
     }
 
     /// Answers the calls that have waited for others too long (SVC-44).
     pub(super) fn release_late(&mut self, now: Now) {
-        while let Some(late) = self.held.late(now.mono) {
-            self.held.take(late);
+        while let Some(late) = self.work.held.late(now.mono) {
+            self.work.held.take(late);
             self.answer(now, late, Err(RpcError::bad_request("MSG_WAIT_TIMEOUT")));
         }
     }
 
     pub(super) fn rpc_drop_answer(&mut self, now: Now, link: LinkId, request: MsgId, call: MsgId) {
-        let answer = self.inbox.get(call).and_then(|heard| heard.answer);
-        if let Some((id, owed)) = answer.and_then(|id| Some((id, self.outbox.forget(id)?))) {
+        let answer = self.inbox.get(call).and_then(|heard| heard.answer());
+        if let Some((id, owed)) = answer.and_then(|id| Some((id, self.work.outbox.forget(id)?))) {
             let result = rpc::boxed(&ctors::RpcAnswerDropped {
                 msg_id: id.0,
                 seq_no: owed.seq_no,
@@ -111,7 +114,7 @@ impl ServerSession {
             });
             return self.send_result(now, link, request, result, false);
         }
-        let Some(running) = self.running.get_mut(&call) else {
+        let Some(running) = self.work.running.get_mut(&call) else {
             let result = rpc::encoded(&types::RpcDropAnswer::RpcAnswerUnknown);
             return self.send_result(now, link, request, result, false);
         };
@@ -119,11 +122,11 @@ impl ServerSession {
         self.acknowledged(call);
         let result = rpc::encoded(&types::RpcDropAnswer::RpcAnswerDroppedRunning);
         self.send_result(now, link, request, result, false);
-        if self.held.take(call).is_some() {
+        if self.work.held.take(call).is_some() {
             // Nobody has seen it, so it ends here.
             self.answer(now, call, Err(RpcError::internal()));
         } else {
-            self.events.push_back(ServerEvent::CallDropped(call));
+            self.work.events.push_back(ServerEvent::CallDropped(call));
         }
     }
 
@@ -131,7 +134,7 @@ impl ServerSession {
     fn awaited(&self, after: &[i64]) -> Result<BTreeSet<MsgId>, AwaitsFailure> {
         let mut awaited = BTreeSet::new();
         for id in after.iter().map(|raw| MsgId(*raw)) {
-            if self.running.contains_key(&id) {
+            if self.work.running.contains_key(&id) {
                 awaited.insert(id);
                 continue;
             }

@@ -35,7 +35,7 @@ impl ServerSession {
         loop {
             let flight = &self.datagrams.as_ref().filter(|it| it.link == link)?.flight;
             let has_room = flight.has_room();
-            let queue = self.ready.get_mut(&link)?;
+            let queue = self.work.ready.get_mut(&link)?;
             // What is under way already takes no more room for being sent again.
             let at = queue.iter().position(|ready| match ready {
                 Ready::Service(_) => true,
@@ -43,11 +43,11 @@ impl ServerSession {
             })?;
             let ready = queue.remove(at)?;
             if queue.is_empty() {
-                self.ready.remove(&link);
+                self.work.ready.remove(&link);
             }
             let (inner, is_kept) = match &ready {
                 Ready::Service(inner) => (inner.clone(), false),
-                Ready::Owed(id) | Ready::OwedAgain(id) => match self.outbox.get(*id) {
+                Ready::Owed(id) | Ready::OwedAgain(id) => match self.work.outbox.get(*id) {
                     Some(owed) if owed.place == Place::Ready(link) => {
                         let (seq_no, body) = (owed.seq_no, owed.body.clone());
                         (Inner { msg_id: *id, seq_no, body }, true)
@@ -63,7 +63,7 @@ impl ServerSession {
                 continue;
             }
             if is_kept {
-                self.outbox.put(inner.msg_id, Place::Sent(link));
+                self.work.outbox.put(inner.msg_id, Place::Sent(link));
                 if let Some(datagrams) = &mut self.datagrams {
                     datagrams.flight.sent(now.mono, inner.msg_id);
                 }
@@ -85,7 +85,7 @@ impl ServerSession {
         let stream = self.stream();
         match (&ready, stream) {
             (_, Some(stream)) => self.enqueue(now, Outlet::Link(stream), ready),
-            (Ready::OwedAgain(id), None) => self.outbox.put(*id, Place::Sent(link)),
+            (Ready::OwedAgain(id), None) => self.work.outbox.put(*id, Place::Sent(link)),
             _ => {}
         }
     }
@@ -98,7 +98,7 @@ impl ServerSession {
     /// What the client has acknowledged is not under way any more.
     pub(super) fn settle_datagrams(&mut self, now: Now) {
         if let Some(datagrams) = &mut self.datagrams {
-            let (link, outbox) = (datagrams.link, &self.outbox);
+            let (link, outbox) = (datagrams.link, &self.work.outbox);
             datagrams.flight.settle(now.mono, |id| {
                 outbox.get(id).is_some_and(|owed| {
                     owed.place == Place::Sent(link) || owed.place == Place::Ready(link)
@@ -130,7 +130,8 @@ impl ServerSession {
 
     /// Sends a message that is under way, or word of it, once more and before others.
     fn hasten(&mut self, now: Now, link: LinkId, id: MsgId) {
-        let Some(owed) = self.outbox.get(id).filter(|owed| owed.place == Place::Sent(link)) else {
+        let Some(owed) = self.work.outbox.get(id).filter(|owed| owed.place == Place::Sent(link))
+        else {
             // It waits to be sent again, or another way.
             return;
         };
@@ -138,7 +139,7 @@ impl ServerSession {
             self.announce(now, Outlet::Link(link), id);
         } else {
             let inner = Inner { msg_id: id, seq_no: owed.seq_no, body: owed.body.clone() };
-            self.ready.entry(link).or_default().push_front(Ready::Service(inner));
+            self.work.ready.entry(link).or_default().push_front(Ready::Service(inner));
         }
         if let Some(datagrams) = &mut self.datagrams {
             datagrams.flight.sent(now.mono, id);

@@ -23,6 +23,10 @@ struct Waiting {
 }
 
 impl Held {
+    pub(super) const fn new() -> Self {
+        Self { calls: BTreeMap::new(), waiters: BTreeSet::new(), deadlines: BTreeSet::new() }
+    }
+
     /// Holds `call` until all of `awaited` finished, at most until `deadline` (monotonic).
     pub(super) fn hold(
         &mut self,

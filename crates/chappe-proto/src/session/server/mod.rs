@@ -1,6 +1,5 @@
 //! A session as the server sees it: messages in, calls out; answers in, messages out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +9,12 @@ use chappe_crypto::Rng;
 use crate::ids::{LinkId, MsgId, SessionId};
 use crate::now::Now;
 use crate::rpc::Unwrapped;
-use crate::session::acks::Acks;
 use crate::session::inbox::{Inbox, InboxLimits};
 use crate::session::msg_id::{MsgIds, Origin};
-use crate::session::outbox::{Outbox, OutboxLimits};
+use crate::session::outbox::OutboxLimits;
 use crate::session::salts::ServerSalts;
 use crate::session::seq_no::SeqNo;
-use crate::spare::Spare;
+use crate::spare::OnDemand;
 
 mod calls;
 mod datagrams;
@@ -24,16 +22,18 @@ mod held;
 mod poll;
 mod receive;
 mod respond;
+mod retired;
 mod send;
 mod service;
 mod tally;
+mod work;
 
 use datagrams::Datagrams;
-use held::Held;
 pub use poll::PollConfig;
 use poll::Polls;
-use send::Ready;
+use retired::Retired;
 pub use tally::{Refused, Tally};
+use work::Work;
 
 /// Limits and timers of a server's sessions.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ impl Default for SessionConfig {
 
 /// What an id of the window, one kept after that, a message owed and a call running take beside
 /// their bodies.
-const HEARD_BYTES: usize = 64;
+const HEARD_BYTES: usize = 48;
 const RETIRED_BYTES: usize = 16;
 const OWED_BYTES: usize = 256;
 const RUNNING_BYTES: usize = 256;
@@ -177,8 +177,6 @@ pub struct ServerSession {
     salts: ServerSalts,
     created: Option<Created>,
     inbox: Inbox,
-    outbox: Outbox,
-    acks: Acks,
     ids: MsgIds,
     seq_no: SeqNo,
     /// Open streams of this session, the one heard from last at the end.
@@ -186,29 +184,17 @@ pub struct ServerSession {
     /// The link that carries datagrams, if one of `links` does.
     datagrams: Option<Box<Datagrams>>,
     /// Requests of HTTP without a response.
-    polls: Polls,
-    /// What left in responses, and when; of some of it the client has acknowledged the receipt.
-    posted: VecDeque<(Duration, MsgId)>,
-    /// Ids heard before the session was forgotten: they must not run again (MSG-39).
-    retired: BTreeSet<MsgId>,
-    /// Ids up to this one may have been heard, too; nobody can say any more.
-    retired_below: Option<MsgId>,
+    polls: OnDemand<Polls>,
+    /// Ids heard before the session was forgotten.
+    retired: OnDemand<Retired>,
     /// Server time since which ids are remembered: of the first message, or of the forgetting.
     began: Option<Duration>,
-    /// Calls handed out and not answered yet.
-    running: BTreeMap<MsgId, Running>,
-    /// Those handed out before the session was forgotten, and what each takes.
-    disowned: BTreeMap<MsgId, usize>,
-    /// What the queries of both take.
-    running_bytes: usize,
-    /// Calls that wait for others (SVC-44).
-    held: Held,
-    ready: BTreeMap<LinkId, VecDeque<Ready>>,
+    /// What is under way.
+    work: OnDemand<Work>,
     /// Nothing of the packet that is being handled was refused, turned away or known.
     is_taken: bool,
     /// Something owed may be on no open link; looked for when a link can take it.
     has_orphans: bool,
-    events: VecDeque<ServerEvent>,
     dropped: u64,
     /// Absent while there is nothing to tell.
     tally: Option<Box<Tally>>,
@@ -218,13 +204,6 @@ pub struct ServerSession {
 struct Created {
     unique_id: i64,
     first_msg_id: MsgId,
-}
-
-#[derive(Debug)]
-struct Running {
-    link: LinkId,
-    bytes: usize,
-    is_dropped: bool,
 }
 
 impl ServerSession {
@@ -242,26 +221,17 @@ impl ServerSession {
             salts,
             created: None,
             inbox: Inbox::new(config.inbox),
-            outbox: Outbox::new(config.outbox),
             config,
-            acks: Acks::default(),
             ids: MsgIds::default(),
             seq_no: SeqNo::default(),
             links: Vec::new(),
             datagrams: None,
-            polls: Polls::default(),
-            posted: VecDeque::new(),
-            retired: BTreeSet::new(),
-            retired_below: None,
+            polls: OnDemand::default(),
+            retired: OnDemand::default(),
             began: None,
-            running: BTreeMap::new(),
-            disowned: BTreeMap::new(),
-            running_bytes: 0,
-            held: Held::default(),
-            ready: BTreeMap::new(),
+            work: OnDemand::default(),
             is_taken: false,
             has_orphans: false,
-            events: VecDeque::new(),
             dropped: 0,
             tally: None,
         }
@@ -275,23 +245,15 @@ impl ServerSession {
         let fresh =
             Self::new(self.id, self.salts.clone(), Arc::clone(&self.config), self.rng.fork());
         let old = std::mem::replace(self, fresh);
-        let span = old.config.inbox.span;
-        let is_recent = |id: &MsgId| id.time() + span >= now.unix;
-        self.retired =
-            old.retired.iter().copied().chain(old.inbox.ids()).filter(is_recent).collect();
-        self.retired_below = old.retired_below.max(old.inbox.lowest_known());
-        while self.retired.len() > old.config.inbox.ids_max
-            && let Some(lowest) = self.retired.pop_first()
-        {
-            self.retired_below = self.retired_below.max(Some(lowest));
-        }
+        self.retired = old.retired.into_inner().join(&old.inbox, now.unix).into();
         self.began = Some(now.unix);
-        let handed_out = old.running.into_iter().filter(|(call, _)| !old.held.holds(*call));
-        self.disowned = old.disowned;
-        self.disowned.extend(handed_out.map(|(call, running)| (call, running.bytes)));
-        self.running_bytes = self.disowned.values().sum();
+        let Work { running, held, disowned, .. } = old.work.into_inner();
+        let handed_out = running.into_iter().filter(|(call, _)| !held.holds(*call));
+        self.work.disowned = disowned;
+        self.work.disowned.extend(handed_out.map(|(call, running)| (call, running.bytes)));
+        self.work.running_bytes = self.work.disowned.values().sum();
         self.tally = old.tally;
-        self.polls = old.polls.forget();
+        self.polls = old.polls.into_inner().forget().into();
         if let Some(datagrams) = old.datagrams {
             self.use_datagrams(datagrams.link);
         }
@@ -310,14 +272,14 @@ impl ServerSession {
         self.close_poll(link);
         self.datagrams.take_if(|datagrams| datagrams.link == link);
         self.links.retain(|open| *open != link);
-        self.ready.remove(&link);
+        self.work.ready.remove(&link);
         self.has_orphans = true;
     }
 
     /// Does what is due: acknowledgements of slow calls, calls that waited too long.
     pub fn handle_timeout(&mut self, now: Now) {
         if let Some(outlet) = self.open_outlet() {
-            let due = self.acks.take_due(now.mono);
+            let due = self.work.acks.take_due(now.mono);
             if !due.is_empty() {
                 self.send_acks(now, outlet, &due);
             }
@@ -329,26 +291,22 @@ impl ServerSession {
     /// Gives back the memory of what is done; worth its while before the caller waits.
     pub fn rest(&mut self) {
         self.rng.rest();
-        self.outbox.rest();
-        self.acks.rest();
-        self.events.give_back();
-        self.posted.give_back();
-        self.running.give_back();
-        self.disowned.give_back();
-        self.ready.give_back();
+        self.work.rest();
+        self.polls.rest();
+        self.retired.rest();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called, on the monotonic clock.
     pub fn poll_timeout(&self) -> Option<Duration> {
         // Without a link acknowledgements wait for one.
-        let acks = self.acks.due().filter(|_| self.open_outlet().is_some());
-        let dues = [acks, self.held.due(), self.response_due(), self.datagrams_due()];
+        let acks = self.work.acks.due().filter(|_| self.open_outlet().is_some());
+        let dues = [acks, self.work.held.due(), self.response_due(), self.datagrams_due()];
         dues.into_iter().flatten().min()
     }
 
     /// The next thing the owner has to do.
     pub fn poll_event(&mut self) -> Option<ServerEvent> {
-        self.events.pop_front()
+        self.work.events.pop_front()
     }
 
     /// Sends something unasked, such as an update, on the link heard from last; it is kept until
@@ -375,8 +333,8 @@ impl ServerSession {
     pub fn is_idle(&self) -> bool {
         self.links.is_empty()
             && self.polls.is_empty()
-            && self.running.is_empty()
-            && self.held.is_empty()
+            && self.work.running.is_empty()
+            && self.work.held.is_empty()
     }
 
     /// What the session holds at present.
@@ -384,20 +342,20 @@ impl ServerSession {
         Load {
             heard: self.inbox.len(),
             retired: self.retired.len(),
-            owed: self.outbox.len(),
-            running: self.running.len(),
+            owed: self.work.outbox.len(),
+            running: self.work.running.len(),
         }
     }
 
     /// About how many bytes of memory all this takes, the bodies of calls and answers included.
     pub fn footprint(&self) -> usize {
-        let running = self.running.len() + self.disowned.len();
+        let running = self.work.running.len() + self.work.disowned.len();
         self.inbox.len() * HEARD_BYTES
             + self.retired.len() * RETIRED_BYTES
-            + self.outbox.len() * OWED_BYTES
-            + self.outbox.bytes()
+            + self.work.outbox.len() * OWED_BYTES
+            + self.work.outbox.bytes()
             + running * RUNNING_BYTES
-            + self.running_bytes
+            + self.work.running_bytes
             + self.polls.bytes()
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::send::Ready;
 use crate::ids::{LinkId, MsgId};
 use crate::schema::types;
+use crate::spare::Part;
 
 /// How requests of HTTP are held, and what their responses carry.
 #[derive(Clone, Debug)]
@@ -87,6 +88,25 @@ struct Waits {
     max_delay: Duration,
     wait_after: Duration,
     max_wait: Duration,
+}
+
+impl Part for Polls {
+    const EMPTY: &'static Self = &Self {
+        open: BTreeMap::new(),
+        common: Queue::new(),
+        in_use: false,
+        is_hurried: false,
+        refusals: Refusals { paid: Duration::ZERO },
+    };
+
+    /// A client that uses requests will use more: what it needs for them stays.
+    fn rest(&mut self) -> bool {
+        self.open.is_empty()
+            && self.common.len() == 0
+            && !self.in_use
+            && !self.is_hurried
+            && self.refusals.paid == Duration::ZERO
+    }
 }
 
 impl Polls {
@@ -262,6 +282,10 @@ const SERVICE_BYTES: usize = 64;
 pub(super) const SLACK: usize = 2 * SERVICE_BYTES_MAX / SERVICE_BYTES;
 
 impl Queue {
+    const fn new() -> Self {
+        Self { ready: VecDeque::new(), span: None, service_bytes: 0 }
+    }
+
     /// Adds a message that comes at this moment.
     pub(super) fn push(&mut self, now: Duration, ready: Ready) {
         let first = self.span().map_or(now, |(first, _)| first);
@@ -356,5 +380,58 @@ impl Refusals {
         let free = now + REFUSALS_FREE;
         self.paid = (self.paid.max(now) + REFUSAL).min(free + REFUSAL);
         self.paid.saturating_sub(free)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::session::container::Inner;
+
+    /// Rule:   what waits for a request counts for as long as it waits, and once.
+    /// Source: SEC-47.
+    #[test]
+    fn a_queue_counts_what_is_in_it() {
+        let service = |len: usize| {
+            let body = Bytes::from(vec![0; len]);
+            Ready::Service(Inner { msg_id: MsgId(1), seq_no: 0, body })
+        };
+        let mut queue = Queue::default();
+        check(&queue, &[]);
+        queue.push(Duration::ZERO, service(100));
+        queue.push(Duration::ZERO, Ready::Owed(MsgId(5)));
+        queue.push(Duration::ZERO, service(20));
+        check(&queue, &[100, 20]);
+        let first = queue.pop().unwrap();
+        check(&queue, &[20]);
+        queue.push_front(first);
+        check(&queue, &[100, 20]);
+        queue.pop();
+        let owed = queue.pop().unwrap();
+        check(&queue, &[20]);
+        queue.push_front(owed);
+        queue.retain_owed(|_| false);
+        check(&queue, &[20]);
+
+        let mut other = Queue::default();
+        other.push(Duration::ZERO, service(8));
+        other.append(std::mem::take(&mut queue), usize::MAX);
+        check(&queue, &[]);
+        check(&other, &[8, 20]);
+        // What finds no room there counts no more.
+        queue.push(Duration::ZERO, service(4));
+        queue.append(other, 2 * SERVICE_BYTES + 4);
+        check(&queue, &[4, 8]);
+        while queue.pop().is_some() {}
+        check(&queue, &[]);
+    }
+
+    fn check(queue: &Queue, lens: &[usize]) {
+        let bytes: usize = lens.iter().map(|len| SERVICE_BYTES + len).sum();
+        assert_eq!(queue.service_bytes, bytes);
+        let services = queue.ready.iter().filter(|ready| matches!(ready, Ready::Service(_)));
+        assert_eq!(services.count(), lens.len());
     }
 }

@@ -99,12 +99,12 @@ impl ServerSession {
 
     /// What has to run once and cannot be told to be new counts as too old (MSG-39).
     fn judge(&self, msg_id: MsgId, seq_no: i32) -> Admission {
-        if self.retired.contains(&msg_id)
+        if self.retired.contains(msg_id)
             || is_content_related(seq_no) && self.is_beyond_memory(msg_id)
         {
             return Admission::TooOld;
         }
-        if self.retired_below.is_some_and(|lowest| msg_id <= lowest) {
+        if self.retired.may_have_had(msg_id) {
             return Admission::TooOld;
         }
         self.inbox.judge(msg_id)
@@ -118,7 +118,7 @@ impl ServerSession {
     /// those that were kept count as heard.
     pub(super) fn is_beyond_memory(&self, msg_id: MsgId) -> bool {
         let span = self.config.inbox.span;
-        self.retired.contains(&msg_id)
+        self.retired.contains(msg_id)
             || self.is_of_earlier_life(msg_id)
             || self.began.is_some_and(|began| msg_id.time() + span < began)
     }
@@ -152,7 +152,7 @@ impl ServerSession {
         self.create(now, link, first);
         // An acknowledgement is never acknowledged, however it is numbered (SVC-06).
         if is_content && kind::id_of(&body) != types::MsgsAck::ID {
-            self.acks.owe(msg_id, now.mono + self.config.ack_delay_max);
+            self.work.acks.owe(msg_id, now.mono + self.config.ack_delay_max);
         }
         self.dispatch(now, link, Inner { msg_id, seq_no, body });
     }
@@ -183,15 +183,19 @@ impl ServerSession {
     fn hear(&mut self, now: Now, link: LinkId, msg_id: MsgId, seq_no: i32) {
         self.began.get_or_insert(now.unix);
         self.inbox.remember(msg_id, seq_no, now.unix);
-        if self.polls.hear(link) {
+        if self.polls.if_any().is_some_and(|polls| polls.hear(link)) {
             let changes_over = !std::mem::replace(&mut self.polls.in_use, true);
             self.has_orphans |= changes_over && self.links.is_empty();
             return;
         }
-        self.polls.in_use = false;
+        if let Some(polls) = self.polls.if_any() {
+            polls.in_use = false;
+        }
         if self.links.last() != Some(&link) {
             self.has_orphans |= self.links.is_empty();
             self.links.retain(|open| *open != link);
+            // Nearly always there is one.
+            self.links.reserve_exact(1);
             self.links.push(link);
         }
     }
@@ -203,8 +207,8 @@ impl ServerSession {
             return;
         }
         self.tally().repeated += 1;
-        let answer = self.inbox.get(msg_id).and_then(|heard| heard.answer);
-        match answer.filter(|answer| self.outbox.get(*answer).is_some()) {
+        let answer = self.inbox.get(msg_id).and_then(|heard| heard.answer());
+        match answer.filter(|answer| self.work.outbox.get(*answer).is_some()) {
             Some(answer) => self.send_again(now, Outlet::Link(link), answer),
             None => self.send_acks(now, Outlet::Link(link), &[msg_id]),
         }
@@ -227,8 +231,10 @@ impl ServerSession {
     /// Ends a link by a transport error (MSG-22).
     pub(super) fn close_link(&mut self, link: LinkId, code: i32) {
         self.is_taken = false;
-        self.polls.fail(link);
-        self.events.push_back(ServerEvent::CloseLink(link, code));
+        if let Some(polls) = self.polls.if_any() {
+            polls.fail(link);
+        }
+        self.work.events.push_back(ServerEvent::CloseLink(link, code));
     }
 
     fn refuse(&mut self, now: Now, link: LinkId, id: MsgId, seq_no: i32, code: i32) {
@@ -259,10 +265,11 @@ fn disorder_code(disorder: SeqNoDisorder) -> i32 {
     }
 }
 
-/// Code 16 or 17 for an id outside its time, or without a fraction (MSG-10, MSG-11).
+/// Code 16 or 17 for an id outside its time (MSG-11). One without a fraction, which a server may
+/// refuse (MSG-10), is as good as any: Pyrogram writes one each second (QRK-39).
 fn check_time(id: MsgId, server_time: Duration) -> Result<(), i32> {
     let time = id.time();
-    if time + AGE_MAX < server_time || !id.has_fraction() {
+    if time + AGE_MAX < server_time {
         return Err(16);
     }
     if time > server_time + AHEAD_MAX {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::ServerSession;
 use super::poll::SLACK;
 use super::send::{Outlet, Ready};
+use super::work::Work;
 use crate::envelope::encrypted::Message;
 use crate::ids::{LinkId, MsgId};
 use crate::now::Now;
@@ -32,10 +33,10 @@ impl ServerSession {
 
     /// The request of a link ends without its response; what that had carried waits for the next.
     pub(super) fn close_poll(&mut self, link: LinkId) {
-        let Some(queue) = self.polls.close(link) else { return };
+        let Some(queue) = self.polls.if_any().and_then(|polls| polls.close(link)) else { return };
         for id in queue.owed() {
-            if self.outbox.get(id).is_some_and(|owed| owed.place == Place::Ready(link)) {
-                self.outbox.put(id, Place::Waiting);
+            if self.work.outbox.get(id).is_some_and(|owed| owed.place == Place::Ready(link)) {
+                self.work.outbox.put(id, Place::Waiting);
             }
         }
         self.polls.leave(queue);
@@ -67,7 +68,7 @@ impl ServerSession {
             inners.push(inner);
         }
         for id in queue.owed() {
-            self.outbox.put(id, Place::Waiting);
+            self.work.outbox.put(id, Place::Waiting);
         }
         self.polls.leave(queue);
         let message = match inners.pop() {
@@ -83,17 +84,17 @@ impl ServerSession {
     /// When something is due because of requests that wait.
     pub(super) fn response_due(&self) -> Option<Duration> {
         let renewal =
-            self.posted.front().map(|(posted, _)| *posted + self.config.poll.resend_after);
+            self.work.posted.front().map(|(posted, _)| *posted + self.config.poll.resend_after);
         [self.polls.due(), renewal.filter(|_| self.polls.has_takers())].into_iter().flatten().min()
     }
 
     /// Notes that a message, or word of it, left in a response.
     pub(super) fn post(&mut self, now: Duration, id: MsgId) {
-        self.outbox.put(id, Place::Posted(now));
-        self.posted.push_back((now, id));
-        if self.posted.len() > 2 * self.outbox.len() + SLACK {
-            let outbox = &self.outbox;
-            self.posted.retain(|(posted, id)| {
+        self.work.outbox.put(id, Place::Posted(now));
+        self.work.posted.push_back((now, id));
+        if self.work.posted.len() > 2 * self.work.outbox.len() + SLACK {
+            let Work { outbox, posted, .. } = &mut *self.work;
+            posted.retain(|(posted, id)| {
                 outbox.get(*id).is_some_and(|owed| owed.place == Place::Posted(*posted))
             });
         }
@@ -103,8 +104,8 @@ impl ServerSession {
     /// are forgotten before they are too many.
     pub(super) fn queue_response(&mut self, now: Duration, ready: Ready) {
         self.polls.common.push_bounded(now, ready);
-        if self.polls.common.len() > 2 * self.outbox.len() + SLACK {
-            let outbox = &self.outbox;
+        if self.polls.common.len() > 2 * self.work.outbox.len() + SLACK {
+            let outbox = &self.work.outbox;
             self.polls
                 .common
                 .retain_owed(|id| outbox.get(id).is_some_and(|owed| owed.place == Place::Waiting));
@@ -113,14 +114,14 @@ impl ServerSession {
 
     /// Queues again what left in a response and was not acknowledged in time (HTP-19).
     fn renew(&mut self, now: Now) {
-        for _ in 0..self.posted.len() {
-            let Some((posted, id)) = self.posted.front().copied() else { return };
+        for _ in 0..self.work.posted.len() {
+            let Some((posted, id)) = self.work.posted.front().copied() else { return };
             let is_owed =
-                self.outbox.get(id).is_some_and(|owed| owed.place == Place::Posted(posted));
+                self.work.outbox.get(id).is_some_and(|owed| owed.place == Place::Posted(posted));
             if is_owed && posted + self.config.poll.resend_after > now.mono {
                 return;
             }
-            self.posted.pop_front();
+            self.work.posted.pop_front();
             if is_owed && !self.give_up_old(now, id) {
                 self.send_again(now, Outlet::Response, id);
             }
@@ -134,11 +135,11 @@ impl ServerSession {
             Ready::Owed(id) | Ready::OwedAgain(id) => {
                 let is_here =
                     |owed: &Owed| owed.place == Place::Waiting || owed.place == Place::Ready(link);
-                self.outbox.get(*id).filter(|owed| is_here(owed))?;
+                self.work.outbox.get(*id).filter(|owed| is_here(owed))?;
                 if self.give_up_old(now, *id) {
                     return None;
                 }
-                let owed = self.outbox.get(*id)?;
+                let owed = self.work.outbox.get(*id)?;
                 Some(Inner { msg_id: *id, seq_no: owed.seq_no, body: owed.body.clone() })
             }
         }
@@ -149,7 +150,7 @@ impl ServerSession {
         if id.time() + self.config.poll.age_max > now.unix {
             return false;
         }
-        if let Some(owed) = self.outbox.forget(id) {
+        if let Some(owed) = self.work.outbox.forget(id) {
             let answers = u64::from(owed.answers.is_some());
             self.note_dropped(Dropped { answers, pushes: 1 - answers });
         }

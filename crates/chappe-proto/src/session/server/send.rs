@@ -61,7 +61,7 @@ impl ServerSession {
             return Some((link, inner));
         }
         loop {
-            let link = *self.ready.keys().find(|link| !self.is_datagrams(**link))?;
+            let link = *self.work.ready.keys().find(|link| !self.is_datagrams(**link))?;
             let (mut inners, may_go_alone) = self.gather(link);
             match inners.len() {
                 0 => {}
@@ -77,11 +77,12 @@ impl ServerSession {
         let mut inners: Vec<Inner> = Vec::new();
         let mut size = 0;
         let mut may_go_alone = true;
-        let Some(queue) = self.ready.get_mut(&link) else { return (inners, may_go_alone) };
+        let work = &mut *self.work;
+        let Some(queue) = work.ready.get_mut(&link) else { return (inners, may_go_alone) };
         while let Some(ready) = queue.pop_front() {
             let inner = match &ready {
                 Ready::Service(inner) => inner.clone(),
-                Ready::Owed(id) | Ready::OwedAgain(id) => match self.outbox.get(*id) {
+                Ready::Owed(id) | Ready::OwedAgain(id) => match work.outbox.get(*id) {
                     Some(owed) if owed.place == Place::Ready(link) => {
                         Inner { msg_id: *id, seq_no: owed.seq_no, body: owed.body.clone() }
                     }
@@ -98,14 +99,14 @@ impl ServerSession {
                 return (inners, may_go_alone);
             }
             may_go_alone &= !matches!(ready, Ready::OwedAgain(_));
-            self.outbox.put(inner.msg_id, Place::Sent(link));
+            work.outbox.put(inner.msg_id, Place::Sent(link));
             inners.push(inner);
             // Some clients read no further in a container than the first error (QRK-20).
             if is_error && !queue.is_empty() {
                 return (inners, may_go_alone);
             }
         }
-        self.ready.remove(&link);
+        work.ready.remove(&link);
         (inners, may_go_alone)
     }
 
@@ -115,8 +116,8 @@ impl ServerSession {
         let msg_id = self.ids.next(now.unix, Origin::Answer, &mut self.rng);
         let seq_no = self.seq_no.next(false);
         for inner in &inners {
-            if self.outbox.get(inner.msg_id).is_some() {
-                self.outbox.contain(msg_id, inner.msg_id);
+            if self.work.outbox.get(inner.msg_id).is_some() {
+                self.work.outbox.contain(msg_id, inner.msg_id);
             }
         }
         Inner { msg_id, seq_no, body: container::pack(&inners) }
@@ -136,12 +137,12 @@ impl ServerSession {
                 Outlet::Link(link) => Place::Ready(link),
                 Outlet::Response => Place::Waiting,
             };
-            self.outbox.put(*id, place);
+            self.work.outbox.put(*id, place);
         }
         match outlet {
-            Outlet::Link(link) => match self.polls.own(link) {
+            Outlet::Link(link) => match self.polls.if_any().and_then(|polls| polls.own(link)) {
                 Some(queue) => queue.push(now.mono, ready),
-                None => self.ready.entry(link).or_default().push_back(ready),
+                None => self.work.ready.entry(link).or_default().push_back(ready),
             },
             Outlet::Response => self.queue_response(now.mono, ready),
         }
@@ -184,7 +185,7 @@ impl ServerSession {
         let msg_id = self.ids.next(now.unix, origin, &mut self.rng);
         let seq_no = self.seq_no.next(true);
         let owed = Owed { seq_no, body, answers, place: Place::Nowhere };
-        let dropped = self.outbox.keep(msg_id, owed);
+        let dropped = self.work.outbox.keep(msg_id, owed, self.config.outbox);
         self.note_dropped(dropped);
         if let Some(outlet) = outlet {
             self.enqueue(now, outlet, Ready::Owed(msg_id));
@@ -221,8 +222,7 @@ impl ServerSession {
         let answer = self.send_content(now, outlet, Origin::Answer, body, Some(call));
         self.acknowledged(call);
         if let Some(heard) = self.inbox.get_mut(call) {
-            heard.answer = Some(answer);
-            heard.failed = failed;
+            heard.answered(answer, failed);
         }
     }
 
@@ -244,7 +244,7 @@ impl ServerSession {
 
     /// Notes that the client learns of the receipt of its message.
     pub(super) fn acknowledged(&mut self, id: MsgId) {
-        self.acks.settle(id);
+        self.work.acks.settle(id);
         if let Some(heard) = self.inbox.get_mut(id) {
             heard.acknowledged = true;
         }
@@ -252,7 +252,7 @@ impl ServerSession {
 
     /// Sends an unacknowledged message whole, under its old numbers (MSG-19).
     pub(super) fn resend(&mut self, now: Now, outlet: Outlet, id: MsgId) {
-        if self.outbox.get(id).is_some_and(|owed| !is_on_its_way(owed, outlet)) {
+        if self.work.outbox.get(id).is_some_and(|owed| !is_on_its_way(owed, outlet)) {
             self.enqueue(now, outlet, Ready::OwedAgain(id));
         }
     }
@@ -260,7 +260,8 @@ impl ServerSession {
     /// Sends an unacknowledged message once more; a large one is announced, and the client asks
     /// for it if it has it not (SVC-19, SVC-20).
     pub(super) fn send_again(&mut self, now: Now, outlet: Outlet, id: MsgId) {
-        let Some(owed) = self.outbox.get(id).filter(|owed| !is_on_its_way(owed, outlet)) else {
+        let Some(owed) = self.work.outbox.get(id).filter(|owed| !is_on_its_way(owed, outlet))
+        else {
             return;
         };
         if owed.body.len() <= self.config.resend_max_bytes {
@@ -271,7 +272,7 @@ impl ServerSession {
 
     /// Tells the client of a message that is kept for it, in the place of sending it.
     pub(super) fn announce(&mut self, now: Now, outlet: Outlet, id: MsgId) {
-        let Some(owed) = self.outbox.get(id) else { return };
+        let Some(owed) = self.work.outbox.get(id) else { return };
         let bytes = owed.body.len() as i32;
         let answer_msg_id = id.0;
         let info = match owed.answers {
@@ -283,7 +284,7 @@ impl ServerSession {
         self.send_service(now, outlet, info);
         match outlet {
             Outlet::Link(link) if !self.polls.is_open(link) => {
-                self.outbox.put(id, Place::Sent(link));
+                self.work.outbox.put(id, Place::Sent(link));
             }
             _ => self.post(now.mono, id),
         }
@@ -303,7 +304,7 @@ impl ServerSession {
             Place::Waiting | Place::Posted(_) => takes_over,
         };
         let orphans: Vec<MsgId> =
-            self.outbox.iter().filter(|(_, owed)| is_orphan(owed)).map(|(id, _)| id).collect();
+            self.work.outbox.iter().filter(|(_, owed)| is_orphan(owed)).map(|(id, _)| id).collect();
         for id in orphans {
             self.send_again(now, outlet, id);
         }

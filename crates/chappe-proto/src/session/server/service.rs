@@ -40,7 +40,7 @@ impl ServerSession {
                     }
                     let delay = ping.disconnect_delay.clamp(0, DISCONNECT_DELAY_MAX);
                     let delay = Duration::from_secs(delay.unsigned_abs().into());
-                    this.events.push_back(ServerEvent::DisconnectAfter(link, delay));
+                    this.work.events.push_back(ServerEvent::DisconnectAfter(link, delay));
                 });
             }
             functions::GetFutureSalts::ID => {
@@ -60,13 +60,15 @@ impl ServerSession {
                         this.session_destroyed(now, msg_id, session_id, false);
                     } else {
                         let request = msg_id;
-                        this.events.push_back(ServerEvent::DestroySession { request, session_id });
+                        this.work
+                            .events
+                            .push_back(ServerEvent::DestroySession { request, session_id });
                     }
                 });
             }
             functions::DestroyAuthKey::ID => {
                 self.serve(request, &body, |this, _: functions::DestroyAuthKey| {
-                    this.events.push_back(ServerEvent::DestroyAuthKey { request: msg_id });
+                    this.work.events.push_back(ServerEvent::DestroyAuthKey { request: msg_id });
                 });
             }
             types::MsgsStateReq::ID => self.msgs_state_req(request, &body),
@@ -142,7 +144,7 @@ impl ServerSession {
             return;
         };
         for id in ids {
-            self.outbox.acknowledge(MsgId(id));
+            self.work.outbox.acknowledge(MsgId(id));
         }
     }
 
@@ -186,8 +188,8 @@ impl ServerSession {
         let Some(ids) = self.ids_of(request.link, ids) else { return };
         self.send_state(request, &ids);
         for id in ids {
-            let answer = self.inbox.get(MsgId(id)).and_then(|heard| heard.answer);
-            let Some((answer, owed)) = answer.and_then(|id| Some((id, self.outbox.get(id)?)))
+            let answer = self.inbox.get(MsgId(id)).and_then(|heard| heard.answer());
+            let Some((answer, owed)) = answer.and_then(|id| Some((id, self.work.outbox.get(id)?)))
             else {
                 continue;
             };
@@ -210,7 +212,7 @@ impl ServerSession {
             1
         } else if id.0 & 3 == 0 {
             self.inbox.state(id)
-        } else if self.outbox.get(id).is_some() {
+        } else if self.work.outbox.get(id).is_some() {
             4 | 16
         } else {
             1
@@ -221,7 +223,7 @@ impl ServerSession {
     fn msg_resend_req(&mut self, request: Request, body: &Bytes) {
         let ids = read::<ctors::MsgResendReq>(body).map(|list| list.msg_ids);
         let Some(ids) = self.ids_of(request.link, ids) else { return };
-        if ids.iter().all(|id| self.outbox.get(MsgId(*id)).is_some()) {
+        if ids.iter().all(|id| self.work.outbox.get(MsgId(*id)).is_some()) {
             for id in ids {
                 self.resend(request.now, Outlet::Link(request.link), MsgId(id));
             }
@@ -235,7 +237,7 @@ impl ServerSession {
         let ids = read::<ctors::MsgResendAnsReq>(body).map(|list| list.msg_ids);
         let Some(ids) = self.ids_of(request.link, ids) else { return };
         for id in &ids {
-            if let Some(answer) = self.inbox.get(MsgId(*id)).and_then(|heard| heard.answer) {
+            if let Some(answer) = self.inbox.get(MsgId(*id)).and_then(|heard| heard.answer()) {
                 self.resend(request.now, Outlet::Link(request.link), answer);
             }
         }
@@ -248,7 +250,7 @@ impl ServerSession {
         let Some(ids) = self.ids_of(link, Ok(msg_ids)) else { return };
         for (id, state) in ids.into_iter().zip(info.iter()) {
             if state & 7 == 4 {
-                self.outbox.acknowledge(MsgId(id));
+                self.work.outbox.acknowledge(MsgId(id));
             }
         }
     }

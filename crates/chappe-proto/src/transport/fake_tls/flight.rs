@@ -8,7 +8,8 @@ use crate::transport::Secret;
 /// How the answer looks: as that of the site which the proxy pretends to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// The suite that the site chooses; `None` for the first of TLS 1.3 that the client offers.
+    /// The suite that the site chooses among those offered; `None`, or one that is not offered, for
+    /// the first of TLS 1.3 that is.
     pub suite: Option<u16>,
     /// The group that the site chooses among those that a client brings a key for.
     pub group: Group,
@@ -82,7 +83,7 @@ pub fn flight(
     body.extend_from_slice(&[0; 32]);
     body.push(hello.session_id().len() as u8);
     body.extend_from_slice(hello.session_id());
-    body.extend_from_slice(&shape.suite.unwrap_or(hello.suite()).to_be_bytes());
+    body.extend_from_slice(&hello.suite(shape.suite).to_be_bytes());
     block16(&mut body, &[&[0]], &[&first, &second]);
 
     let len = (body.len() as u32).to_be_bytes();

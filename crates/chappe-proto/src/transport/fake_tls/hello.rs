@@ -15,7 +15,8 @@ pub struct ClientHello {
     random: [u8; 32],
     session_id: Vec<u8>,
     domain: Option<String>,
-    suite: u16,
+    /// Of TLS 1.3, best first; there is one at least.
+    suites: Vec<u16>,
     has_mlkem: bool,
 }
 
@@ -100,8 +101,8 @@ impl ClientHello {
         if !odd.is_empty() {
             return Err(NotHello::Malformed);
         }
-        let suite = suites.iter().map(|suite| u16::from_be_bytes(*suite));
-        let suite = suite.into_iter().find(|suite| (0x1301..=0x1303).contains(suite));
+        let suites = suites.iter().map(|suite| u16::from_be_bytes(*suite));
+        let suites: Vec<u16> = suites.filter(|suite| (0x1301..=0x1303).contains(suite)).collect();
         let (mut domain, mut groups) = (None, Vec::new());
         while !extensions.0.is_empty() {
             let kind = extensions.u16()?;
@@ -116,8 +117,10 @@ impl ClientHello {
         if !has_mlkem && !groups.contains(&X25519) {
             return Err(NotHello::KeyShare);
         }
-        let suite = suite.ok_or(NotHello::Suite)?;
-        Ok(Self { blank: blank_record(message), random, session_id, domain, suite, has_mlkem })
+        if suites.is_empty() {
+            return Err(NotHello::Suite);
+        }
+        Ok(Self { blank: blank_record(message), random, session_id, domain, suites, has_mlkem })
     }
 
     /// The time that the client wrote into its digest, in seconds since 1970, if it holds `secret`.
@@ -149,14 +152,39 @@ impl ClientHello {
         &self.session_id
     }
 
-    /// The suite of TLS 1.3 that it offers first.
-    pub(super) fn suite(&self) -> u16 {
-        self.suite
+    /// The suite for the answer: the preferred one if it is offered, else the first of TLS 1.3.
+    pub(super) fn suite(&self, preferred: Option<u16>) -> u16 {
+        preferred.filter(|suite| self.suites.contains(suite)).unwrap_or(self.suites[0])
     }
 
     /// Whether it brings a key for [`Group::X25519MlKem768`](super::Group).
     pub fn has_mlkem(&self) -> bool {
         self.has_mlkem
+    }
+}
+
+/// The host name that any hello asks for, of our clients or of others, in small letters; `None`
+/// where it names none or is not whole. Who is shown a web site is shown the one that he asked for.
+pub fn asked_domain(bytes: &[u8]) -> Option<String> {
+    let mut message = Vec::new();
+    let mut rest = Reader(bytes);
+    while let Ok([0x16, 3, _]) = rest.array::<3>()
+        && let Ok(record) = rest.block16()
+    {
+        message.extend_from_slice(record);
+    }
+    let mut reader = Reader(message.get(4..)?);
+    reader.take(2 + 32).ok()?;
+    reader.block8().ok()?;
+    reader.block16().ok()?;
+    reader.block8().ok()?;
+    let mut extensions = Reader(reader.block16().ok()?);
+    loop {
+        let kind = extensions.u16().ok()?;
+        let body = extensions.block16().ok()?;
+        if kind == SERVER_NAME {
+            return host_name(body);
+        }
     }
 }
 

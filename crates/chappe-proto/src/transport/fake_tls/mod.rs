@@ -18,7 +18,7 @@ mod records;
 
 pub use self::flight::{FlightError, Group, Shape, flight, read_flight};
 pub use self::greeting::greeting;
-pub use self::hello::{ClientHello, Heard, NotHello};
+pub use self::hello::{ClientHello, Heard, NotHello, asked_domain};
 pub use self::records::{
     CHANGE_CIPHER_SPEC, RECORD_HEADER, RECORD_MAX, RecordError, Records, record_header,
 };

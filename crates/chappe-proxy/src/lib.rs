@@ -1,0 +1,52 @@
+//! An MTProto proxy: recognises its users, shows strangers a web site, relays the rest.
+//!
+//! ```text
+//! accept ─▶ front: whose connection? ─┬─ a user's ──▶ upstream ──▶ relay ◀──▶ data centre
+//!                                     └─ nobody's ──▶ mask ──────▶ relay ◀──▶ web site
+//! ```
+//!
+//! The proxy holds no key of MTProto and could read nothing of what passes: it knows who comes, how
+//! much he sends, and to which data centre.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `config`, `centres` | settings; where the data centres are |
+//! | `policy` | the settings as connections see them, replaced as a whole by a reload |
+//! | `server`, `connection` | accept, recognise, hand on, stop |
+//! | `front`, `seen` | whose connection, from its first bytes; greetings that came before |
+//! | `mask`, `site`, `measure` | what strangers see; how the sites answer, and how that is found out |
+//! | `upstream/` | what an upstream is, and each of them |
+//! | `relay`, `coding`, `memory` | bytes both ways with bounds; what is done to them; what waits |
+//! | `users`, `bucket`, `calendar`, `state`, `rates` | who is here, how fast, how much, how often |
+//! | `metrics` | counters |
+
+mod bucket;
+mod calendar;
+mod centres;
+mod coding;
+mod config;
+mod connection;
+mod front;
+mod mask;
+mod measure;
+mod memory;
+mod metrics;
+mod policy;
+mod rates;
+mod relay;
+mod seen;
+mod server;
+mod shared;
+mod site;
+mod state;
+mod upstream;
+mod users;
+
+pub use centres::Centres;
+pub use config::{
+    AccessConfig, ConfigError, DirectConfig, Domain, Family, HelloConfig, MiddleConfig, Modes,
+    ProxyConfig, Quota, RecordShape, RelayConfig, SiteAddress, StrangersConfig, UnknownDomain,
+    UserConfig,
+};
+pub use server::{Handle, Proxy, ProxyError, Serve};
+pub use users::UserStatistics;

@@ -1,0 +1,180 @@
+//! What strangers see: the site that the proxy seems to be, or nothing at all.
+//!
+//! A stranger's connection becomes one to the site, with all that he sent from its first byte. What
+//! he sees from then on is the site's own, its certificate, its errors and its manner of closing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use chappe_crypto::Rng;
+use chappe_net::connect;
+use chappe_net::listen::Ends;
+use chappe_net::shutdown::{Stage, Watcher};
+use chappe_net::{Stream, proxy_protocol};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixStream;
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{debug, warn};
+
+use crate::coding::Coding;
+use crate::config::{Domain, SiteAddress};
+use crate::metrics::Gauged;
+use crate::policy::Policy;
+use crate::relay::{Bounds, End, Flow, Relay, Toll};
+use crate::shared::Shared;
+use crate::users::Direction;
+
+/// A stranger at the site's door.
+pub(crate) struct Visit<'a> {
+    pub(crate) ends: Ends,
+    /// All that he sent.
+    pub(crate) input: BytesMut,
+    pub(crate) domain: &'a Domain,
+}
+
+/// Why a stranger is shown nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoSite {
+    #[error("its name is no host")]
+    Name,
+    #[error("it is this proxy itself")]
+    Loop,
+    #[error("{0}")]
+    Unreachable(#[from] connect::ConnectError),
+    #[error("{0}")]
+    Unix(#[from] io::Error),
+    #[error("no answer in time")]
+    TimedOut,
+}
+
+impl Visit<'_> {
+    /// Shows him the site to the end.
+    pub(crate) async fn show(
+        self,
+        shared: &Arc<Shared>,
+        policy: &Policy,
+        near: Stream,
+        mut watcher: Watcher,
+    ) {
+        let config = &policy.config.strangers;
+        let Some(_place) = Place::take(shared, config.total_max) else { return };
+        let far = match self.dial(config.connect_wait_max).await {
+            Ok(far) => far,
+            Err(error) => {
+                shared.metrics.masked_failed.increment(1);
+                warn!(site = self.domain.name, %error, "strangers cannot be shown the site");
+                return;
+            }
+        };
+        let mut first = match self.domain.proxy_protocol {
+            Some(version) => proxy_protocol::header(version, self.ends),
+            None => Vec::new(),
+        };
+        first.extend_from_slice(&self.input);
+        let memory = &shared.memory;
+        let relay = Relay {
+            near,
+            far,
+            up: Flow::new(Direction::Up, Coding::Copied, first, memory),
+            down: Flow::new(Direction::Down, Coding::Copied, Vec::new(), memory),
+            toll: StrangerToll { left: [config.bytes_max.unwrap_or(u64::MAX); 2] },
+            bounds: Bounds {
+                buffer_bytes: policy.config.relay.buffer_bytes,
+                idle_max: config.idle_max,
+                stalled_max: config.idle_max,
+                memory: Arc::clone(memory),
+            },
+        };
+        tokio::select! {
+            end = Box::pin(relay.run()) => debug!(?end, "a stranger is gone"),
+            () = watcher.reached(Stage::Draining) => {}
+        }
+    }
+
+    async fn dial(&self, wait_max: Duration) -> Result<Stream, NoSite> {
+        let far = dial(self.domain, self.ends.local.port(), wait_max).await?;
+        // A name that leads here: each connection would make another.
+        match far.peer() {
+            Some(peer) if is_here(peer, self.ends.local) => Err(NoSite::Loop),
+            _ => Ok(far),
+        }
+    }
+}
+
+/// Connects to a site, for who came to `port` of ours.
+pub(crate) async fn dial(domain: &Domain, port: u16, wait_max: Duration) -> Result<Stream, NoSite> {
+    match domain.address(port).ok_or(NoSite::Name)? {
+        SiteAddress::Tcp(endpoint) => {
+            Ok(Stream::Tcp(connect::connect(&[endpoint], None, wait_max).await?.stream))
+        }
+        SiteAddress::Unix(path) => {
+            let connected = timeout(wait_max, UnixStream::connect(path)).await;
+            Ok(Stream::Unix(connected.map_err(|_| NoSite::TimedOut)??))
+        }
+    }
+}
+
+/// Whether an address is where a stranger came to.
+fn is_here(address: SocketAddr, local: SocketAddr) -> bool {
+    address.port() == local.port() && address.ip().to_canonical() == local.ip()
+}
+
+/// Reads what a stranger sends, where there is no site to show, and says nothing; until a moment
+/// that tells nothing of us (PRX-36).
+pub(crate) async fn discard(
+    mut stream: Stream,
+    deadline: Instant,
+    rng: &mut Rng,
+    mut watcher: Watcher,
+) {
+    let deadline = deadline + Duration::from_millis(rng.below(LINGER_MAX_MS).into());
+    let all = async {
+        let mut bytes = [0; 1 << 10];
+        while matches!(stream.read(&mut bytes).await, Ok(1..)) {}
+    };
+    tokio::select! {
+        // Whether he leaves or stays, nothing is said.
+        _ = timeout_at(deadline, all) => {}
+        () = watcher.reached(Stage::Draining) => {}
+    }
+}
+
+/// Longest stay beyond the time in which others have been recognised, in milliseconds.
+const LINGER_MAX_MS: u32 = 20_000;
+
+/// Bytes that a stranger may still pass, each way.
+struct StrangerToll {
+    left: [u64; 2],
+}
+
+impl Toll for StrangerToll {
+    fn pass(&mut self, direction: Direction, bytes: usize) -> Result<Duration, End> {
+        let left = &mut self.left[usize::from(direction == Direction::Up)];
+        *left = left.checked_sub(bytes as u64).ok_or(End::UsedUp)?;
+        Ok(Duration::ZERO)
+    }
+}
+
+/// A stranger's place among those that are shown a site.
+struct Place<'a> {
+    shared: &'a Shared,
+    _gauged: Gauged,
+}
+
+impl<'a> Place<'a> {
+    fn take(shared: &'a Shared, max: usize) -> Option<Self> {
+        let more = |count| (count < max).then_some(count + 1);
+        shared.masked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Self { shared, _gauged: Gauged::new(&shared.metrics.masked) })
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.shared.masked.fetch_sub(1, Ordering::Relaxed);
+    }
+}

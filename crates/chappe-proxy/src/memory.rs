@@ -1,0 +1,102 @@
+//! Bytes that wait for slow ends, all connections together.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use metrics::{Counter, Gauge};
+use tokio::sync::oneshot;
+
+/// Counts them, and has those closed who wait longest when they are too many (PRX-33).
+#[derive(Debug)]
+pub(crate) struct Memory {
+    held: AtomicUsize,
+    max: AtomicUsize,
+    waiting: Mutex<Waiting>,
+    gauge: Gauge,
+    evicted: Counter,
+}
+
+/// Who waits, by how long.
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    by_age: BTreeMap<u64, oneshot::Sender<()>>,
+}
+
+/// Bytes of one direction of a connection, as long as they wait.
+#[derive(Debug)]
+pub(crate) struct Ticket {
+    memory: Arc<Memory>,
+    bytes: usize,
+    place: u64,
+    /// Completes when the connection is to be closed.
+    pub(crate) evicted: oneshot::Receiver<()>,
+}
+
+impl Memory {
+    pub(crate) fn new(max: usize, gauge: Gauge, evicted: Counter) -> Self {
+        let (held, max) = (AtomicUsize::new(0), AtomicUsize::new(max));
+        Self { held, max, waiting: Mutex::default(), gauge, evicted }
+    }
+
+    pub(crate) fn set_max(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+
+    /// Whether nobody new is to be served.
+    pub(crate) fn is_full(&self) -> bool {
+        self.held.load(Ordering::Relaxed) >= self.max.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that wait from now on. Where they are too many, who waits longest has to go.
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Ticket {
+        let (sender, evicted) = oneshot::channel();
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.gauge.increment(bytes as f64);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = waiting.next;
+        waiting.next += 1;
+        waiting.by_age.insert(place, sender);
+        if held > self.max.load(Ordering::Relaxed)
+            && let Some((_, longest)) = waiting.by_age.pop_first()
+        {
+            self.evicted.increment(1);
+            // Who is gone already has gone by himself.
+            let _ = longest.send(());
+        }
+        Ticket { memory: Arc::clone(self), bytes, place, evicted }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let Self { memory, bytes, place, .. } = self;
+        memory.held.fetch_sub(*bytes, Ordering::Relaxed);
+        memory.gauge.decrement(*bytes as f64);
+        let mut waiting = memory.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.by_age.remove(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rules: PRX-33: over the bound nobody new is served, and who waits longest goes.
+    #[test]
+    fn who_waits_longest_goes_first() {
+        let memory = Arc::new(Memory::new(100, Gauge::noop(), Counter::noop()));
+        let mut first = memory.hold(50);
+        let mut second = memory.hold(40);
+        assert!(!memory.is_full());
+        let mut third = memory.hold(20);
+        assert!(memory.is_full());
+        assert!(first.evicted.try_recv().is_ok());
+        assert!(second.evicted.try_recv().is_err());
+        drop(first);
+        assert!(!memory.is_full());
+        let _fourth = memory.hold(70);
+        assert!(second.evicted.try_recv().is_ok() && third.evicted.try_recv().is_err());
+    }
+}

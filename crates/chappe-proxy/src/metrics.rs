@@ -1,0 +1,197 @@
+//! What the proxy counts, through the facade `metrics`: whoever runs it chooses the recorder.
+
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
+
+use crate::front::{Mode, Stranger};
+use crate::relay::End;
+use crate::users::{self, Refusal};
+
+/// Handles, taken once.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) accepted: Counter,
+    pub(crate) open: Gauge,
+    rejected: Family,
+    handshakes: Family,
+    strangers: Family,
+    broken: Counter,
+    refused: Family,
+    pub(crate) masked: Gauge,
+    pub(crate) masked_failed: Counter,
+    ended: Family,
+    pub(crate) duration: Histogram,
+    pub(crate) held: Gauge,
+    pub(crate) evicted: Counter,
+    pub(crate) reloads: Counter,
+}
+
+/// Why a connection was not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// Too many are open, in all or from its address.
+    Connections,
+    /// Too many came from its address within a second.
+    Rate,
+    /// It comes from where nobody is served.
+    Denied,
+    /// Too many bytes wait.
+    Memory,
+    /// It does not begin as a load balancer has to.
+    ProxyProtocol,
+}
+
+impl Rejected {
+    const ALL: [(Self, &str); 5] = [
+        (Self::Connections, "connections"),
+        (Self::Rate, "rate"),
+        (Self::Denied, "denied"),
+        (Self::Memory, "memory"),
+        (Self::ProxyProtocol, "proxy-protocol"),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(known, _)| *known == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// One counter for each value of a label.
+#[derive(Debug)]
+struct Family(Vec<(&'static str, Counter)>);
+
+impl Family {
+    fn new(
+        name: &'static str,
+        text: &'static str,
+        label: &'static str,
+        values: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
+        describe_counter!(name, text);
+        Self(values.into_iter().map(|value| (value, counter!(name, label => value))).collect())
+    }
+
+    fn count(&self, value: &str) {
+        if let Some((_, counter)) = self.0.iter().find(|(known, _)| *known == value) {
+            counter.increment(1);
+        }
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        describe_counter!(ACCEPTED, "Connections accepted.");
+        describe_gauge!(OPEN, "Connections open.");
+        describe_counter!(
+            BROKEN,
+            "Connections that began with a hello of a user and nothing good after it."
+        );
+        describe_gauge!(MASKED, "Strangers shown a web site now.");
+        describe_counter!(MASKED_FAILED, "Strangers for whom the web site was not to be had.");
+        describe_histogram!(DURATION, "How long connections of users lasted, in seconds.");
+        describe_gauge!(HELD, "Bytes that wait for slow ends.");
+        describe_counter!(EVICTED, "Connections closed because too many bytes waited.");
+        describe_counter!(RELOADS, "Times that the settings were replaced.");
+        describe_counter!(users::BYTES, "Bytes that passed, by user and direction.");
+        describe_gauge!(users::OPEN, "Connections open, by user.");
+        Self {
+            accepted: counter!(ACCEPTED),
+            open: gauge!(OPEN),
+            rejected: Family::new(
+                "chappe_proxy_rejected_total",
+                "Connections closed before a byte was read.",
+                "reason",
+                Rejected::ALL.map(|(_, name)| name),
+            ),
+            handshakes: Family::new(
+                "chappe_proxy_handshakes_total",
+                "Users recognised, by the form in which they came.",
+                "mode",
+                Mode::ALL.map(Mode::name),
+            ),
+            strangers: Family::new(
+                "chappe_proxy_strangers_total",
+                "Connections of nobody known, by what gave them away.",
+                "reason",
+                Stranger::ALL.map(Stranger::name),
+            ),
+            broken: counter!(BROKEN),
+            refused: Family::new(
+                "chappe_proxy_refused_total",
+                "Connections of users closed for one of their limits.",
+                "reason",
+                Refusal::ALL.map(Refusal::name),
+            ),
+            masked: gauge!(MASKED),
+            masked_failed: counter!(MASKED_FAILED),
+            ended: Family::new(
+                "chappe_proxy_ended_total",
+                "Connections of users that are over, by why.",
+                "reason",
+                End::ALL.map(End::name),
+            ),
+            duration: histogram!(DURATION),
+            held: gauge!(HELD),
+            evicted: counter!(EVICTED),
+            reloads: counter!(RELOADS),
+        }
+    }
+
+    pub(crate) fn rejected(&self, reason: Rejected) {
+        self.rejected.count(reason.name());
+    }
+
+    pub(crate) fn handshake(&self, mode: Mode) {
+        self.handshakes.count(mode.name());
+    }
+
+    pub(crate) fn stranger(&self, stranger: Stranger) {
+        self.strangers.count(stranger.name());
+    }
+
+    pub(crate) fn broken(&self) {
+        self.broken.increment(1);
+    }
+
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        self.refused.count(refusal.name());
+    }
+
+    pub(crate) fn ended(&self, end: End) {
+        self.ended.count(end.name());
+    }
+}
+
+/// One connection to a data centre that came about or did not (PRX-19).
+pub(crate) fn count_centre(dc: i16, outcome: &'static str) {
+    counter!("chappe_proxy_centre_connections_total", "dc" => dc.to_string(), "outcome" => outcome)
+        .increment(1);
+}
+
+/// Counts for one on a gauge until dropped.
+#[derive(Debug)]
+pub(crate) struct Gauged(Gauge);
+
+impl Gauged {
+    pub(crate) fn new(gauge: &Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Gauged {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+const ACCEPTED: &str = "chappe_proxy_accepted_total";
+const OPEN: &str = "chappe_proxy_connections";
+const BROKEN: &str = "chappe_proxy_broken_total";
+const MASKED: &str = "chappe_proxy_masked";
+const MASKED_FAILED: &str = "chappe_proxy_masked_failed_total";
+const DURATION: &str = "chappe_proxy_connection_duration_seconds";
+const HELD: &str = "chappe_proxy_held_bytes";
+const EVICTED: &str = "chappe_proxy_evicted_total";
+const RELOADS: &str = "chappe_proxy_reloads_total";

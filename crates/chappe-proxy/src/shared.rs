@@ -1,0 +1,55 @@
+//! What all connections of a proxy share.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use chappe_crypto::Rng;
+use chappe_net::Clock;
+use chappe_net::limits::Connections;
+use tokio::sync::watch;
+
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::policy::Policy;
+use crate::rates::Rates;
+use crate::seen::Seen;
+use crate::site::Sites;
+use crate::upstream::Pool;
+use crate::users::Register;
+
+pub(crate) struct Shared {
+    pub(crate) policy: watch::Sender<Arc<Policy>>,
+    pub(crate) register: Mutex<Register>,
+    /// Where what users have passed is written down.
+    pub(crate) state: Option<PathBuf>,
+    pub(crate) seen: Seen,
+    pub(crate) sites: Arc<Sites>,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) connections: Connections,
+    pub(crate) rates: Rates,
+    /// Strangers shown a site.
+    pub(crate) masked: AtomicUsize,
+    /// Links to middle servers.
+    pub(crate) middle: Pool,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) rng: Mutex<Rng>,
+}
+
+impl Shared {
+    /// The settings of now.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.borrow())
+    }
+
+    /// Everyone who was ever named.
+    pub(crate) fn register(&self) -> MutexGuard<'_, Register> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A generator of one's own.
+    pub(crate) fn rng(&self) -> Rng {
+        self.rng.lock().unwrap_or_else(PoisonError::into_inner).fork()
+    }
+}

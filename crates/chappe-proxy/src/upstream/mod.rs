@@ -1,0 +1,65 @@
+//! What becomes of a user's connection once it is known whose it is.
+//!
+//! An upstream takes a [`Client`] and serves it to its end. It finds there the connection, of which
+//! everything up to the header was read; the leg, which holds the keys of the stream inside, its
+//! framing and the data centre asked for; what takes records of fake TLS apart, if there are any;
+//! what came of the stream already, still encrypted; and the seat, which counts for the user as
+//! long as it is held and tells what may pass. Dropping its future has to be safe: that is how a
+//! connection ends whose user was removed, or whose proxy stops.
+//!
+//! | upstream | how |
+//! | --- | --- |
+//! | `direct` | a connection of its own to the data centre; bytes pass as they come |
+//! | `middle` | links to middle servers, which many clients share; packets pass one by one |
+
+mod direct;
+mod middle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chappe_crypto::Rng;
+use chappe_net::listen::Ends;
+use chappe_net::{Clock, Stream};
+
+pub(crate) use self::middle::Pool;
+use crate::front::Accepted;
+use crate::policy::Policy;
+use crate::relay::{End, Toll};
+use crate::shared::Shared;
+use crate::users::{Direction, Seat};
+
+/// A connection of a user.
+pub(crate) struct Client {
+    pub(crate) stream: Stream,
+    pub(crate) ends: Ends,
+    pub(crate) accepted: Accepted,
+    pub(crate) seat: Seat,
+}
+
+/// Serves a user's connection to its end.
+pub(crate) async fn serve(
+    shared: &Arc<Shared>,
+    policy: Arc<Policy>,
+    client: Client,
+    rng: Rng,
+) -> End {
+    match policy.config.middle.clone() {
+        Some(config) => middle::serve(shared, policy, config, client, rng).await,
+        None => direct::serve(shared, policy, client, rng).await,
+    }
+}
+
+/// Counts what passes for a user, and bounds it.
+pub(crate) struct UserToll {
+    seat: Seat,
+    clock: Clock,
+}
+
+impl Toll for UserToll {
+    fn pass(&mut self, direction: Direction, bytes: usize) -> Result<Duration, End> {
+        let user = self.seat.user();
+        let wait = user.pass(direction, bytes, self.clock.now().mono);
+        if user.is_used_up() { Err(End::UsedUp) } else { Ok(wait) }
+    }
+}

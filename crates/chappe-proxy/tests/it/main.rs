@@ -1,0 +1,20 @@
+//! The proxy between clients, data centres, sites and strangers, over sockets.
+
+// A test fails by panicking, its helpers as well.
+#![allow(clippy::unwrap_used)]
+
+mod access;
+mod centres;
+mod client;
+mod greetings;
+mod limits;
+mod measure;
+mod middle;
+mod middle_world;
+mod pressure;
+mod probes;
+#[path = "../../../chappe-net/tests/it/proxies.rs"]
+mod proxies;
+mod relay;
+mod site;
+mod world;

@@ -1,0 +1,142 @@
+//! Bytes on their way, and how connections end.
+
+use std::time::Duration;
+
+use chappe_net::connect::Endpoint;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::client::{ABRIDGED, Client, PADDED};
+use crate::world::{ALICE, Centre, Running, SITE, config, from_client, tls_config};
+
+/// A proxy with a data centre that the test plays itself.
+async fn played(tls: bool) -> (Running, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut config = if tls { tls_config(address, address) } else { config(address) };
+    config.relay.idle_max = Duration::from_secs(30);
+    (Running::start(config).await, listener)
+}
+
+async fn connect(proxy: &Running, tls: bool) -> Client {
+    match tls {
+        true => Client::tls(proxy.address, SITE, ALICE, 2).await,
+        false => Client::bare(proxy.address, ALICE, PADDED, 2).await,
+    }
+}
+
+async fn accept(centre: &TcpListener) -> (TcpStream, [u8; 64]) {
+    let (mut stream, _) = centre.accept().await.unwrap();
+    let mut header = [0; 64];
+    stream.read_exact(&mut header).await.unwrap();
+    (stream, header)
+}
+
+/// Rules: PRX-18, FTL-19: an end of either side passes on once everything before it has, and the
+///        other direction goes on; no record announces it.
+#[tokio::test]
+async fn ends_pass_on_one_by_one() {
+    for tls in [true, false] {
+        let (proxy, centre) = played(tls).await;
+        let mut client = connect(&proxy, tls).await;
+        let (mut far, header) = accept(&centre).await;
+        client.send(&[5; 30_000]).await;
+        client.stream.shutdown().await.unwrap();
+        let mut came = Vec::new();
+        timeout(Duration::from_secs(5), far.read_to_end(&mut came)).await.unwrap().unwrap();
+        let mut stream = from_client(&header);
+        stream.apply(&mut [0; 64]);
+        stream.apply(&mut came);
+        assert_eq!(came, [5; 30_000]);
+        // The client is still told what the data centre has to say.
+        far.write_all(&[1; 20_000]).await.unwrap();
+        assert_eq!(client.receive(20_000).await.len(), 20_000);
+        far.shutdown().await.unwrap();
+        assert!(client.read().await.unwrap().is_empty());
+    }
+}
+
+/// Rules: PRX-18: a reset of one side is one for the other.
+#[tokio::test]
+async fn resets_pass_on() {
+    let (proxy, centre) = played(false).await;
+    let mut client = connect(&proxy, false).await;
+    let (far, _) = accept(&centre).await;
+    far.set_zero_linger().unwrap();
+    drop(far);
+    let error = client.read().await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+
+    let client = connect(&proxy, false).await;
+    let (mut far, _) = accept(&centre).await;
+    client.stream.set_zero_linger().unwrap();
+    drop(client);
+    let error = far.read(&mut [0]).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+/// Rules: PRX-18: a connection on which nothing comes for long is closed, not one that is used.
+#[tokio::test]
+async fn idle_connections_are_closed() {
+    let centre = Centre::start().await;
+    let mut config = config(centre.address);
+    config.relay.idle_max = Duration::from_millis(600);
+    let proxy = Running::start(config).await;
+    let mut idle = Client::bare(proxy.address, ALICE, PADDED, 2).await;
+    let mut used = Client::bare(proxy.address, ALICE, PADDED, 2).await;
+    for _ in 0..8 {
+        used.check().await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let closed = timeout(Duration::from_millis(200), idle.is_closed()).await;
+    assert_eq!(closed, Ok(true));
+    used.check().await;
+}
+
+/// Rules: FTL-16, FTL-18: once data travels, anything that is no record of data ends the connection.
+#[tokio::test]
+async fn other_records_end_a_connection() {
+    let wrong: [&[u8]; 4] =
+        [&[0x15, 3, 3, 0, 2, 2, 40], &[0x14, 3, 3, 0, 1, 1], &[0x17, 3, 3, 0x41, 1], b"GET /"];
+    for bytes in wrong {
+        let (proxy, centre) = played(true).await;
+        let mut client = connect(&proxy, true).await;
+        let (mut far, _) = accept(&centre).await;
+        client.stream.write_all(bytes).await.unwrap();
+        assert!(client.is_closed().await);
+        assert!(!matches!(far.read(&mut [0]).await, Ok(1..)));
+    }
+}
+
+/// Rules: PRX-33: who does not read slows the other end, and holds no more than one read of the
+///        proxy's memory.
+#[tokio::test]
+async fn slow_reader_slows_the_other_end() {
+    let (proxy, centre) = played(false).await;
+    let client = connect(&proxy, false).await;
+    let (mut far, _) = accept(&centre).await;
+    let mut sent = 0;
+    // Until the buffers of the system on the way are full.
+    while let Ok(Ok(len)) = timeout(Duration::from_millis(500), far.write(&[0; 64 << 10])).await {
+        sent += len;
+        assert!(sent < 64 << 20, "nothing slows the data centre");
+    }
+    drop(client);
+    drop(proxy);
+}
+
+/// Rules: PRX-33, PRX-18: who takes nothing for long is closed.
+#[tokio::test]
+async fn stalled_connections_are_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = config(listener.local_addr().unwrap());
+    config.relay.stalled_max = Duration::from_millis(400);
+    config.centres.set(3, vec![Endpoint::from(listener.local_addr().unwrap())]);
+    let proxy = Running::start(config).await;
+    let client = Client::bare(proxy.address, ALICE, ABRIDGED, 3).await;
+    let (mut far, _) = accept(&listener).await;
+    let flood = async { while far.write_all(&[0; 64 << 10]).await.is_ok() {} };
+    timeout(Duration::from_secs(20), flood).await.expect("the data centre is never told");
+    drop(client);
+}

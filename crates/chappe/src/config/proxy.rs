@@ -1,0 +1,462 @@
+//! Settings of `chappe proxy`: defaults, then the file, then the flags.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use chappe_net::connect::{Endpoint, Proxy};
+use chappe_net::proxy_protocol::Version;
+use chappe_proto::middle::messages::AdTag;
+use chappe_proto::transport::{EndpointSecret, Framing};
+use chappe_proxy::{
+    Centres, Domain, Family, Modes, ProxyConfig, Quota, RecordShape, SiteAddress, UnknownDomain,
+    UserConfig,
+};
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use crate::cli::ProxyArgs;
+use crate::cmd::files;
+use crate::config::expiry;
+use crate::config::listen::{ListenAddress, Text};
+use crate::config::upstream::Middle;
+
+/// What `chappe proxy` runs with.
+#[derive(Clone, Debug)]
+pub(crate) struct ProxySettings {
+    pub(crate) listen: Vec<ListenAddress>,
+    /// What links name.
+    pub(crate) public: Option<Endpoint>,
+    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) log: String,
+    pub(crate) drain_max: Duration,
+    pub(crate) proxy: ProxyConfig,
+    /// What is read again when it changes.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// The file, in which every key may be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct File {
+    listen: Option<Vec<Text<ListenAddress>>>,
+    public: Option<Text<Endpoint>>,
+    modes: Option<Vec<Text<Mode>>>,
+    metrics: Option<SocketAddr>,
+    log: Option<String>,
+    state: Option<PathBuf>,
+    drain_max: Option<f64>,
+    close_removed: Option<bool>,
+    unknown_domain: Option<Unknown>,
+    user: BTreeMap<String, User>,
+    domain: Vec<Site>,
+    dc: BTreeMap<String, Vec<Text<Endpoint>>>,
+    only_named_dc: bool,
+    direct: Direct,
+    middle: Middle,
+    relay: Relay,
+    strangers: Strangers,
+    access: Access,
+    hello: Hello,
+    connections: Connections,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct User {
+    secret: Text<EndpointSecret>,
+    enabled: Option<bool>,
+    expires: Option<toml::value::Datetime>,
+    connections_max: Option<usize>,
+    addresses_max: Option<usize>,
+    rate_up: Option<u64>,
+    rate_down: Option<u64>,
+    quota: Option<u64>,
+    monthly_quota: Option<u64>,
+    domain: Option<String>,
+    ad_tag: Option<Text<AdTag>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Site {
+    name: String,
+    at: Option<String>,
+    proxy_protocol: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Unknown {
+    Mask,
+    Drop,
+    Alert,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Direct {
+    family: Option<FamilyName>,
+    connect_wait_max: Option<f64>,
+    proxy: Option<Text<Proxy>>,
+    fast: Option<bool>,
+    unknown_dc: Option<i16>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum FamilyName {
+    PreferV4,
+    PreferV6,
+    OnlyV4,
+    OnlyV6,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Relay {
+    buffer_bytes: Option<usize>,
+    held_max_bytes: Option<usize>,
+    idle_max: Option<f64>,
+    stalled_max: Option<f64>,
+    record_bytes: Option<u16>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Strangers {
+    connect_wait_max: Option<f64>,
+    idle_max: Option<f64>,
+    bytes_max: Option<u64>,
+    total_max: Option<usize>,
+    measure: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Access {
+    greeting_wait_max: Option<f64>,
+    per_address_per_second: Option<u32>,
+    proxy_protocol: Option<Vec<Text<IpNet>>>,
+    allow: Option<Vec<Text<IpNet>>>,
+    deny: Option<Vec<Text<IpNet>>>,
+    mask_denied: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Hello {
+    age_max: Option<f64>,
+    future_max: Option<f64>,
+    refuse_before_start: Option<bool>,
+    digests_kept: Option<usize>,
+    headers_kept: Option<usize>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Connections {
+    total_max: Option<usize>,
+    per_address_max: Option<usize>,
+}
+
+/// A form in which users may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Plain,
+    Padded,
+    Tls,
+}
+
+/// No form has this name.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no mode: plain, padded or tls")]
+pub(crate) struct NoMode(String);
+
+impl std::str::FromStr for Mode {
+    type Err = NoMode;
+
+    fn from_str(name: &str) -> Result<Self, NoMode> {
+        match name {
+            "plain" => Ok(Self::Plain),
+            "padded" | "dd" | "secure" => Ok(Self::Padded),
+            "tls" | "ee" => Ok(Self::Tls),
+            _ => Err(NoMode(name.to_owned())),
+        }
+    }
+}
+
+/// `NAME=VALUE` of a flag.
+#[derive(Clone, Debug)]
+pub(crate) struct Named<T> {
+    pub(crate) name: String,
+    pub(crate) value: T,
+}
+
+impl<T: std::str::FromStr<Err: std::fmt::Display>> std::str::FromStr for Named<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
+        let value = value.parse().map_err(|error: T::Err| error.to_string())?;
+        Ok(Self { name: name.to_owned(), value })
+    }
+}
+
+impl ProxySettings {
+    pub(crate) fn load(args: &ProxyArgs) -> Result<Self> {
+        let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        let mut listen = either(&args.listen, file.listen);
+        if listen.is_empty() {
+            listen.push(ListenAddress::Tcp(LISTEN));
+        }
+        let mut proxy = ProxyConfig::default();
+        let modes = either(&args.modes, file.modes);
+        if !modes.is_empty() {
+            let has = |mode| modes.contains(&mode);
+            proxy.modes =
+                Modes { plain: has(Mode::Plain), padded: has(Mode::Padded), tls: has(Mode::Tls) };
+        }
+        proxy.domains = file.domain.into_iter().map(site).collect::<Result<_>>()?;
+        for domain in &args.domain {
+            proxy.domains.push(domain_flag(domain)?);
+        }
+        // Who names no site wants none: the default of the modes is not to be an error.
+        if modes.is_empty() && proxy.domains.is_empty() {
+            proxy.modes.tls = false;
+        }
+        for (name, entry) in file.user {
+            proxy.users.push(user(name, entry)?);
+        }
+        for Named { name, value } in &args.user {
+            proxy.users.push(UserConfig::new(name.clone(), value.secret.clone()));
+        }
+        if file.only_named_dc || !args.dc.is_empty() {
+            proxy.centres = Centres::none();
+        }
+        for (dc, addresses) in file.dc {
+            let addresses = addresses.into_iter().map(|Text(address)| address).collect();
+            proxy.centres.set(centre(&dc)?, addresses);
+        }
+        let mut named: BTreeMap<i32, Vec<Endpoint>> = BTreeMap::new();
+        for Named { name, value } in &args.dc {
+            named.entry(centre(name)?).or_default().push(value.clone());
+        }
+        for (dc, addresses) in named {
+            proxy.centres.set(dc, addresses);
+        }
+        proxy.state = args.state.clone().or(file.state);
+        set(&mut proxy.close_removed, file.close_removed);
+        if let Some(unknown) = file.unknown_domain {
+            proxy.unknown_domain = match unknown {
+                Unknown::Mask => UnknownDomain::Mask,
+                Unknown::Drop => UnknownDomain::Drop,
+                Unknown::Alert => UnknownDomain::Alert,
+            };
+        }
+        let public = args.public.clone().or(file.public.map(|Text(public)| public));
+        let mut files = Vec::from_iter(args.config.clone());
+        let mut middle = file.middle;
+        middle.secret = args.middle_secret.clone().or(middle.secret);
+        middle.servers = args.middle_servers.clone().or(middle.servers);
+        middle.ad_tag = args.ad_tag.map(Text).or(middle.ad_tag);
+        if let Some((middle, read)) = middle.load(public.as_ref())? {
+            proxy.middle = Some(Arc::new(middle));
+            files.extend(read);
+        }
+        file.direct.apply(&mut proxy, args.upstream_proxy.as_ref())?;
+        file.relay.apply(&mut proxy)?;
+        file.strangers.apply(&mut proxy)?;
+        file.access.apply(&mut proxy)?;
+        file.hello.apply(&mut proxy)?;
+        set(&mut proxy.connections.total_max, file.connections.total_max);
+        set(&mut proxy.connections.per_address_max, file.connections.per_address_max);
+        proxy.check()?;
+        let mut drain_max = Duration::from_secs(10);
+        set_time(&mut drain_max, "drain-max", file.drain_max)?;
+        Ok(Self {
+            listen,
+            public,
+            metrics: args.metrics.or(file.metrics),
+            log: args.log.clone().or(file.log).unwrap_or_else(|| "info".into()),
+            drain_max,
+            proxy,
+            files,
+        })
+    }
+}
+
+/// Where a proxy listens that was told nothing.
+const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 443);
+
+impl Direct {
+    fn apply(self, proxy: &mut ProxyConfig, flag: Option<&Proxy>) -> Result<()> {
+        let direct = &mut proxy.direct;
+        if let Some(family) = self.family {
+            direct.family = match family {
+                FamilyName::PreferV4 => Family::PreferV4,
+                FamilyName::PreferV6 => Family::PreferV6,
+                FamilyName::OnlyV4 => Family::OnlyV4,
+                FamilyName::OnlyV6 => Family::OnlyV6,
+            };
+        }
+        set_time(&mut direct.connect_wait_max, "direct.connect-wait-max", self.connect_wait_max)?;
+        direct.proxy = flag.cloned().or(self.proxy.map(|Text(proxy)| proxy));
+        set(&mut direct.fast, self.fast);
+        direct.unknown_centre = self.unknown_dc;
+        Ok(())
+    }
+}
+
+impl Relay {
+    fn apply(self, proxy: &mut ProxyConfig) -> Result<()> {
+        let relay = &mut proxy.relay;
+        set(&mut relay.buffer_bytes, self.buffer_bytes);
+        set(&mut relay.held_max_bytes, self.held_max_bytes);
+        set_time(&mut relay.idle_max, "relay.idle-max", self.idle_max)?;
+        set_time(&mut relay.stalled_max, "relay.stalled-max", self.stalled_max)?;
+        set(&mut relay.records, self.record_bytes.map(RecordShape::Fixed));
+        Ok(())
+    }
+}
+
+impl Strangers {
+    fn apply(self, proxy: &mut ProxyConfig) -> Result<()> {
+        let strangers = &mut proxy.strangers;
+        let wait_max = self.connect_wait_max;
+        set_time(&mut strangers.connect_wait_max, "strangers.connect-wait-max", wait_max)?;
+        set_time(&mut strangers.idle_max, "strangers.idle-max", self.idle_max)?;
+        strangers.bytes_max = self.bytes_max;
+        set(&mut strangers.total_max, self.total_max);
+        set(&mut strangers.measure, self.measure);
+        Ok(())
+    }
+}
+
+impl Access {
+    fn apply(self, proxy: &mut ProxyConfig) -> Result<()> {
+        let access = &mut proxy.access;
+        let wait_max = self.greeting_wait_max;
+        set_time(&mut access.greeting_wait_max, "access.greeting-wait-max", wait_max)?;
+        set(&mut access.per_address_per_second, self.per_address_per_second);
+        let networks = |written: Option<Vec<Text<IpNet>>>| {
+            written.map(|networks| networks.into_iter().map(|Text(network)| network).collect())
+        };
+        set(&mut access.proxy_protocol_from, networks(self.proxy_protocol));
+        set(&mut access.allow, networks(self.allow));
+        set(&mut access.deny, networks(self.deny));
+        set(&mut access.mask_denied, self.mask_denied);
+        Ok(())
+    }
+}
+
+impl Hello {
+    fn apply(self, proxy: &mut ProxyConfig) -> Result<()> {
+        let hello = &mut proxy.hello;
+        set_time(&mut hello.age_max, "hello.age-max", self.age_max)?;
+        set_time(&mut hello.future_max, "hello.future-max", self.future_max)?;
+        set(&mut hello.refuse_before_start, self.refuse_before_start);
+        set(&mut hello.digests_kept, self.digests_kept);
+        set(&mut hello.headers_kept, self.headers_kept);
+        Ok(())
+    }
+}
+
+fn user(name: String, entry: User) -> Result<UserConfig> {
+    let of = |what: &str| format!("user.{name}: {what}");
+    let EndpointSecret { secret, transport, domain } = entry.secret.0;
+    if domain.is_some() || transport.framing() == Framing::Padded {
+        bail!(of("write the 16 bytes of the secret alone, without dd, ee or a domain"));
+    }
+    let quota = match (entry.quota, entry.monthly_quota) {
+        (None, None) => None,
+        (Some(bytes), None) => Some(Quota::once(bytes)),
+        (None, Some(bytes)) => Some(Quota::each_month(bytes)),
+        (Some(_), Some(_)) => bail!(of("name one of quota and monthly-quota")),
+    };
+    let expires = entry.expires.as_ref().map(expiry::unix).transpose();
+    let expires = expires.with_context(|| of("expires"))?;
+    let mut user = UserConfig::new(name, secret);
+    set(&mut user.enabled, entry.enabled);
+    user.expires = expires;
+    user.connections_max = entry.connections_max;
+    user.addresses_max = entry.addresses_max;
+    user.rate_up = entry.rate_up;
+    user.rate_down = entry.rate_down;
+    user.quota = quota;
+    user.ad_tag = entry.ad_tag.map(|Text(tag)| tag);
+    user.domain = entry.domain.map(|domain| domain.to_ascii_lowercase());
+    Ok(user)
+}
+
+fn site(site: Site) -> Result<Domain> {
+    let mut domain = Domain::new(site.name.to_ascii_lowercase());
+    domain.at = site.at.as_deref().map(site_address).transpose()?;
+    domain.proxy_protocol = match site.proxy_protocol {
+        None => None,
+        Some(1) => Some(Version::V1),
+        Some(2) => Some(Version::V2),
+        Some(other) => bail!("domain: the PROXY protocol has versions 1 and 2, not {other}"),
+    };
+    Ok(domain)
+}
+
+/// `NAME` or `NAME=HOST:PORT`.
+fn domain_flag(text: &str) -> Result<Domain> {
+    let (name, at) = match text.split_once('=') {
+        Some((name, at)) => (name, Some(site_address(at)?)),
+        None => (text, None),
+    };
+    let mut domain = Domain::new(name.to_ascii_lowercase());
+    domain.at = at;
+    Ok(domain)
+}
+
+fn site_address(text: &str) -> Result<SiteAddress> {
+    match text.strip_prefix("unix:") {
+        Some(path) => Ok(SiteAddress::Unix(path.into())),
+        None => {
+            let endpoint = text.parse().with_context(|| format!("domain: `{text}`"))?;
+            Ok(SiteAddress::Tcp(endpoint))
+        }
+    }
+}
+
+/// The number of a data centre, as a client would ask for it.
+fn centre(text: &str) -> Result<i32> {
+    let dc = text.parse::<i16>().ok().filter(|dc| *dc != 0);
+    dc.map(i32::from).with_context(|| format!("dc: `{text}` is no number of a data centre"))
+}
+
+pub(super) fn set<T>(place: &mut T, written: Option<T>) {
+    if let Some(value) = written {
+        *place = value;
+    }
+}
+
+/// Seconds, with a fraction or without.
+pub(super) fn set_time(place: &mut Duration, name: &str, written: Option<f64>) -> Result<()> {
+    if let Some(seconds) = written {
+        let time = Duration::try_from_secs_f64(seconds);
+        *place = time.with_context(|| format!("{name}: {seconds} is not possible"))?;
+    }
+    Ok(())
+}
+
+/// What the flags say, or else the file.
+fn either<T: Clone>(args: &[T], file: Option<Vec<Text<T>>>) -> Vec<T> {
+    match file {
+        Some(file) if args.is_empty() => file.into_iter().map(|Text(value)| value).collect(),
+        _ => args.to_vec(),
+    }
+}
+
+/// Reads the file; an error shows the line and names the key.
+fn read_file(path: &Path) -> Result<File> {
+    let text = files::read(path)?;
+    toml::from_str(&text).with_context(|| format!("{} is no valid configuration", path.display()))
+}
