@@ -328,12 +328,13 @@ fn session_that_waits_is_small() {
     let mut raw = RawServer::greeted();
     assert!(is_at_rest(&mut raw));
     let call = raw.call(query(1));
+    while raw.session.poll_event().is_some() {}
     assert!(!is_at_rest(&mut raw), "a call runs");
     raw.answer(call, query(2));
     assert!(!is_at_rest(&mut raw), "its answer is owed");
     raw.acknowledge_all();
     assert!(is_at_rest(&mut raw));
-    assert!(size_of_val(&raw.session) <= 304, "{}", size_of_val(&raw.session));
+    assert!(size_of_val(&raw.session) <= 312, "{}", size_of_val(&raw.session));
 }
 
 /// An outbox is empty until something is owed, and again when all of it is forgotten.

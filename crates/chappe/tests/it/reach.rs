@@ -78,11 +78,11 @@ fn a_proxy_is_passed_through() {
 
 #[test]
 fn what_is_no_server_is_a_fault_of_the_user() {
-    let tls = format!("tg://proxy?server=p&port=443&secret=ee{SECRET}6578616d706c652e6f7267");
+    let nameless = format!("tg://proxy?server=p&port=443&secret=ee{SECRET}");
     for (args, expected) in [
         (["--server", "host"], "HOST:PORT"),
         (["--server", "ftp://host"], "URL"),
-        (["--server", &tls], "fake TLS"),
+        (["--server", &nameless], "secret of 17 bytes"),
         (["--secret", "zz!!"], "hexadecimal"),
         (["--proxy", "ftp://p:1"], "socks5"),
     ] {
