@@ -275,6 +275,9 @@ async def reconnect(row):
     await hears(one, ("file", "broken.bin", False))
     line.cut_after(600_000)
     await insisting.order(one, "fetch", here)
+    if file_hash(here) != file_hash(there):
+        # Some take half a file for the whole when the line breaks (QRK-46).
+        await insisting.order(one, "fetch", here)
     expect(file_hash(here), file_hash(there))
 
     line.cut_after(2000)
@@ -309,14 +312,14 @@ async def away(row):
     await row.one.go_away()
     await row.other.say_all(row.to_one, texts)
     await row.one.come_back()
-    missed = []
+    expected, missed = set(texts), []
     while len(missed) < AWAY_MESSAGES:
         try:
             heard = await asyncio.wait_for(row.one.heard.get(), PATIENCE_S)
         except TimeoutError:
             raise Failed(f"{row.one.name} heard {len(missed)} of {AWAY_MESSAGES}") from None
-        # What this person did last before may be told again (QRK-45).
-        missed += [heard[1]] if heard[0] == "message" else []
+        # What happened last before may be told again (QRK-45).
+        missed += [heard[1]] if heard[0] == "message" and heard[1] in expected else []
     expect(sorted(missed), sorted(texts))
     kept = await history_of(row.other, row.to_one, AWAY_MESSAGES)
     expect(await history_of(row.one, row.to_other, AWAY_MESSAGES), kept)
@@ -339,6 +342,8 @@ async def bot(row):
     to_bot = await row.one.find_named(username)
     await row.one.say(to_bot, "/start")
     await hears(bot, ("message", "/start", False))
+    # What was missed before may be told again (QRK-54).
+    quiet(row.one)
     await bot.offer("Tea or coffee?", [["Tea", "tea"], ["Coffee", "coffee"]])
     await hears(row.one, ("keyboard", "Tea or coffee?", ["Tea", "Coffee"]))
     pressing = asyncio.create_task(row.one.press("Tea"))

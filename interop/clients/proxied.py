@@ -67,25 +67,18 @@ class Kurigram(Proxied):
 
 
 class TdLib(Proxied):
-    async def connect(self):
-        self.transport = False
-        self.line = Line(self.target.host, self.target.port, self.opened)
-        self.port = await self.line.listen()
-        await super().connect()
+    def __init__(self, target, form):
+        # Without perfect forward secrecy; the form is in the secret.
+        super().__init__(target, False)
 
-    async def call(self, function, **arguments):
-        # The proxy in the place of the SOCKS one that the other tables have.
-        if function == "addProxy":
-            arguments["proxy"] = {"@type": "proxy", "server": "127.0.0.1", "port": self.port,
-                                  "type": {"@type": "proxyTypeMtproto", "secret": PARAMETERS["secret"]}}
-        return await super().call(function, **arguments)
-
-    def cut(self):
-        self.line.cut()
+    def line(self):
+        return Line(self.target.host, self.target.port, self.opened)
 
 
 class Line:
     """Leads to the proxy, tells of every connection, and can break them all."""
+
+    kind = {"@type": "proxyTypeMtproto", "secret": PARAMETERS.get("secret", "")}
 
     def __init__(self, host, port, opened):
         self.proxy, self.opened, self.open = (host, port), opened, set()

@@ -14,6 +14,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
 
 import contract
 from session import Session
+from socks import Socks
 
 # The value is TDLib's option `use_pfs`.
 TRANSPORTS = {"obfuscated-intermediate": False, "obfuscated-intermediate+pfs": True}
@@ -26,10 +27,13 @@ class Client(contract.Client):
     async def connect(self):
         self.folder = tempfile.TemporaryDirectory(prefix="chappe-tdlib-")
         self.configured = asyncio.Event()
-        self.session = Session(self.target, self.folder.name, self.hear, self.opened, has_pfs=self.transport)
+        self.session = Session(self.target, self.folder.name, self.hear, self.line(), has_pfs=self.transport)
         await self.session.open()
         self.layer = self.session.layer
         await self.session.state("WaitPhoneNumber")
+
+    def line(self):
+        return Socks(self.target.host, self.target.port, self.opened)
 
     def opened(self):
         self.connections += 1
@@ -55,7 +59,7 @@ class Client(contract.Client):
         await self.session.call("testNetwork")
 
     def cut(self):
-        self.session.socks.cut()
+        self.session.line.cut()
 
     async def close(self):
         await self.session.close()

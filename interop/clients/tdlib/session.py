@@ -14,13 +14,13 @@ from socks import Socks
 class Session:
     """Hands every update to `hear`, and whatever else it says to who called.
 
-    The folder is for its log and for what TDLib keeps. `opened` is told of every connection.
+    The folder is for its log and for what TDLib keeps. `line` leads to the server.
     """
 
-    def __init__(self, target, folder, hear, opened=lambda: None, has_pfs=False):
+    def __init__(self, target, folder, hear, line=None, has_pfs=False):
         self.target, self.folder = target, pathlib.Path(folder)
         self.hear, self.has_pfs = hear, has_pfs
-        self.socks = Socks(target.host, target.port, opened)
+        self.line = line or Socks(target.host, target.port)
         self.states = asyncio.Queue()
         self.answers = {}
         self.numbers = itertools.count(1)
@@ -30,12 +30,11 @@ class Session:
         """Begins a client, the first one or another one, with what is kept in the folder."""
         if self.library is None:
             self.loop = asyncio.get_running_loop()
-            self.port = await self.socks.listen()
+            self.port = await self.line.listen()
             self.load()
         self.id = self.library.new_client()
         # Taken before the parameters, these hold for the first connection already.
-        here = {"@type": "proxy", "server": "127.0.0.1", "port": self.port,
-                "type": {"@type": "proxyTypeSocks5", "username": "", "password": ""}}
+        here = {"@type": "proxy", "server": "127.0.0.1", "port": self.port, "type": self.line.kind}
         has_pfs = {"@type": "optionValueBoolean", "value": self.has_pfs}
         await asyncio.gather(
             self.call("setOption", name="use_pfs", value=has_pfs),
@@ -60,7 +59,8 @@ class Session:
 
     def warnings(self):
         """What it thought worth a warning, or worse."""
-        return [line for line in self.log.read_text(errors="replace").splitlines() if line.startswith(("[ 0]", "[ 1]", "[ 2]"))]
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if line.startswith(("[ 0]", "[ 1]", "[ 2]"))]
 
     def receive(self):
         while True:

@@ -6,7 +6,9 @@ import asyncio
 class Socks:
     """TDLib's way to the server: tells of every connection, and can break them all."""
 
-    def __init__(self, host, port, opened):
+    kind = {"@type": "proxyTypeSocks5", "username": "", "password": ""}
+
+    def __init__(self, host, port, opened=lambda: None):
         self.server = (host, port)
         self.opened = opened
         self.open = set()
