@@ -15,7 +15,7 @@ use chappe_proto::rpc::RESULT;
 use chappe_proto::session::msg_id::{MsgIds, Origin};
 use chappe_proto::session::{container, kind};
 use chappe_proto::transport::{ClientOptions, Framing, Transport};
-use chappe_server::ServerConfig;
+use chappe_server::{Server, ServerConfig};
 use chappe_tl::to_bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -86,10 +86,19 @@ fn start(kind: Kind) -> (SocketAddr, std::path::PathBuf) {
         runtime.block_on(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let thread = std::fs::read_link("/proc/thread-self").expect("procfs");
-            ready.send((listener.local_addr().expect("bound"), thread)).expect("main waits");
+            let address = listener.local_addr().expect("bound");
+            // What is recorded before the server is made would be too old for it.
+            let tell = || ready.send((address, thread)).expect("main waits");
             match kind {
-                Kind::Echo => echo(listener).await,
-                Kind::Chappe => chappe(listener).await,
+                Kind::Echo => {
+                    tell();
+                    echo(listener).await;
+                }
+                Kind::Chappe => {
+                    let server = chappe().await;
+                    tell();
+                    server.serve(listener).await.expect("it serves");
+                }
             }
         });
     });
@@ -203,10 +212,9 @@ async fn echo(listener: TcpListener) {
     }
 }
 
-async fn chappe(listener: TcpListener) {
+async fn chappe() -> Server {
     let mut config = ServerConfig::default();
     config.sessions.links_per_key_max = 1000;
     config.sessions.per_key_max = 1000;
-    let server = server(1, config).await.build().expect("complete");
-    server.serve(listener).await.expect("it serves");
+    server(1, config).await.build().expect("complete")
 }
