@@ -18,7 +18,7 @@ const FEW: &[&str] = &[
     "--duration",
     "1",
     "--bulk",
-    "3",
+    "32",
     "--bulk-connections",
     "2",
     "--idle",
@@ -52,7 +52,7 @@ fn ours_is_measured_in_every_form() {
             trip["p50"].as_f64().unwrap() > 0.0 && trip["p50"].as_f64() <= trip["p99"].as_f64()
         );
         for way in ["up", "down"] {
-            assert_eq!(row[way]["bytes"], 3 << 20);
+            assert_eq!(row[way]["bytes"], 32 << 20);
             assert!(row[way]["cpu_seconds_per_gib"].as_f64().unwrap() > 0.0);
         }
         assert_eq!(row["idle"]["connections"], 20);
