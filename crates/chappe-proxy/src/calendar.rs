@@ -16,6 +16,11 @@ pub(crate) fn month(unix: Duration) -> u32 {
     u32::try_from(months).unwrap_or(u32::MAX)
 }
 
+/// How a month is written: the year and its number.
+pub(crate) fn name(month: u32) -> String {
+    format!("{:04}-{:02}", month / 12, month % 12 + 1)
+}
+
 const DAY: u64 = 86_400;
 /// Days of 400 years.
 const ERA: u64 = 146_097;
@@ -42,5 +47,11 @@ mod tests {
         ] {
             assert_eq!(month(Duration::from_secs(unix)), year * 12 + number - 1, "{unix}");
         }
+    }
+
+    #[test]
+    fn months_are_written_with_their_year() {
+        assert_eq!(name(month(Duration::from_secs(1_709_251_199))), "2024-02");
+        assert_eq!(name(month(Duration::from_secs(1_704_067_199))), "2023-12");
     }
 }
