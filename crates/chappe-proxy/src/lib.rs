@@ -18,7 +18,7 @@
 //! | `upstream/` | what an upstream is, and each of them |
 //! | `relay`, `coding`, `memory` | bytes both ways with bounds; what is done to them; what waits |
 //! | `users`, `bucket`, `calendar`, `state`, `rates` | who is here, how fast, how much, how often |
-//! | `metrics` | counters |
+//! | `metrics`, `totals` | counters; what they say of the whole proxy |
 
 mod bucket;
 mod calendar;
@@ -39,6 +39,7 @@ mod server;
 mod shared;
 mod site;
 mod state;
+mod totals;
 mod upstream;
 mod users;
 
@@ -48,5 +49,9 @@ pub use config::{
     ProxyConfig, Quota, RecordShape, RelayConfig, SiteAddress, StrangersConfig, UnknownDomain,
     UserConfig,
 };
+pub use mask::{NoSite, visit};
+pub use measure::{Site, Unsuitable, measure};
 pub use server::{Handle, Proxy, ProxyError, Serve};
+pub use totals::Totals;
+pub use upstream::try_link;
 pub use users::UserStatistics;

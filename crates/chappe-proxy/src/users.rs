@@ -30,6 +30,8 @@ pub(crate) struct User {
     monthly: AtomicBool,
     present: Mutex<Present>,
     refused: AtomicU64,
+    /// How often those of his connections were given up that settings do not serve any more.
+    revoked: AtomicU64,
     open: Gauge,
 }
 
@@ -100,6 +102,8 @@ pub struct UserStatistics {
     pub bytes_down: u64,
     /// Bytes both ways that count for his quota.
     pub quota_used: u64,
+    /// The month that these are of, such as `2027-12`, where the quota is one by the month.
+    pub quota_month: Option<String>,
 }
 
 impl Refusal {
@@ -133,6 +137,7 @@ impl User {
             monthly: false.into(),
             present: Mutex::default(),
             refused: AtomicU64::new(0),
+            revoked: AtomicU64::new(0),
             open: gauge!(OPEN, "user" => name.to_owned()),
         }
     }
@@ -204,6 +209,17 @@ impl User {
         }
     }
 
+    /// Gives up the connections that are open now, as far as they are served by settings to come
+    /// no more.
+    pub(crate) fn revoke(&self) {
+        self.revoked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was done: a connection that began before the last time is given up.
+    pub(crate) fn revoked(&self) -> u64 {
+        self.revoked.load(Ordering::Relaxed)
+    }
+
     /// Whether the quota is used up.
     pub(crate) fn is_used_up(&self) -> bool {
         let quota = self.quota.load(Ordering::Relaxed);
@@ -231,7 +247,9 @@ impl User {
         *lock(&self.used)
     }
 
-    pub(crate) fn statistics(&self) -> UserStatistics {
+    pub(crate) fn statistics(&self, unix: Duration) -> UserStatistics {
+        self.begin_month(unix);
+        let monthly = self.monthly.load(Ordering::Relaxed);
         let present = lock(&self.present);
         UserStatistics {
             name: self.name.clone(),
@@ -242,6 +260,7 @@ impl User {
             bytes_up: self.up.bytes.load(Ordering::Relaxed),
             bytes_down: self.down.bytes.load(Ordering::Relaxed),
             quota_used: self.used().bytes,
+            quota_month: monthly.then(|| calendar::name(calendar::month(unix))),
         }
     }
 }
@@ -276,9 +295,14 @@ impl Register {
         before.chain(now).collect()
     }
 
+    /// The one of that name, if there ever was one.
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<User>> {
+        self.users.get(name)
+    }
+
     /// What is known of each, by name.
-    pub(crate) fn statistics(&self) -> Vec<UserStatistics> {
-        let mut all: Vec<_> = self.users.values().map(|user| user.statistics()).collect();
+    pub(crate) fn statistics(&self, unix: Duration) -> Vec<UserStatistics> {
+        let mut all: Vec<_> = self.users.values().map(|user| user.statistics(unix)).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         all
     }

@@ -23,6 +23,7 @@ use chappe_net::listen::Ends;
 use chappe_net::{Clock, Stream};
 
 pub(crate) use self::middle::Pool;
+pub use self::middle::try_link;
 use crate::front::Accepted;
 use crate::policy::Policy;
 use crate::relay::{End, Toll};

@@ -1,17 +1,21 @@
 //! `chappe proxy`: from settings to a running proxy.
 
+mod check;
+pub(crate) mod live;
+mod ping;
+
 use std::io::Write;
-use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
 use anyhow::Result;
 use chappe_proxy::{Handle, Proxy};
 use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::signal::unix::{SignalKind, signal};
 
+use self::live::Live;
 use super::links;
 use super::serve::stop_signal;
+use crate::api::Server;
 use crate::cli::{ProxyArgs, ProxyCommand};
 use crate::config::listen;
 use crate::config::proxy::ProxySettings;
@@ -28,6 +32,13 @@ pub(crate) fn run(command: ProxyCommand) -> Result<Exit> {
                 .build()?
                 .block_on(serve(settings, args))
         }
+        ProxyCommand::Check { json, settings } => {
+            super::start_logging("off")?;
+            tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()?
+                .block_on(check::run(&settings, json))
+        }
         ProxyCommand::Links { only, qr, hex, settings } => {
             let settings = ProxySettings::load(&settings)?;
             links::print(&settings, only.as_deref(), qr, hex)
@@ -43,7 +54,8 @@ async fn serve(settings: ProxySettings, args: ProxyArgs) -> Result<Exit> {
         Some(address) => Some(Page::open(address).await?),
         None => None,
     };
-    let proxy = Proxy::new(settings.proxy)?;
+    let api = settings.api.as_ref().map(|api| Server::bind(&api.listen)).transpose()?;
+    let proxy = Proxy::new(settings.proxy.clone())?;
     let handle = proxy.handle();
     let page = page.map(|page| page.with_users(users_of(handle.clone())));
     let (listeners, addresses): (Vec<_>, Vec<_>) =
@@ -53,6 +65,7 @@ async fn serve(settings: ProxySettings, args: ProxyArgs) -> Result<Exit> {
         "event": "ready",
         "listen": addresses,
         "metrics": page.as_ref().map(Page::address).transpose()?,
+        "api": api.as_ref().map(|api| api.address().to_string()),
     });
     let mut stdout = std::io::stdout();
     writeln!(stdout, "{ready}")?;
@@ -60,59 +73,17 @@ async fn serve(settings: ProxySettings, args: ProxyArgs) -> Result<Exit> {
     if let Some(page) = page {
         tokio::spawn(page.serve());
     }
-    tokio::spawn(reload_at(hangup, args, settings.files, handle));
-    proxy.serve_all(listeners).with_graceful_shutdown(stop, settings.drain_max).await;
+    let drain_max = settings.drain_max;
+    let live = Arc::new(Live::new(args, settings, handle)?);
+    if let Some(api) = api {
+        tokio::spawn(api.serve(Arc::clone(&live)));
+    }
+    tokio::spawn(live.follow(hangup));
+    proxy.serve_all(listeners).with_graceful_shutdown(stop, drain_max).await;
     Ok(Exit::Done)
 }
 
 /// What is known of users, in JSON.
 fn users_of(handle: Handle) -> impl Fn() -> String + Send + Sync + 'static {
     move || json!(handle.statistics()).to_string()
-}
-
-/// Time between two looks at the file.
-const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Reads the settings again at each SIGHUP, and whenever a file that they are in has changed.
-async fn reload_at(mut hangup: Signal, args: ProxyArgs, mut files: Vec<PathBuf>, handle: Handle) {
-    let mut looks = interval(LOOK_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut known = versions(&files);
-    loop {
-        tokio::select! {
-            hung_up = hangup.recv() => if hung_up.is_none() { return },
-            _ = looks.tick() => {
-                let found = versions(&files);
-                if found == known || found.is_none() {
-                    continue;
-                }
-            }
-        }
-        known = versions(&files);
-        let loaded = ProxySettings::load(&args).and_then(|settings| {
-            handle.reload(settings.proxy)?;
-            Ok(settings.files)
-        });
-        match loaded {
-            Ok(read) => {
-                if read != files {
-                    known = versions(&read);
-                    files = read;
-                }
-                tracing::info!("the settings were read again and are in use");
-            }
-            Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "the settings stay as they were");
-            }
-        }
-    }
-}
-
-/// What files are like that were not changed; `None` while one of them is not there.
-fn versions(files: &[PathBuf]) -> Option<Vec<(SystemTime, u64)>> {
-    let version = |path: &PathBuf| {
-        let file = path.metadata().ok()?;
-        Some((file.modified().ok()?, file.len()))
-    };
-    files.iter().map(version).collect()
 }

@@ -1,7 +1,9 @@
 //! Settings from files: every key checked, every error with its line.
 
 pub(crate) mod accounts;
+pub(crate) mod api;
 pub(crate) mod blobs;
+pub(crate) mod clock;
 pub(crate) mod database;
 pub(crate) mod expiry;
 pub(crate) mod limits;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use chappe_crypto::sha256;
 use chappe_net::connect::{Endpoint, Proxy};
 use chappe_net::proxy_protocol::Version;
 use chappe_proto::middle::messages::AdTag;
@@ -20,6 +21,8 @@ use serde::Deserialize;
 
 use crate::cli::ProxyArgs;
 use crate::cmd::files;
+use crate::config::api::{Api, ApiSettings};
+use crate::config::clock::ClockSource;
 use crate::config::expiry;
 use crate::config::listen::{ListenAddress, Text};
 use crate::config::upstream::Middle;
@@ -31,11 +34,17 @@ pub(crate) struct ProxySettings {
     /// What links name.
     pub(crate) public: Option<Endpoint>,
     pub(crate) metrics: Option<SocketAddr>,
+    /// Where the interface for operators is, and who may use it.
+    pub(crate) api: Option<ApiSettings>,
+    /// Web sites whose clocks are believed, beside those that the proxy seems to be.
+    pub(crate) clocks: Vec<ClockSource>,
     pub(crate) log: String,
     pub(crate) drain_max: Duration,
     pub(crate) proxy: ProxyConfig,
     /// What is read again when it changes.
     pub(crate) files: Vec<PathBuf>,
+    /// Tells the text of the file that they were read from, from others.
+    pub(crate) tag: String,
 }
 
 /// The file, in which every key may be absent.
@@ -46,6 +55,8 @@ struct File {
     public: Option<Text<Endpoint>>,
     modes: Option<Vec<Text<Mode>>>,
     metrics: Option<SocketAddr>,
+    api: Option<Api>,
+    clocks: Vec<Text<ClockSource>>,
     log: Option<String>,
     state: Option<PathBuf>,
     drain_max: Option<f64>,
@@ -208,7 +219,18 @@ impl<T: std::str::FromStr<Err: std::fmt::Display>> std::str::FromStr for Named<T
 
 impl ProxySettings {
     pub(crate) fn load(args: &ProxyArgs) -> Result<Self> {
-        let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        Self::from_text(args, args.config.as_deref().map(files::read).transpose()?.as_deref())
+    }
+
+    /// With this text for what is in the file.
+    pub(crate) fn from_text(args: &ProxyArgs, text: Option<&str>) -> Result<Self> {
+        let file = text.map(|text| {
+            toml::from_str::<File>(text).map_err(|error| place(text, &error)).with_context(|| {
+                let path = args.config.as_deref().unwrap_or(Path::new(""));
+                format!("{} is no valid configuration", path.display())
+            })
+        });
+        let file = file.transpose()?.unwrap_or_default();
         let mut listen = either(&args.listen, file.listen);
         if listen.is_empty() {
             listen.push(ListenAddress::Tcp(LISTEN));
@@ -267,6 +289,14 @@ impl ProxySettings {
             proxy.middle = Some(Arc::new(middle));
             files.extend(read);
         }
+        let api = match file.api {
+            Some(api) => {
+                let (api, read) = api.load()?;
+                files.extend(read);
+                Some(api)
+            }
+            None => None,
+        };
         file.direct.apply(&mut proxy, args.upstream_proxy.as_ref())?;
         file.relay.apply(&mut proxy)?;
         file.strangers.apply(&mut proxy)?;
@@ -281,11 +311,33 @@ impl ProxySettings {
             listen,
             public,
             metrics: args.metrics.or(file.metrics),
+            api,
+            clocks: file.clocks.into_iter().map(|Text(source)| source).collect(),
             log: args.log.clone().or(file.log).unwrap_or_else(|| "info".into()),
             drain_max,
             proxy,
             files,
+            tag: tag(text.unwrap_or_default()),
         })
+    }
+
+    /// What is different in `new` and takes a restart.
+    pub(crate) fn fixed(&self, new: &Self) -> Vec<&'static str> {
+        let hello = |settings: &Self| {
+            let hello = &settings.proxy.hello;
+            (hello.digests_kept, hello.headers_kept)
+        };
+        let api = |settings: &Self| settings.api.as_ref().map(|api| api.listen.clone());
+        let changes = [
+            ("listen", self.listen != new.listen),
+            ("metrics", self.metrics != new.metrics),
+            ("api.listen", api(self) != api(new)),
+            ("log", self.log != new.log),
+            ("state", self.proxy.state != new.proxy.state),
+            ("drain-max", self.drain_max != new.drain_max),
+            ("hello.digests-kept, hello.headers-kept", hello(self) != hello(new)),
+        ];
+        changes.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
 }
 
@@ -447,16 +499,30 @@ pub(super) fn set_time(place: &mut Duration, name: &str, written: Option<f64>) -
     Ok(())
 }
 
+/// Tells one text from another.
+pub(crate) fn tag(text: &str) -> String {
+    sha256(&[text.as_bytes()])[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What is wrong and where, without what stands there: it may be a secret.
+fn place(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let message = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return anyhow::anyhow!("{message}");
+    };
+    let (number, start) =
+        (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |at| at + 1));
+    let line = text[start..].lines().next().unwrap_or_default();
+    match line.split_once('=') {
+        Some((key, _)) => anyhow::anyhow!("line {number}, `{}`: {message}", key.trim()),
+        None => anyhow::anyhow!("line {number}: {message}"),
+    }
+}
+
 /// What the flags say, or else the file.
 fn either<T: Clone>(args: &[T], file: Option<Vec<Text<T>>>) -> Vec<T> {
     match file {
         Some(file) if args.is_empty() => file.into_iter().map(|Text(value)| value).collect(),
         _ => args.to_vec(),
     }
-}
-
-/// Reads the file; an error shows the line and names the key.
-fn read_file(path: &Path) -> Result<File> {
-    let text = files::read(path)?;
-    toml::from_str(&text).with_context(|| format!("{} is no valid configuration", path.display()))
 }
