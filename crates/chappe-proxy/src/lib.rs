@@ -17,7 +17,8 @@
 //! | `mask`, `site`, `measure` | what strangers see; how the sites answer, and how that is found out |
 //! | `upstream/` | what an upstream is, and each of them |
 //! | `relay`, `coding`, `memory` | bytes both ways with bounds; what is done to them; what waits |
-//! | `users`, `bucket`, `calendar`, `state`, `rates` | who is here, how fast, how much, how often |
+//! | `users`, `bucket`, `calendar`, `rates` | who is here, how fast, how much, how often |
+//! | `state`, `handover/` | what outlives the process; another process takes over from a running one |
 //! | `metrics` | counters |
 
 mod bucket;
@@ -27,6 +28,7 @@ mod coding;
 mod config;
 mod connection;
 mod front;
+mod handover;
 mod mask;
 mod measure;
 mod memory;
@@ -48,5 +50,6 @@ pub use config::{
     ProxyConfig, Quota, RecordShape, RelayConfig, SiteAddress, StrangersConfig, UnknownDomain,
     UserConfig,
 };
+pub use handover::{Charge, HandoverError, Predecessor, Socket};
 pub use server::{Handle, Proxy, ProxyError, Serve};
 pub use users::UserStatistics;

@@ -7,10 +7,12 @@ mod access;
 mod centres;
 mod client;
 mod greetings;
+mod handover;
 mod limits;
 mod measure;
 mod middle;
 mod middle_world;
+mod persisted;
 mod pressure;
 mod probes;
 #[path = "../../../chappe-net/tests/it/proxies.rs"]
