@@ -8,6 +8,7 @@ mod codes;
 mod config;
 mod exit;
 mod metrics;
+mod systemd;
 
 use clap::Parser;
 

@@ -6,7 +6,10 @@
 mod accounts;
 mod bench;
 mod call;
+mod deploy;
 mod durability;
+mod handover;
+mod import;
 mod keys;
 mod logs;
 mod metrics;
