@@ -16,11 +16,15 @@ use crate::StoreError;
 /// The right of this process to serve from a database, until it is dropped or the process ends.
 #[derive(Debug)]
 #[must_use]
-pub struct Hold {
+pub struct Hold(Held);
+
+/// What is held: it is free for others once this is gone.
+#[derive(Debug)]
+enum Held {
     #[cfg(feature = "sqlite")]
-    _file: Option<File>,
+    File { _locked: File },
     #[cfg(feature = "postgres")]
-    connection: Option<AbortHandle>,
+    Connection(AbortHandle),
 }
 
 impl Hold {
@@ -40,11 +44,7 @@ impl Hold {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(&name).map_err(|error| unavailable(&error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self {
-                _file: Some(file),
-                #[cfg(feature = "postgres")]
-                connection: None,
-            }),
+            Ok(()) => Ok(Self(Held::File { _locked: file })),
             Err(TryLockError::WouldBlock) => Err(taken(path.display().to_string())),
             Err(TryLockError::Error(error)) => Err(unavailable(&error)),
         }
@@ -53,19 +53,17 @@ impl Hold {
     /// Of a PostgreSQL database: by the connection that a task keeps.
     #[cfg(feature = "postgres")]
     pub(crate) fn of_connection(connection: AbortHandle) -> Self {
-        Self {
-            #[cfg(feature = "sqlite")]
-            _file: None,
-            connection: Some(connection),
-        }
+        Self(Held::Connection(connection))
     }
 }
 
-#[cfg(feature = "postgres")]
 impl Drop for Hold {
     fn drop(&mut self) {
-        if let Some(connection) = &self.connection {
-            connection.abort();
+        match &self.0 {
+            #[cfg(feature = "sqlite")]
+            Held::File { .. } => {}
+            #[cfg(feature = "postgres")]
+            Held::Connection(connection) => connection.abort(),
         }
     }
 }

@@ -385,6 +385,11 @@ impl Builder {
         routes.ok_or(ConnectError::NoWay)
     }
 
+    /// Whether an MTProto proxy is on the way.
+    pub(crate) fn has_mtproxy(&self) -> bool {
+        matches!(self.target, Ok(Target::Proxy(_)))
+    }
+
     /// How to ask for the server by WebSocket and HTTP.
     pub(crate) fn web_settings(&self) -> Web {
         let mut web = self.web.clone();

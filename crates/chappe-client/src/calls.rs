@@ -65,6 +65,11 @@ impl Calls {
         Self { init, without_updates, ..Self::default() }
     }
 
+    /// Whether nobody waits for an answer.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Takes a call; [`place`](Self::place) hands it to a session.
     pub(crate) fn add(&mut self, id: u64, call: NewCall) {
         self.open.insert(id, Open { call, placed: None, unbound: 0 });

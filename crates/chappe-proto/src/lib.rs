@@ -9,6 +9,7 @@
 
 pub mod backoff;
 pub mod datagram;
+pub mod dials;
 pub mod envelope;
 pub mod handshake;
 pub mod ids;

@@ -2,25 +2,14 @@
 
 use std::time::Duration;
 
-/// The month of a moment in UTC, counted from January of year 0. `unix` is since 1970.
-///
-/// Years begin with March here, so that the day of a leap year is the last of one.
-pub(crate) fn month(unix: Duration) -> u32 {
-    let days = unix.as_secs() / DAY + DAYS_BEFORE_1970;
-    let (era, day_of_era) = (days / ERA, days % ERA);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let months = (era * 400 + year_of_era) * 12 + month_from_march + 2;
-    u32::try_from(months).unwrap_or(u32::MAX)
-}
+use time::UtcDateTime;
 
-const DAY: u64 = 86_400;
-/// Days of 400 years.
-const ERA: u64 = 146_097;
-/// Days from 1 March of year 0.
-const DAYS_BEFORE_1970: u64 = 719_468;
+/// The month of a moment in UTC, counted from January of year 0. `unix` is since 1970.
+pub(crate) fn month(unix: Duration) -> u32 {
+    let seconds = i64::try_from(unix.as_secs()).unwrap_or(i64::MAX);
+    let moment = UtcDateTime::from_unix_timestamp(seconds).unwrap_or(UtcDateTime::MAX);
+    moment.year().unsigned_abs() * 12 + u32::from(u8::from(moment.month())) - 1
+}
 
 #[cfg(test)]
 mod tests {

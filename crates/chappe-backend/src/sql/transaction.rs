@@ -15,9 +15,8 @@ use crate::{Database, StoreError};
 /// Dropped without [`commit`](Self::commit), none is made.
 ///
 /// With SQLite it is the only writer: others wait until it ends, and share its commit. With
-/// PostgreSQL others go on, and
-/// where two cannot both be as if alone, one of them fails with [`StoreError::Undone`]: whoever
-/// began it does so again, from its first query on.
+/// PostgreSQL others go on, and where two cannot both be as if alone, one of them fails with
+/// [`StoreError::Undone`]: whoever began it does so again, from its first query on.
 #[derive(Debug)]
 pub struct Transaction<'d>(EngineTransaction<'d>);
 

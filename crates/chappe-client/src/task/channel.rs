@@ -157,11 +157,11 @@ impl Channel {
         }
     }
 
-    /// When something is due.
+    /// When something is due, but for [`dial_at`](Self::dial_at).
     pub(super) fn poll_timeout(&self) -> Option<Duration> {
         let exchange = self.exchange.as_ref().and_then(Exchange::poll_timeout);
         let session = self.traffic.as_ref().and_then(|traffic| traffic.session.poll_timeout());
         let datagrams = self.datagrams.as_ref().map(Datagrams::poll_timeout);
-        [exchange, session, datagrams, self.dial_at()].into_iter().flatten().min()
+        [exchange, session, datagrams].into_iter().flatten().min()
     }
 }

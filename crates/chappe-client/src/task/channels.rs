@@ -106,9 +106,13 @@ impl Task {
     }
 
     fn dial(&mut self, now: Now, slot: Slot) {
+        let from = self.dial_from();
         let Some(channel) = self.channels.get_mut(&slot) else { return };
-        if channel.dial_at().is_none_or(|at| now.mono < at) {
+        if channel.dial_at().is_none_or(|at| now.mono < at.max(from)) {
             return;
+        }
+        if let Some(dials) = &mut self.dials {
+            dials.made(now.mono);
         }
         self.last_link += 1;
         let id = LinkId(self.last_link);
@@ -339,6 +343,9 @@ impl Task {
         let Some(channel) = self.channels.get_mut(&slot) else { return };
         if matches!(error, LinkError::Transport { code: 429 }) {
             channel.backoff.hold(FLOOD_WAIT);
+            if let Some(dials) = &mut self.dials {
+                dials.flooded(now.mono);
+            }
         }
         // A run survives a lost connection (KEY-28), and nothing else (KEY-24).
         if let Some(exchange) = channel.exchange.as_mut().filter(|_| !was_cut(&error)) {

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use chappe_crypto::{AuthKeyId, Rng};
 use chappe_net::Clock;
+use chappe_proto::dials::Dials;
 use chappe_proto::keys::{Keys, Slot};
 use chappe_proto::session::time::ServerClock;
 use chappe_proto::{LinkId, Now};
@@ -56,6 +57,8 @@ pub(crate) struct Task {
     /// The ways to the server, for the links of all channels.
     routes: Routes,
     web: Arc<Web>,
+    /// How often the MTProto proxy was dialled, where there is one.
+    dials: Option<Dials>,
     clock: Clock,
     rng: Rng,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -157,6 +160,7 @@ impl Task {
         let (tell, news) = mpsc::channel(NEWS_MAX);
         Self {
             web: Arc::new(settings.web_settings()),
+            dials: settings.has_mtproxy().then(Dials::default),
             routes,
             clock,
             commands,
@@ -280,7 +284,15 @@ impl Task {
 
     fn poll_timeout(&self) -> Option<Duration> {
         let channels = self.channels.values().map(Channel::poll_timeout);
-        channels.chain([self.keys.poll_timeout(), self.deadline()]).flatten().min()
+        let dial = self.channels.values().filter_map(Channel::dial_at).min();
+        let dial = dial.map(|at| at.max(self.dial_from()));
+        channels.chain([dial, self.keys.poll_timeout(), self.deadline()]).flatten().min()
+    }
+
+    /// Before this moment no link is dialled, even if its time has come.
+    fn dial_from(&self) -> Duration {
+        let is_wanted = self.ready.is_some() || !self.calls.is_empty();
+        self.dials.as_ref().map_or(Duration::ZERO, |dials| dials.next(is_wanted))
     }
 
     fn slots(&self) -> Vec<Slot> {

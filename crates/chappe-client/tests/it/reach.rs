@@ -11,7 +11,7 @@ use chappe_client::{
     Way,
 };
 use chappe_proto::transport::{
-    Detect, DetectConfig, Detected, EndpointSecretError, Framing, Secret, Transport,
+    Detect, DetectConfig, Detected, EndpointSecret, EndpointSecretError, Framing, Secret, Transport,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -115,6 +115,43 @@ async fn a_proxy_is_told_the_data_centre() {
     for dc in [0, 10_000, 40_000, -40_000] {
         let error = RawClient::builder(&link, [Server::public_key()]).dc(dc).connect().await;
         assert!(matches!(error, Err(ConnectError::DcUnnamed { .. })), "{dc}");
+    }
+}
+
+/// Rule: PRX-07: links through an MTProto proxy that are lost again and again are dialled four times
+/// a second and five times in five seconds at most, however much is called.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_not_dialled_too_often() {
+    let server = Server::start(Hooks::default()).await;
+    let secret: EndpointSecret = SECRET.parse().unwrap();
+    server.state().detect.secrets = vec![secret.secret];
+    let dialled = Arc::new(Mutex::new(Vec::new()));
+    let relay = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (host, port) = ("127.0.0.1", relay.local_addr().unwrap().port());
+    let (there, moments) = (server.address, Arc::clone(&dialled));
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = relay.accept().await {
+            moments.lock().unwrap().push(Instant::now());
+            let mut far = TcpStream::connect(there).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    let link = format!("tg://proxy?server={host}&port={port}&secret={SECRET}");
+    let client = RawClient::builder(link, [Server::public_key()]).pfs(false);
+    let client = client.connect().await.unwrap();
+    for _ in 0..6 {
+        check(&client).await;
+        server.inject(Inject::Cut);
+    }
+    check(&client).await;
+    let dialled = dialled.lock().unwrap();
+    assert!(dialled.len() >= 7, "{}", dialled.len());
+    // Those who accept may be late by some moments.
+    let late = Duration::from_millis(200);
+    for (count, span) in [(4, Duration::from_secs(1)), (5, Duration::from_secs(5))] {
+        for window in dialled.windows(count + 1) {
+            assert!(window[count] - window[0] + late >= span, "{dialled:?}");
+        }
     }
 }
 

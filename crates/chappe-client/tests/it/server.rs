@@ -50,6 +50,7 @@ pub(crate) struct State {
     pub(crate) seen: Vec<Seen>,
     /// How new links are set up.
     pub(crate) link: LinkConfig,
+    pub(crate) detect: DetectConfig,
     /// To be sent on the link heard from last.
     pub(crate) inject: Vec<Inject>,
     pub(crate) keys: HashMap<AuthKeyId, (Arc<AuthKey>, FirstSalt)>,
@@ -232,6 +233,7 @@ impl Server {
             hooks,
             seen: Vec::new(),
             link: LinkConfig::server(),
+            detect: DetectConfig::default(),
             inject: Vec::new(),
             keys: HashMap::new(),
             sessions: HashMap::new(),
@@ -334,7 +336,7 @@ async fn serve(state: Arc<Mutex<State>>, stream: TcpStream, id: u64) {
         let mut state = state.lock().unwrap();
         state.seen.push(Seen::Connected(id));
         let accept = (state.hooks.accept)(&mut { id });
-        let detect = Arc::new(Detect::new(DetectConfig::default()));
+        let detect = Arc::new(Detect::new(state.detect.clone()));
         let rng = state.rng.fork();
         let link = Link::server(state.clock.now(), state.link.clone(), detect, rng);
         (accept, link, state.clock, state.tls.clone())

@@ -9,6 +9,7 @@ mod container;
 mod datagram_ends;
 mod datagram_flight;
 mod datagram_sessions;
+mod dials;
 mod envelope;
 mod fake_tls;
 mod handshake_client;

@@ -7,7 +7,7 @@ use chappe_backend::StoreError;
 
 use super::events::Change;
 use super::sending::Copy;
-use super::{Content, NewMessage, Peer, SERVICE_ACCOUNT, Store};
+use super::{Content, NewMessage, Peer, SERVICE_ACCOUNT, Store, damaged};
 
 impl Store {
     /// Puts a message of the service account into somebody's box.
@@ -19,7 +19,8 @@ impl Store {
         now: i64,
     ) -> Result<(), StoreError> {
         let places = change.next_messages(&[owner].into()).await?;
-        let id = places.get(&owner).map_or(0, |(id, _)| *id);
+        let place = places.get(&owner);
+        let (id, _) = *place.ok_or_else(|| damaged("an account has no place for a message"))?;
         let new = NewMessage {
             sender: SERVICE_ACCOUNT,
             peer: Peer::Account(owner),

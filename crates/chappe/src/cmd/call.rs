@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use chappe_client::{
-    Authorities, ConnectError, Fallback, FileStorage, InvokeError, LinkError, RawClient, WebConfig,
+    Authorities, ConnectError, Endpoint, Fallback, FileStorage, InvokeError, LinkError, RawClient,
+    Target, WebConfig,
 };
 use chappe_tl::dynamic::{self, CALL, Object, Value};
 use chappe_tl::schema::{Definition, Schema};
@@ -86,6 +87,10 @@ async fn send(args: &CallArgs, schema: &Schema, call: Object) -> Result<Exit> {
     let (limit, begun) = (Duration::from_secs(args.timeout), Instant::now());
     let server = args.server.clone().context("say which server: --server HOST:PORT")?;
     let key = args.key.as_deref().context("say which key the server has: --key FILE")?;
+    let mtproxy = match &server {
+        Target::Proxy(proxy) => Some(proxy.endpoint.clone()),
+        _ => None,
+    };
     let mut builder = RawClient::builder("", [read_public_key(key)?])
         .target(server)
         .dc(args.dc)
@@ -117,7 +122,7 @@ async fn send(args: &CallArgs, schema: &Schema, call: Object) -> Result<Exit> {
         error @ (ConnectError::DcUnnamed { .. } | ConnectError::NoWay) => anyhow!(error),
         error => unreachable(error),
     })?;
-    let call = if args.bare { call } else { wrapped(schema, call, args.api_id) };
+    let call = if args.bare { call } else { wrapped(schema, call, args.api_id, mtproxy.as_ref()) };
     let answer_type = dynamic::answer_type(schema, &call)
         .with_context(|| format!("the schema does not say what {} answers", call.name()))?;
     let bytes = dynamic::encode(schema, &CALL, &Value::Object(call.clone()))?;
@@ -153,14 +158,15 @@ fn unreachable(error: impl std::fmt::Display) -> anyhow::Error {
     anyhow!(Unreachable).context(error.to_string())
 }
 
-/// `invokeWithLayer(initConnection(call))`, where the schema has them and says its layer.
-fn wrapped(schema: &Schema, call: Object, api_id: i32) -> Object {
+/// `invokeWithLayer(initConnection(call))`, where the schema has them and says its layer. It names
+/// the MTProto proxy that is on the way, but never the secret (PRX-02).
+fn wrapped(schema: &Schema, call: Object, api_id: i32, mtproxy: Option<&Endpoint>) -> Object {
     let has = |name| schema.function(name).is_some();
     let Some(layer) = schema.layer().filter(|_| has("invokeWithLayer") && has("initConnection"))
     else {
         return call;
     };
-    let init = Object::new("initConnection")
+    let mut init = Object::new("initConnection")
         .with("api_id", api_id)
         .with("device_model", "chappe call")
         .with("system_version", std::env::consts::OS)
@@ -169,5 +175,35 @@ fn wrapped(schema: &Schema, call: Object, api_id: i32) -> Object {
         .with("lang_pack", "")
         .with("lang_code", "en")
         .with("query", call);
+    if let Some(mtproxy) = mtproxy.filter(|_| schema.constructor("inputClientProxy").is_some()) {
+        let named = Object::new("inputClientProxy")
+            .with("address", mtproxy.host())
+            .with("port", i32::from(mtproxy.port()));
+        init = init.with("proxy", named);
+    }
     Object::new("invokeWithLayer").with("layer", layer as i32).with("query", init)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rule: PRX-02: the proxy on the way is named by host and port, and only if there is one.
+    #[test]
+    fn the_proxy_is_named_without_its_secret() {
+        let schema = tl::load(None).unwrap();
+        let target = "tg://proxy?server=p.example&port=443&secret=00112233445566778899aabbccddeeff";
+        let Ok(Target::Proxy(proxy)) = target.parse() else { panic!("{target}") };
+        let told = |mtproxy| {
+            let call = wrapped(&schema, Object::new("help.getConfig"), 1, mtproxy);
+            let bytes = dynamic::encode(&schema, &CALL, &Value::Object(call)).unwrap();
+            let read = dynamic::decode(&schema, &CALL, bytes).unwrap();
+            dynamic::to_json(&read)["query"]["proxy"].clone()
+        };
+        let named = serde_json::json!(
+            { "_": "inputClientProxy", "address": "p.example", "port": 443 }
+        );
+        assert_eq!(told(Some(&proxy.endpoint)), named);
+        assert!(told(None).is_null());
+    }
 }

@@ -1,33 +1,25 @@
 //! Days and moments at which something ends, as TOML writes them.
 
 use anyhow::{Context, Result};
+use time::{Date, Month, Time, UtcOffset};
 use toml::value::{Datetime, Offset};
 
 /// The moment in seconds since 1970. A day means its beginning, and where no offset is written UTC
 /// is meant.
 pub(crate) fn unix(written: &Datetime) -> Result<u64> {
     let date = written.date.context("a day is needed, such as 2030-12-31")?;
-    let (year, month) = (i64::from(date.year), i64::from(date.month));
-    // Years begin with March here, so that the day of a leap year is the last of one.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year / 4 - year / 100
-        + year / 400
-        + (153 * month + 2) / 5
-        + i64::from(date.day)
-        - DAYS_BEFORE_1970;
-    let seconds = written.time.map_or(0, |time| {
-        let minutes = i64::from(time.hour) * 60 + i64::from(time.minute);
-        minutes * 60 + time.second.map_or(0, i64::from)
-    });
-    let offset = match written.offset {
-        Some(Offset::Custom { minutes }) => i64::from(minutes) * 60,
-        Some(Offset::Z) | None => 0,
+    let date = Date::from_calendar_date(date.year.into(), Month::try_from(date.month)?, date.day)?;
+    let time = match written.time {
+        Some(time) => Time::from_hms(time.hour, time.minute, time.second.unwrap_or(0))?,
+        None => Time::MIDNIGHT,
     };
-    u64::try_from(days * 86_400 + seconds - offset).context("that was before 1970")
+    let offset = match written.offset {
+        Some(Offset::Custom { minutes }) => UtcOffset::from_whole_seconds(i32::from(minutes) * 60)?,
+        Some(Offset::Z) | None => UtcOffset::UTC,
+    };
+    let moment = date.with_time(time).assume_offset(offset);
+    u64::try_from(moment.unix_timestamp()).context("that was before 1970")
 }
-
-/// Days from 0 March of year 0.
-const DAYS_BEFORE_1970: i64 = 719_469;
 
 #[cfg(test)]
 mod tests {

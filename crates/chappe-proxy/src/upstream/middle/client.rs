@@ -8,9 +8,10 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use chappe_crypto::Rng;
 use chappe_net::Stream;
-use chappe_proto::middle::messages::Origin;
+use chappe_proto::middle::messages::{ConnId, Origin};
 use chappe_proto::transport::fake_tls::Records;
 use chappe_proto::transport::{Codec, Frame, SERVER_LIMIT};
+use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep_until};
 
 use super::inbox::{Heard, Outbox, inbox};
@@ -136,7 +137,7 @@ impl Served {
         let (reads, writes, hears) =
             (next.is_none(), !output.is_empty(), output.len() <= OUTPUT_MAX);
         let (commands, outbox) = match place {
-            Some((place, outbox)) => (Some((place.commands().clone(), place.client)), Some(outbox)),
+            Some((place, outbox)) => (Some((place.commands(), place.client)), Some(outbox)),
             None => (None, None),
         };
         tokio::select! {
@@ -282,7 +283,7 @@ impl Served {
 
 /// Gives the frame, if there is one, to the link; `false` if that is lost.
 async fn send(
-    place: Option<(tokio::sync::mpsc::Sender<Command>, chappe_proto::middle::messages::ConnId)>,
+    place: Option<(&Sender<Command>, ConnId)>,
     next: &mut Option<(BytesMut, bool)>,
 ) -> bool {
     let (Some((commands, client)), true) = (place, next.is_some()) else { return pending().await };
