@@ -24,12 +24,12 @@ impl Default for ConnectionLimits {
 /// Counts open connections. Clones count together.
 #[derive(Clone, Debug)]
 pub struct Connections {
-    limits: ConnectionLimits,
     open: Arc<Mutex<Open>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Open {
+    limits: ConnectionLimits,
     total: usize,
     by_address: HashMap<IpAddr, usize>,
 }
@@ -45,7 +45,13 @@ pub struct Permit {
 impl Connections {
     /// None is open.
     pub fn new(limits: ConnectionLimits) -> Self {
-        Self { limits, open: Arc::default() }
+        let open = Open { limits, total: 0, by_address: HashMap::new() };
+        Self { open: Arc::new(Mutex::new(open)) }
+    }
+
+    /// Bounds those that come from now on; whoever is here stays.
+    pub fn set_limits(&self, limits: ConnectionLimits) {
+        lock(&self.open).limits = limits;
     }
 
     /// Counts a connection from `address`; `None` where that would be one too many.
@@ -58,7 +64,7 @@ impl Connections {
     /// be one too many in all.
     pub fn admit_unknown(&self) -> Option<Permit> {
         let mut open = lock(&self.open);
-        if open.total >= self.limits.total_max {
+        if open.total >= open.limits.total_max {
             return None;
         }
         open.total += 1;
@@ -70,7 +76,7 @@ impl Connections {
         let address = block(address);
         let mut open = lock(&self.open);
         let of_address = open.by_address.get(&address).copied().unwrap_or(0);
-        if of_address >= self.limits.per_address_max {
+        if of_address >= open.limits.per_address_max {
             return false;
         }
         open.by_address.insert(address, of_address + 1);

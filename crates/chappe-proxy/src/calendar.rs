@@ -11,6 +11,11 @@ pub(crate) fn month(unix: Duration) -> u32 {
     moment.year().unsigned_abs() * 12 + u32::from(u8::from(moment.month())) - 1
 }
 
+/// How a month is written: the year and its number.
+pub(crate) fn name(month: u32) -> String {
+    format!("{:04}-{:02}", month / 12, month % 12 + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +36,11 @@ mod tests {
         ] {
             assert_eq!(month(Duration::from_secs(unix)), year * 12 + number - 1, "{unix}");
         }
+    }
+
+    #[test]
+    fn months_are_written_with_their_year() {
+        assert_eq!(name(month(Duration::from_secs(1_709_251_199))), "2024-02");
+        assert_eq!(name(month(Duration::from_secs(1_704_067_199))), "2023-12");
     }
 }

@@ -232,6 +232,14 @@ impl MiddleConfig {
         })
     }
 
+    /// All servers, each once.
+    pub fn all_servers(&self) -> Vec<&Endpoint> {
+        let mut servers: Vec<_> = self.clusters.values().flatten().chain(&self.unknown).collect();
+        servers.sort_by_key(|server| (server.host(), server.port()));
+        servers.dedup();
+        servers
+    }
+
     /// The servers for a data centre, as a client names it.
     pub(crate) fn servers(&self, dc: i16) -> &[Endpoint] {
         self.clusters.get(&dc).unwrap_or(&self.unknown)

@@ -188,6 +188,13 @@ impl Connection {
         let peer = self.ends.peer;
         shared.metrics.handshake(accepted.mode);
         let listed = &policy.listed[accepted.user];
+        let (secret, revoked) = (listed.config.secret.fingerprint(), listed.user.revoked());
+        // It came while other settings were in use, perhaps, and nobody would close it later.
+        let mut changes = shared.policy.subscribe();
+        if !changes.borrow_and_update().serves(&listed.user, &secret) {
+            shared.metrics.ended(End::Removed);
+            return;
+        }
         let unix = shared.clock.now().unix;
         let seat = match listed.user.admit(&listed.config, peer.ip(), unix) {
             Ok(seat) => seat,
@@ -197,15 +204,14 @@ impl Connection {
                 return;
             }
         };
-        let secret = listed.config.secret.fingerprint();
         let user = Arc::clone(&listed.user);
         let client = Client { stream, ends: self.ends, accepted: *accepted, seat };
-        let mut changes = shared.policy.subscribe();
         let removed = async {
             // The proxy outlives its connections, and so does what says how it is set.
             while changes.changed().await.is_ok() {
                 let policy = Arc::clone(&changes.borrow_and_update());
-                if policy.config.close_removed && !policy.serves(&user, &secret) {
+                let is_given_up = policy.config.close_removed || user.revoked() != revoked;
+                if is_given_up && !policy.serves(&user, &secret) {
                     return;
                 }
             }

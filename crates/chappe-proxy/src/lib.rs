@@ -19,7 +19,7 @@
 //! | `relay`, `coding`, `memory` | bytes both ways with bounds; what is done to them; what waits |
 //! | `users`, `bucket`, `calendar`, `rates` | who is here, how fast, how much, how often |
 //! | `state`, `handover/` | what outlives the process; another process takes over from a running one |
-//! | `metrics` | counters |
+//! | `metrics`, `totals` | counters; what they say of the whole proxy |
 
 mod bucket;
 mod calendar;
@@ -41,6 +41,7 @@ mod server;
 mod shared;
 mod site;
 mod state;
+mod totals;
 mod upstream;
 mod users;
 
@@ -51,5 +52,9 @@ pub use config::{
     UserConfig,
 };
 pub use handover::{Charge, HandoverError, Predecessor, Socket};
+pub use mask::{NoSite, visit};
+pub use measure::{Site, Unsuitable, measure};
 pub use server::{Handle, Proxy, ProxyError, Serve};
+pub use totals::Totals;
+pub use upstream::try_link;
 pub use users::UserStatistics;

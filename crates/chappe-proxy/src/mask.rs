@@ -4,7 +4,7 @@
 //! he sees from then on is the site's own, its certificate, its errors and its manner of closing.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use chappe_net::connect;
 use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_net::{Stream, proxy_protocol};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
@@ -36,17 +36,23 @@ pub(crate) struct Visit<'a> {
     pub(crate) domain: &'a Domain,
 }
 
-/// Why a stranger is shown nothing.
+/// Why a site cannot be shown.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoSite {
+#[non_exhaustive]
+pub enum NoSite {
+    /// The domain has no address of its own, and a name that is no host.
     #[error("its name is no host")]
     Name,
+    /// Its name leads here.
     #[error("it is this proxy itself")]
     Loop,
+    /// Nobody is there.
     #[error("{0}")]
     Unreachable(#[from] connect::ConnectError),
+    /// Nobody is at the socket in the file system.
     #[error("{0}")]
     Unix(#[from] io::Error),
+    /// Nobody was there in time.
     #[error("no answer in time")]
     TimedOut,
 }
@@ -117,6 +123,25 @@ pub(crate) async fn dial(domain: &Domain, port: u16, wait_max: Duration) -> Resu
         }
     }
 }
+
+/// Connects to a site for ourselves, where TLS is spoken, and says so if the site wants to be told
+/// on whose behalf connections come.
+///
+/// # Errors
+///
+/// It cannot be shown to strangers either.
+pub async fn visit(domain: &Domain, wait_max: Duration) -> Result<Stream, NoSite> {
+    let mut stream = dial(domain, HTTPS, wait_max).await?;
+    if let Some(version) = domain.proxy_protocol {
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, HTTPS));
+        let header = proxy_protocol::header(version, Ends { peer: here, local: here });
+        stream.write_all(&header).await?;
+    }
+    Ok(stream)
+}
+
+/// Where TLS is spoken.
+const HTTPS: u16 = 443;
 
 /// Whether an address is where a stranger came to.
 fn is_here(address: SocketAddr, local: SocketAddr) -> bool {

@@ -31,20 +31,51 @@ const ANSWER_WAIT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_millis(500);
 /// Bytes of an answer that are looked at.
 const ANSWER_MAX: usize = 64 << 10;
-/// Where TLS is spoken.
-const HTTPS: u16 = 443;
 
 /// Why a site is of no use as a mask.
 #[derive(Debug, thiserror::Error)]
-enum Unsuitable {
+#[non_exhaustive]
+pub enum Unsuitable {
+    /// It cannot be shown to anybody.
     #[error("{0}")]
     Unreachable(#[from] NoSite),
+    /// It hung up.
     #[error("the connection broke: {0}")]
     Broken(#[from] std::io::Error),
+    /// It speaks no TLS, an older one, or wants another key.
     #[error("it does not answer in TLS 1.3 to a key of X25519")]
     Version,
+    /// What it sends encrypted leaves no room for what a proxy has to say.
     #[error("it answers with {0} encrypted bytes, which is no certificate")]
     Short(usize),
+}
+
+/// How a site answers a hello.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Site {
+    /// The cipher suite that it chose, by its number in TLS.
+    pub suite: u16,
+    /// Whether its key is one that quantum computers would not help against.
+    pub post_quantum: bool,
+    /// Bytes that it sent encrypted before the client spoke again.
+    pub encrypted_bytes: u16,
+}
+
+/// Asks a site once how it answers, as the proxy does many times while it runs (PRX-30).
+///
+/// # Errors
+///
+/// It is of no use as a mask.
+pub async fn measure(
+    domain: &Domain,
+    wait_max: Duration,
+    rng: &mut Rng,
+) -> Result<Site, Unsuitable> {
+    let answer = answer(domain, wait_max, rng).await?;
+    let (suite, group, _) = read_hello(&answer).ok_or(Unsuitable::Version)?;
+    let encrypted_bytes = encrypted_len(&answer)?;
+    Ok(Site { suite, post_quantum: group == Group::X25519MlKem768, encrypted_bytes })
 }
 
 /// Measures all sites, now and each day, and whenever the settings change.
@@ -87,7 +118,7 @@ async fn learn(shared: &Shared, domain: &Domain, wait_max: Duration) -> Result<(
 
 /// What the site answers to a hello, as it came.
 async fn answer(domain: &Domain, wait_max: Duration, rng: &mut Rng) -> Result<Vec<u8>, Unsuitable> {
-    let mut stream = mask::dial(domain, HTTPS, wait_max).await?;
+    let mut stream = mask::visit(domain, wait_max).await?;
     let (keys, nobodys) = ([x25519_public(rng), x25519_public(rng)], Secret::from(rng.bytes()));
     let (hello, _) = greeting(&domain.name, &nobodys, rng.u32(), &keys, rng);
     stream.write_all(&hello).await?;

@@ -44,9 +44,14 @@ impl Memory {
         self.max.store(max, Ordering::Relaxed);
     }
 
+    /// Bytes that wait now.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// Whether nobody new is to be served.
     pub(crate) fn is_full(&self) -> bool {
-        self.held.load(Ordering::Relaxed) >= self.max.load(Ordering::Relaxed)
+        self.held() >= self.max.load(Ordering::Relaxed)
     }
 
     /// Counts bytes that wait from now on. Where they are too many, who waits longest has to go.

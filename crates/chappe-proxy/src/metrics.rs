@@ -1,4 +1,8 @@
-//! What the proxy counts, through the facade `metrics`: whoever runs it chooses the recorder.
+//! What the proxy counts, through the facade `metrics`: whoever runs it chooses the recorder. What
+//! [`Totals`](crate::Totals) tell is counted here as well, for a recorder cannot be asked.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{
     Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
@@ -12,21 +16,21 @@ use crate::users::{self, Refusal};
 /// Handles, taken once.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    pub(crate) accepted: Counter,
+    pub(crate) accepted: Count,
     pub(crate) open: Gauge,
-    rejected: Family,
-    handshakes: Family,
-    strangers: Family,
-    broken: Counter,
+    pub(crate) rejected: Family,
+    pub(crate) handshakes: Family,
+    pub(crate) strangers: Family,
+    pub(crate) broken: Count,
     pub(crate) suspected_replays: Counter,
-    refused: Family,
+    pub(crate) refused: Family,
     pub(crate) masked: Gauge,
-    pub(crate) masked_failed: Counter,
-    ended: Family,
+    pub(crate) masked_failed: Count,
+    pub(crate) ended: Family,
     pub(crate) duration: Histogram,
     pub(crate) held: Gauge,
     pub(crate) evicted: Counter,
-    pub(crate) reloads: Counter,
+    pub(crate) reloads: Count,
 }
 
 /// Why a connection was not looked at.
@@ -58,9 +62,31 @@ impl Rejected {
     }
 }
 
+/// A counter that knows its count.
+#[derive(Debug)]
+pub(crate) struct Count {
+    counter: Counter,
+    total: AtomicU64,
+}
+
+impl Count {
+    fn new(counter: Counter) -> Self {
+        Self { counter, total: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn increment(&self, by: u64) {
+        self.counter.increment(by);
+        self.total.fetch_add(by, Ordering::Relaxed);
+    }
+
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+}
+
 /// One counter for each value of a label.
 #[derive(Debug)]
-struct Family(Vec<(&'static str, Counter)>);
+pub(crate) struct Family(Vec<(&'static str, Count)>);
 
 impl Family {
     fn new(
@@ -70,7 +96,13 @@ impl Family {
         values: impl IntoIterator<Item = &'static str>,
     ) -> Self {
         describe_counter!(name, text);
-        Self(values.into_iter().map(|value| (value, counter!(name, label => value))).collect())
+        let count = |value| (value, Count::new(counter!(name, label => value)));
+        Self(values.into_iter().map(count).collect())
+    }
+
+    /// The count of each value.
+    pub(crate) fn totals(&self) -> BTreeMap<&'static str, u64> {
+        self.0.iter().map(|(value, count)| (*value, count.total())).collect()
     }
 
     fn count(&self, value: &str) {
@@ -101,7 +133,7 @@ impl Metrics {
         describe_counter!(users::BYTES, "Bytes that passed, by user and direction.");
         describe_gauge!(users::OPEN, "Connections open, by user.");
         Self {
-            accepted: counter!(ACCEPTED),
+            accepted: Count::new(counter!(ACCEPTED)),
             open: gauge!(OPEN),
             rejected: Family::new(
                 "chappe_proxy_rejected_total",
@@ -121,7 +153,7 @@ impl Metrics {
                 "reason",
                 Stranger::ALL.map(Stranger::name),
             ),
-            broken: counter!(BROKEN),
+            broken: Count::new(counter!(BROKEN)),
             suspected_replays: counter!(SUSPECTED_REPLAYS),
             refused: Family::new(
                 "chappe_proxy_refused_total",
@@ -130,7 +162,7 @@ impl Metrics {
                 Refusal::ALL.map(Refusal::name),
             ),
             masked: gauge!(MASKED),
-            masked_failed: counter!(MASKED_FAILED),
+            masked_failed: Count::new(counter!(MASKED_FAILED)),
             ended: Family::new(
                 "chappe_proxy_ended_total",
                 "Connections of users that are over, by why.",
@@ -140,7 +172,7 @@ impl Metrics {
             duration: histogram!(DURATION),
             held: gauge!(HELD),
             evicted: counter!(EVICTED),
-            reloads: counter!(RELOADS),
+            reloads: Count::new(counter!(RELOADS)),
         }
     }
 

@@ -51,7 +51,7 @@ struct Taken {
 /// What a running proxy is asked and told by.
 #[derive(Clone)]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// Why there is no proxy.
@@ -178,6 +178,7 @@ impl Handle {
         let policy = Policy::new(config, &mut shared.register(), Arc::clone(&shared.sites))?;
         warn_of_weak(&policy.config);
         shared.memory.set_max(policy.config.relay.held_max_bytes);
+        shared.connections.set_limits(policy.config.connections.clone());
         shared.policy.send_replace(Arc::new(policy));
         shared.metrics.reloads.increment(1);
         Ok(())
@@ -194,14 +195,17 @@ impl Handle {
         let _ = self.shared.charge.subscribe().wait_for(|at| *at >= charge).await;
     }
 
-    /// Connections open now, of users and of others.
-    pub fn connections(&self) -> usize {
-        self.shared.connections.len()
+    /// Gives up the connections that a user has now: the next settings that do not serve them as
+    /// they came end them, whatever [`ProxyConfig::close_removed`] says.
+    pub fn revoke(&self, name: &str) {
+        if let Some(user) = self.shared.register().find(name) {
+            user.revoke();
+        }
     }
 
     /// What is known of each user, by name: of those who were removed, too, since the start.
     pub fn statistics(&self) -> Vec<UserStatistics> {
-        self.shared.register().statistics()
+        self.shared.register().statistics(self.shared.clock.now().unix)
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct User {
     present: Mutex<Present>,
     refused: AtomicU64,
     suspected: AtomicU64,
+    /// How often those of his connections were given up that settings do not serve any more.
+    revoked: AtomicU64,
     open: Gauge,
 }
 
@@ -54,7 +56,7 @@ pub(crate) struct Used {
 
 /// Bytes that passed, whether there is a quota or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
+pub(crate) struct Passed {
     pub(crate) up: u64,
     pub(crate) down: u64,
 }
@@ -134,6 +136,8 @@ pub struct UserStatistics {
     pub bytes_down: u64,
     /// Bytes both ways that count for his quota.
     pub quota_used: u64,
+    /// The month that these are of, such as `2027-12`, where the quota is one by the month.
+    pub quota_month: Option<String>,
 }
 
 impl Used {
@@ -183,6 +187,7 @@ impl User {
             present: Mutex::default(),
             refused: AtomicU64::new(0),
             suspected: AtomicU64::new(0),
+            revoked: AtomicU64::new(0),
             open: gauge!(OPEN, "user" => name.to_owned()),
         }
     }
@@ -260,6 +265,17 @@ impl User {
         self.suspected.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Gives up the connections that are open now, as far as they are served by settings to come
+    /// no more.
+    pub(crate) fn revoke(&self) {
+        self.revoked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was done: a connection that began before the last time is given up.
+    pub(crate) fn revoked(&self) -> u64 {
+        self.revoked.load(Ordering::Relaxed)
+    }
+
     /// Whether the quota is used up.
     pub(crate) fn is_used_up(&self) -> bool {
         let quota = self.quota.load(Ordering::Relaxed);
@@ -301,13 +317,13 @@ impl User {
     }
 
     /// Bytes that passed, here and in processes that told of it.
-    pub(crate) fn totals(&self) -> Totals {
+    pub(crate) fn totals(&self) -> Passed {
         let of = |way: &Way| way.bytes.load(Ordering::Relaxed);
-        Totals { up: of(&self.up), down: of(&self.down) }
+        Passed { up: of(&self.up), down: of(&self.down) }
     }
 
     /// Counts bytes that passed in another process.
-    pub(crate) fn add_totals(&self, more: Totals) {
+    pub(crate) fn add_totals(&self, more: Passed) {
         for (way, bytes) in [(&self.up, more.up), (&self.down, more.down)] {
             way.bytes.fetch_add(bytes, Ordering::Relaxed);
             way.counter.increment(bytes);
@@ -342,7 +358,9 @@ impl User {
         self.open.decrement(before.map_or(0, |before| before.connections) as f64);
     }
 
-    pub(crate) fn statistics(&self) -> UserStatistics {
+    pub(crate) fn statistics(&self, unix: Duration) -> UserStatistics {
+        self.begin_month(unix);
+        let monthly = self.monthly.load(Ordering::Relaxed);
         let present = lock(&self.present);
         UserStatistics {
             name: self.name.clone(),
@@ -354,6 +372,7 @@ impl User {
             bytes_up: self.up.bytes.load(Ordering::Relaxed),
             bytes_down: self.down.bytes.load(Ordering::Relaxed),
             quota_used: self.used().bytes,
+            quota_month: monthly.then(|| calendar::name(calendar::month(unix))),
         }
     }
 }
@@ -383,11 +402,6 @@ impl Register {
         self.users.values()
     }
 
-    /// The one of that name, if he was named since this process began.
-    pub(crate) fn user(&self, name: &str) -> Option<&Arc<User>> {
-        self.users.get(name)
-    }
-
     /// Counts for the quota of whoever is called so what passed in another process; how much of it
     /// counts, and what counts in all.
     pub(crate) fn add(&mut self, name: &str, more: Used, unix: Duration) -> (u64, Used) {
@@ -409,9 +423,14 @@ impl Register {
         before.chain(now).collect()
     }
 
+    /// The one of that name, if there ever was one.
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<User>> {
+        self.users.get(name)
+    }
+
     /// What is known of each, by name.
-    pub(crate) fn statistics(&self) -> Vec<UserStatistics> {
-        let mut all: Vec<_> = self.users.values().map(|user| user.statistics()).collect();
+    pub(crate) fn statistics(&self, unix: Duration) -> Vec<UserStatistics> {
+        let mut all: Vec<_> = self.users.values().map(|user| user.statistics(unix)).collect();
         all.sort_by(|one, other| one.name.cmp(&other.name));
         all
     }

@@ -45,7 +45,7 @@ pub(crate) enum Command {
     /// It holds the address, the number of the data centre and the key, and a test account unless
     /// another number is named. Its first lines say what to install and how to run it.
     Connect(ConnectArgs),
-    /// Run an MTProto proxy, and print the links to it.
+    /// Run an MTProto proxy, print the links to it, and look whether it works.
     #[command(subcommand)]
     Proxy(ProxyCommand),
     /// Make accounts and look at them.
@@ -279,6 +279,18 @@ pub(crate) enum ProxyCommand {
         /// Add the users and the web sites to these settings, which stay as they are otherwise
         #[arg(long, value_name = "FILE")]
         into: Option<PathBuf>,
+    },
+    /// Look whether it would work here and now: settings, names, the clock, data centres, sites, and
+    /// a sign of life over each kind of link, by the proxy that runs here or one started for it.
+    ///
+    /// Prints a line for each: ok, warn or FAILED, and what to do. Exit status 0 where all is well, 4
+    /// where there is a warning, 1 where something failed.
+    Check {
+        /// Print one object of JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        settings: ProxyArgs,
     },
 }
 

@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Usage,
     /// The other side could not be reached or did not answer: 3.
     Unreachable,
+    /// It did, and the answer is a yes with doubts: 4.
+    Doubtful,
 }
 
 impl From<Exit> for ExitCode {
@@ -23,6 +25,7 @@ impl From<Exit> for ExitCode {
             Exit::No => 1,
             Exit::Usage => 2,
             Exit::Unreachable => 3,
+            Exit::Doubtful => 4,
         })
     }
 }

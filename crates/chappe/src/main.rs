@@ -2,6 +2,7 @@
 //!
 //! Everything here only assembles the libraries: it parses, starts logging, runs one command.
 
+mod api;
 mod cli;
 mod cmd;
 mod codes;

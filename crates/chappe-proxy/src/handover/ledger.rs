@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::LinkId;
 use super::wire::{Presence, Report, Told};
-use crate::users::{Register, Totals, Used};
+use crate::users::{Passed, Register, Used};
 
 /// The books of one link.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
 #[derive(Debug, Default)]
 struct Account {
     used: Used,
-    totals: Totals,
+    totals: Passed,
     presence: Presence,
 }
 
@@ -52,7 +52,7 @@ impl Ledger {
         for (name, used) in register.used(unix) {
             let known = self.told.entry(name.clone()).or_default();
             let (totals, presence) = register
-                .user(&name)
+                .find(&name)
                 .map(|user| (user.totals(), user.presence_without(self.link)))
                 .unwrap_or_default();
             let told = Told {
@@ -82,8 +82,8 @@ impl Ledger {
                 true => Used { bytes: known.used.bytes.saturating_add(added), ..used },
                 false => Used { bytes: added, ..used },
             };
-            if let Some(user) = register.user(&name) {
-                user.add_totals(Totals { up: told.up, down: told.down });
+            if let Some(user) = register.find(&name) {
+                user.add_totals(Passed { up: told.up, down: told.down });
                 known.totals.up += told.up;
                 known.totals.down += told.down;
                 user.set_elsewhere(self.link, told.presence);

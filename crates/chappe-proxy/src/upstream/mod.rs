@@ -25,6 +25,7 @@ use chappe_net::{Clock, Stream};
 use metrics::Counter;
 
 pub(crate) use self::middle::Pool;
+pub use self::middle::try_link;
 use crate::front::Accepted;
 use crate::policy::Policy;
 use crate::relay::{End, Toll};

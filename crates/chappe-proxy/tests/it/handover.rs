@@ -203,7 +203,7 @@ async fn replays_are_known_to_both_processes() {
     // Accepted by the old process, and silent until the other one has taken over.
     let (waiting, late) =
         (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
-    until("they are accepted", || first.handle.connections() == 3).await;
+    until("they are accepted", || first.handle.totals().connections == 3).await;
     let second = Process::start(config).await;
     let in_the_old = accepted(waiting).await;
     let in_the_new = accepted(TcpStream::connect(address).await.unwrap()).await;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -44,6 +44,29 @@ pub(crate) fn write_new(path: &Path, mode: u32, text: &str) -> Result<()> {
         }
         linked => linked.with_context(fail),
     }
+}
+
+/// Replaces the text of a file that is there, as a whole or not at all, and keeps its owner and mode.
+/// Where the path is a link, what it leads to is replaced.
+pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
+    let replace = || -> std::io::Result<()> {
+        let path = path.canonicalize()?;
+        let old = path.metadata()?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let mut staged = tempfile::NamedTempFile::new_in(folder)?;
+        staged.write_all(text.as_bytes())?;
+        let file = staged.as_file();
+        let new = file.metadata()?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            // Else somebody else could read it, or its owner no more.
+            fchown(file, Some(old.uid()), Some(old.gid()))?;
+        }
+        file.set_permissions(old.permissions())?;
+        file.sync_all()?;
+        staged.persist(&path)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    replace().with_context(|| format!("cannot replace {}", path.display()))
 }
 
 /// Reads the public key out of a PEM file of either half, or a server's data directory.

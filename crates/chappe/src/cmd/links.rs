@@ -29,13 +29,15 @@ pub(super) fn print(
     let mut text = String::new();
     for user in users {
         writeln!(text, "{}", user.name)?;
-        for (form, secret) in secrets(&settings.proxy, user) {
-            let secret = if hex { secret.reveal_hex() } else { secret.reveal() };
-            let query = query(&public, &secret);
-            let link = format!("https://t.me/proxy?{query}");
-            writeln!(text, "  {form}\n    tg://proxy?{query}\n    {link}")?;
+        for link in of(&settings.proxy, user) {
+            let (tg, web) = link.urls(&public, hex);
+            let form = match &link.domain {
+                Some(domain) => format!("{}, as {domain}", link.mode),
+                None => link.mode.to_owned(),
+            };
+            writeln!(text, "  {form}\n    {tg}\n    {web}")?;
             if qr {
-                let code = QrCode::new(&link).context("the link is too long for a QR code")?;
+                let code = QrCode::new(&web).context("the link is too long for a QR code")?;
                 writeln!(text, "{}", code.render::<Dense1x2>().build())?;
             }
         }
@@ -45,7 +47,7 @@ pub(super) fn print(
 }
 
 /// Where clients find the proxy.
-fn public(settings: &ProxySettings) -> Result<Endpoint> {
+pub(crate) fn public(settings: &ProxySettings) -> Result<Endpoint> {
     if let Some(public) = &settings.public {
         return Ok(public.clone());
     }
@@ -58,25 +60,44 @@ fn public(settings: &ProxySettings) -> Result<Endpoint> {
     address.context("say where clients find the proxy: --public HOST:PORT, or `public` in the file")
 }
 
-/// The secret of a user in each form that is switched on, with what it is called.
-fn secrets(proxy: &ProxyConfig, user: &UserConfig) -> Vec<(String, EndpointSecret)> {
+/// How a user may come.
+pub(crate) struct Link {
+    /// `plain`, `padded` or `tls`.
+    pub(crate) mode: &'static str,
+    /// The site that the proxy then seems to be.
+    pub(crate) domain: Option<String>,
+    pub(crate) secret: EndpointSecret,
+}
+
+impl Link {
+    /// The link for clients and the one for browsers.
+    pub(crate) fn urls(&self, public: &Endpoint, hex: bool) -> (String, String) {
+        let secret = if hex { self.secret.reveal_hex() } else { self.secret.reveal() };
+        let query = query(public, &secret);
+        (format!("tg://proxy?{query}"), format!("https://t.me/proxy?{query}"))
+    }
+}
+
+/// The links of a user in each form that is switched on.
+pub(crate) fn of(proxy: &ProxyConfig, user: &UserConfig) -> Vec<Link> {
     let modes = proxy.modes;
-    let mut secrets = Vec::new();
+    let link = |mode, framing, domain: Option<&str>| {
+        let secret = endpoint(&user.secret, framing, domain.map(Arc::from));
+        Link { mode, domain: domain.map(str::to_owned), secret }
+    };
+    let mut links = Vec::new();
     if modes.plain {
-        secrets.push(("plain".to_owned(), endpoint(&user.secret, Framing::Intermediate, None)));
+        links.push(link("plain", Framing::Intermediate, None));
     }
     if modes.padded {
-        secrets.push(("padded".to_owned(), endpoint(&user.secret, Framing::Padded, None)));
+        links.push(link("padded", Framing::Padded, None));
     }
     if modes.tls {
         let is_his = |name: &str| user.domain.as_deref().is_none_or(|own| own == name);
-        for domain in proxy.domains.iter().filter(|domain| is_his(&domain.name)) {
-            let name = domain.name.as_str();
-            let secret = endpoint(&user.secret, Framing::Padded, Some(name.into()));
-            secrets.push((format!("tls, as {name}"), secret));
-        }
+        let his = proxy.domains.iter().filter(|domain| is_his(&domain.name));
+        links.extend(his.map(|domain| link("tls", Framing::Padded, Some(&domain.name))));
     }
-    secrets
+    links
 }
 
 fn endpoint(secret: &Secret, framing: Framing, domain: Option<Arc<str>>) -> EndpointSecret {

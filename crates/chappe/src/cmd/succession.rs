@@ -28,9 +28,10 @@ pub(super) struct Sockets {
 }
 
 /// What sockets are for: connections at an address of the settings, or at one that systemd opened;
-/// and the page of metrics.
+/// the interface for operators, and the page of metrics.
 const LISTEN: &str = "listen";
 const PASSED: &str = "passed";
+const API: &str = "api";
 const METRICS: &str = "metrics";
 
 impl Sockets {
@@ -68,19 +69,34 @@ impl Sockets {
             if all.iter().any(|(_, known)| known == address) {
                 continue;
             }
-            let asked = address.to_string();
-            let (listener, address) = match self.take(LISTEN, &asked) {
-                Some(socket) => {
-                    let listener = Listener::adopt(socket)?;
-                    let address = ListenAddress::of(&listener)?;
-                    (listener, address)
-                }
-                None => listen::bind(address, &settings.listen)?,
-            };
-            self.offer(LISTEN, &asked, &listener)?;
-            all.push((listener, address));
+            all.push(self.listen(LISTEN, address, &settings.listen)?);
         }
         Ok(all)
+    }
+
+    /// Where operators ask.
+    pub(super) fn api(&mut self, address: &ListenAddress) -> Result<(Listener, ListenAddress)> {
+        self.listen(API, address, std::slice::from_ref(address)).context("api")
+    }
+
+    /// Where an address leads that is listened at now, beside others.
+    fn listen(
+        &mut self,
+        role: &str,
+        address: &ListenAddress,
+        all: &[ListenAddress],
+    ) -> Result<(Listener, ListenAddress)> {
+        let asked = address.to_string();
+        let (listener, address) = match self.take(role, &asked) {
+            Some(socket) => {
+                let listener = Listener::adopt(socket)?;
+                let address = ListenAddress::of(&listener)?;
+                (listener, address)
+            }
+            None => listen::bind(address, all)?,
+        };
+        self.offer(role, &asked, &listener)?;
+        Ok((listener, address))
     }
 
     /// Where the page of metrics is asked for.
@@ -107,6 +123,14 @@ impl Sockets {
         let socket = socket.as_fd().try_clone_to_owned()?;
         self.offered.push(Socket { role: role.to_owned(), asked: asked.to_owned(), socket });
         Ok(())
+    }
+}
+
+/// Does something until another process has taken over, whose business it is then.
+pub(super) async fn while_in_charge(handle: Handle, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = handle.reached(Charge::HandedOver) => {}
     }
 }
 

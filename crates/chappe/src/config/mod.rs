@@ -1,6 +1,7 @@
 //! Settings from files: every key checked, every error with its line.
 
 pub(crate) mod accounts;
+pub(crate) mod api;
 pub(crate) mod blobs;
 pub(crate) mod database;
 pub(crate) mod expiry;

@@ -20,6 +20,7 @@ use serde::Deserialize;
 
 use crate::cli::ProxyArgs;
 use crate::cmd::files;
+use crate::config::api::{Api, ApiSettings};
 use crate::config::expiry;
 use crate::config::listen::{ListenAddress, Text};
 use crate::config::upstream::Middle;
@@ -33,6 +34,10 @@ pub(crate) struct ProxySettings {
     /// What links name.
     pub(crate) public: Option<Endpoint>,
     pub(crate) metrics: Option<SocketAddr>,
+    /// Where the interface for operators is, and who may use it.
+    pub(crate) api: Option<ApiSettings>,
+    /// Web sites whose clocks are believed, beside those that the proxy seems to be.
+    pub(crate) clocks: Vec<ClockSource>,
     pub(crate) log: String,
     pub(crate) drain_max: Duration,
     /// How long connections go on when another process has taken over.
@@ -50,6 +55,8 @@ struct File {
     public: Option<Text<Endpoint>>,
     modes: Option<Vec<Text<Mode>>>,
     metrics: Option<SocketAddr>,
+    api: Option<Api>,
+    clocks: Vec<Text<ClockSource>>,
     log: Option<String>,
     state: Option<PathBuf>,
     drain_max: Option<f64>,
@@ -211,9 +218,41 @@ impl<T: std::str::FromStr<Err: std::fmt::Display>> std::str::FromStr for Named<T
     }
 }
 
+/// A web site that is asked for the time: `https://HOST[:PORT][/PATH]`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ClockSource(pub(crate) Endpoint);
+
+/// No source of time.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no address of a web site such as https://www.example.org")]
+pub(crate) struct NoClock(String);
+
+impl std::str::FromStr for ClockSource {
+    type Err = NoClock;
+
+    fn from_str(text: &str) -> Result<Self, NoClock> {
+        let no_clock = || NoClock(text.to_owned());
+        let rest = text.strip_prefix("https://").ok_or_else(no_clock)?;
+        let authority = rest.split('/').next().unwrap_or_default();
+        let endpoint = authority.parse().or_else(|_| Endpoint::new(authority, 443));
+        endpoint.map(Self).map_err(|_| no_clock())
+    }
+}
+
 impl ProxySettings {
     pub(crate) fn load(args: &ProxyArgs) -> Result<Self> {
-        let file = args.config.as_deref().map(read_file).transpose()?.unwrap_or_default();
+        Self::from_text(args, args.config.as_deref().map(files::read).transpose()?.as_deref())
+    }
+
+    /// With this text for what is in the file.
+    pub(crate) fn from_text(args: &ProxyArgs, text: Option<&str>) -> Result<Self> {
+        let file = text.map(|text| {
+            toml::from_str::<File>(text).map_err(|error| place(text, &error)).with_context(|| {
+                let path = args.config.as_deref().unwrap_or(Path::new(""));
+                format!("{} is no valid configuration", path.display())
+            })
+        });
+        let file = file.transpose()?.unwrap_or_default();
         let mut listen = either(&args.listen, file.listen);
         let is_listen_written = !listen.is_empty();
         if !is_listen_written {
@@ -273,6 +312,14 @@ impl ProxySettings {
             proxy.middle = Some(Arc::new(middle));
             files.extend(read);
         }
+        let api = match file.api {
+            Some(api) => {
+                let (api, read) = api.load()?;
+                files.extend(read);
+                Some(api)
+            }
+            None => None,
+        };
         file.direct.apply(&mut proxy, args.upstream_proxy.as_ref())?;
         file.relay.apply(&mut proxy)?;
         file.strangers.apply(&mut proxy)?;
@@ -290,12 +337,34 @@ impl ProxySettings {
             is_listen_written,
             public,
             metrics: args.metrics.or(file.metrics),
+            api,
+            clocks: file.clocks.into_iter().map(|Text(source)| source).collect(),
             log: args.log.clone().or(file.log).unwrap_or_else(|| "info".into()),
             drain_max,
             handed_over_max,
             proxy,
             files,
         })
+    }
+
+    /// What is different in `new` and takes a restart.
+    pub(crate) fn fixed(&self, new: &Self) -> Vec<&'static str> {
+        let hello = |settings: &Self| {
+            let hello = &settings.proxy.hello;
+            (hello.digests_kept, hello.headers_kept)
+        };
+        let api = |settings: &Self| settings.api.as_ref().map(|api| api.listen.clone());
+        let changes = [
+            ("listen", self.listen != new.listen),
+            ("metrics", self.metrics != new.metrics),
+            ("api.listen", api(self) != api(new)),
+            ("log", self.log != new.log),
+            ("state", self.proxy.state != new.proxy.state),
+            ("drain-max", self.drain_max != new.drain_max),
+            ("handed-over-max", self.handed_over_max != new.handed_over_max),
+            ("hello.digests-kept, hello.headers-kept", hello(self) != hello(new)),
+        ];
+        changes.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
 }
 
@@ -457,16 +526,25 @@ pub(super) fn set_time(place: &mut Duration, name: &str, written: Option<f64>) -
     Ok(())
 }
 
+/// What is wrong and where, without what stands there: it may be a secret.
+fn place(text: &str, error: &toml::de::Error) -> anyhow::Error {
+    let message = error.message();
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return anyhow::anyhow!("{message}");
+    };
+    let (number, start) =
+        (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |at| at + 1));
+    let line = text[start..].lines().next().unwrap_or_default();
+    match line.split_once('=') {
+        Some((key, _)) => anyhow::anyhow!("line {number}, `{}`: {message}", key.trim()),
+        None => anyhow::anyhow!("line {number}: {message}"),
+    }
+}
+
 /// What the flags say, or else the file.
 fn either<T: Clone>(args: &[T], file: Option<Vec<Text<T>>>) -> Vec<T> {
     match file {
         Some(file) if args.is_empty() => file.into_iter().map(|Text(value)| value).collect(),
         _ => args.to_vec(),
     }
-}
-
-/// Reads the file; an error shows the line and names the key.
-fn read_file(path: &Path) -> Result<File> {
-    let text = files::read(path)?;
-    toml::from_str(&text).with_context(|| format!("{} is no valid configuration", path.display()))
 }

@@ -15,6 +15,8 @@ mod logs;
 mod metrics;
 mod middle;
 mod proxy;
+mod proxy_api;
+mod proxy_check;
 mod reach;
 mod recovery;
 mod serve;

@@ -229,6 +229,46 @@ fn handle(
     }
 }
 
+/// Makes a link to a middle server, to see whether one can be had, and gives it up again.
+///
+/// # Errors
+///
+/// What hindered it. Middle servers say nothing to proxies whose clock or address is wrong, and to
+/// those that do not know their secret.
+pub async fn try_link(
+    config: &MiddleConfig,
+    server: &Endpoint,
+    rng: &mut Rng,
+) -> Result<(), String> {
+    let connecting = connect::connect(std::slice::from_ref(server), None, config.connect_wait_max);
+    let mut stream = connecting.await.map_err(|error| error.to_string())?.stream;
+    let (clock, path) = (Clock::system(), path(&stream, config)?);
+    let own = ProcessId { pid: rng.u32() as u16 | 1, ..ProcessId::at(path.proxy()) };
+    let (secret, timers) = (Arc::clone(&config.secret), config.link.clone());
+    let mut link = ProxyLink::new(clock.now(), timers, secret, path, own, rng.fork());
+    let (mut inbound, mut outbound) = (BytesMut::new(), BytesMut::new());
+    loop {
+        while let Some(event) = link.poll_event() {
+            match event {
+                ProxyEvent::Ready => return Ok(()),
+                ProxyEvent::Over(end) => return Err(end.to_string()),
+                _ => {}
+            }
+        }
+        link.poll_transmit(&mut outbound);
+        stream.write_all_buf(&mut outbound).await.map_err(|error| error.to_string())?;
+        let due = link.poll_timeout();
+        tokio::select! {
+            read = stream.read_buf(&mut inbound) => match read {
+                Ok(0) => return Err("the middle server closed the connection".to_owned()),
+                Ok(_) => link.handle_bytes(clock.now(), &mut inbound),
+                Err(error) => return Err(error.to_string()),
+            },
+            () = clock.sleep_until(due) => link.handle_timeout(clock.now()),
+        }
+    }
+}
+
 /// From where to where the middle server sees the connection run (MPX-01).
 fn path(stream: &TcpStream, config: &MiddleConfig) -> Result<Path, String> {
     let ends = stream.local_addr().and_then(|local| Ok((local, connect::peer_of(stream)?)));

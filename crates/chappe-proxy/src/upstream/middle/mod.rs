@@ -16,6 +16,7 @@ use chappe_crypto::Rng;
 use chappe_proto::middle::messages::Origin;
 use tracing::debug;
 
+pub use self::link::try_link;
 pub(crate) use self::pool::Pool;
 use super::{Client, UserToll, direct};
 use crate::config::MiddleConfig;

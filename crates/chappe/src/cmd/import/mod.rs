@@ -12,7 +12,6 @@ mod mtprotoproxy;
 mod python;
 mod telemt;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -59,21 +58,10 @@ fn add(found: &Found, into: &Path) -> Result<()> {
     let table: toml::Table =
         text.parse().with_context(|| format!("{} is no TOML", into.display()))?;
     let added = found.added_text(&table)?;
-    let staged = into.with_extension("new");
-    let written = || -> Result<()> {
-        let mode = fs::metadata(into)?.permissions();
-        let _ = fs::remove_file(&staged);
-        files::write_new(&staged, 0o600, &format!("{}\n\n{added}", text.trim_end()))?;
-        fs::set_permissions(&staged, mode)?;
-        ProxySettings::load(&ProxyArgs { config: Some(staged.clone()), ..ProxyArgs::default() })?;
-        fs::rename(&staged, into)?;
-        Ok(())
-    };
-    if let Err(error) = written() {
-        // It may not even be there.
-        let _ = fs::remove_file(&staged);
-        return Err(error).with_context(|| format!("{} stays as it was", into.display()));
-    }
+    let text = format!("{}\n\n{added}", text.trim_end());
+    ProxySettings::from_text(&ProxyArgs::default(), Some(&text))
+        .with_context(|| format!("{} stays as it was", into.display()))?;
+    files::replace(into, &text)?;
     if !found.settings.is_empty() {
         eprintln!("{}: only users and sites were added", into.display());
     }
