@@ -32,6 +32,9 @@ mod world;
 /// What a [`check`](Client::check) counts, both ways.
 const CHECK: u64 = 600;
 
+/// What operators know.
+const TOKEN: &str = "of the interface for operators";
+
 /// A running proxy; killed when dropped.
 struct Process {
     child: Child,
@@ -99,13 +102,17 @@ struct Settings {
 impl Settings {
     fn new(centre: SocketAddr, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let token = folder.path().join("token");
+        fs::write(&token, TOKEN).unwrap();
         let text = format!(
             "listen = [\"127.0.0.1:0\"]\nmetrics = \"127.0.0.1:0\"\nonly-named-dc = true\n\
              state = \"{}\"\ndc.2 = [\"{centre}\"]\nhanded-over-max = 60\n\
              access.per-address-per-second = 100000\n{more}\n\
+             [api]\nlisten = \"127.0.0.1:0\"\ntoken-file = \"{}\"\n\
              [user.alice]\nsecret = \"{}\"\nquota = 1_000_000_000_000\n\
              [user.bob]\nsecret = \"{}\"\nmonthly-quota = 1_000_000_000_000\n",
             folder.path().join("state").display(),
+            token.display(),
             hex(ALICE),
             hex(BOB),
         );
@@ -128,12 +135,19 @@ fn hex(secret: [u8; 16]) -> String {
 
 /// The page of metrics says what a user passed.
 async fn used(page: &str, user: usize) -> u64 {
-    let mut stream = TcpStream::connect(page).await.unwrap();
-    stream.write_all(b"GET /users HTTP/1.1\r\n\r\n").await.unwrap();
+    get(page, "/users").await[user]["quota_used"].as_u64().unwrap()
+}
+
+async fn get(address: &str, path: &str) -> Value {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\
+         Authorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).await.unwrap();
-    let users: Value = serde_json::from_str(page.split_once("\r\n\r\n").unwrap().1).unwrap();
-    users[user]["quota_used"].as_u64().unwrap()
+    serde_json::from_str(page.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
 /// Rules: PRX-14, PRX-24, PRX-26, PRX-37, PRX-38: connections are opened all the time while a proxy is
@@ -147,6 +161,7 @@ async fn nobody_notices_a_restart() {
     let mut first = Process::start(&settings.path);
     let address = first.address();
     let page = first.ready["metrics"].as_str().unwrap().to_owned();
+    let api = first.ready["api"].clone();
     assert_eq!(first.ready["takes-over"], false);
 
     let (replayed, outbound, inbound) = header(BOB, PADDED, 2);
@@ -175,7 +190,7 @@ async fn nobody_notices_a_restart() {
 
     let mut second = Process::start(&settings.path);
     assert_eq!((second.address(), &second.ready["takes-over"]), (address, &Value::Bool(true)));
-    assert_eq!(second.ready["metrics"], page);
+    assert_eq!((&second.ready["metrics"], &second.ready["api"]), (&page.clone().into(), &api));
     check_long(&mut long).await;
     progress().await;
 
@@ -217,6 +232,7 @@ async fn nobody_notices_a_restart() {
 
     let (alice, bob) = (opened.load(Ordering::Relaxed) * CHECK, longs * CHECK);
     assert_eq!((used(&page, 0).await, used(&page, 1).await), (alice, bob));
+    assert_eq!(get(api.as_str().unwrap(), "/v1/statistics").await["masked"], 0);
     fourth.signal("-TERM");
     assert_eq!(fourth.ended(), Some(0));
     assert_eq!((settings.passed("alice"), settings.passed("bob")), (Some(alice), Some(bob)));
