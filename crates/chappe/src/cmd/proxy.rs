@@ -74,6 +74,9 @@ async fn serve(settings: ProxySettings, args: ProxyArgs, passed: Vec<OwnedFd>) -
     let handle = proxy.handle();
     let serving = proxy.serve_all(listeners).with_successor(offered, settings.handed_over_max)?;
     let page = page.map(|page| page.with_users(users_of(handle.clone())));
+    let drain_max = settings.drain_max;
+    // Before anybody is told: whoever changes the file then is to be noticed.
+    let live = Arc::new(Live::new(args, settings, handle.clone())?);
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let ready = json!({
         "event": "ready",
@@ -88,8 +91,6 @@ async fn serve(settings: ProxySettings, args: ProxyArgs, passed: Vec<OwnedFd>) -
     if let Some(page) = page {
         tokio::spawn(succession::while_in_charge(handle.clone(), page.serve()));
     }
-    let drain_max = settings.drain_max;
-    let live = Arc::new(Live::new(args, settings, handle.clone())?);
     if let Some(api) = api {
         tokio::spawn(succession::while_in_charge(handle.clone(), api.serve(Arc::clone(&live))));
     }
