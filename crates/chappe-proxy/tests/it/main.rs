@@ -5,6 +5,7 @@
 
 mod access;
 mod centres;
+mod changes;
 mod client;
 mod greetings;
 mod handover;

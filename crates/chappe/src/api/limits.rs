@@ -12,7 +12,7 @@ use super::Api;
 use super::answer::{Always, Problem, Tagged, Unchanged};
 use super::document;
 use super::request::{Body, Meant, nullable};
-use super::users::number;
+use super::user::number;
 
 /// Limits that hold for all.
 #[derive(Debug, Serialize, ToSchema)]

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `server` | connections, and who may ask |
 //! | `users`, `limits`, `whole` | what may be asked: of users, of limits for all, of the process |
+//! | `user` | a user as JSON has him, and as the file does |
 //! | `request`, `answer` | what requests bring; answers, and errors |
 //! | `document` | changes to the file |
 
@@ -15,6 +16,7 @@ mod document;
 mod limits;
 mod request;
 mod server;
+mod user;
 mod users;
 mod whole;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::HeaderValue;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
@@ -118,8 +119,9 @@ async fn guard(
         warn!(?peer, "somebody without the token asks the interface for operators");
         return Problem::unknown().into_response();
     }
-    match timeout(REQUEST_MAX, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => Problem::slow().into_response(),
-    }
+    let answered = timeout(REQUEST_MAX, next.run(request)).await;
+    let mut response = answered.unwrap_or_else(|_| Problem::slow().into_response());
+    // Some give secrets away.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod api;
 pub(crate) mod blobs;
+pub(crate) mod clock;
 pub(crate) mod database;
 pub(crate) mod expiry;
 pub(crate) mod limits;

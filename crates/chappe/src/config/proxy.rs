@@ -21,6 +21,7 @@ use serde::Deserialize;
 use crate::cli::ProxyArgs;
 use crate::cmd::files;
 use crate::config::api::{Api, ApiSettings};
+use crate::config::clock::ClockSource;
 use crate::config::expiry;
 use crate::config::listen::{ListenAddress, Text};
 use crate::config::upstream::Middle;
@@ -215,27 +216,6 @@ impl<T: std::str::FromStr<Err: std::fmt::Display>> std::str::FromStr for Named<T
         let (name, value) = text.split_once('=').ok_or("write NAME=VALUE")?;
         let value = value.parse().map_err(|error: T::Err| error.to_string())?;
         Ok(Self { name: name.to_owned(), value })
-    }
-}
-
-/// A web site that is asked for the time: `https://HOST[:PORT][/PATH]`.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ClockSource(pub(crate) Endpoint);
-
-/// No source of time.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no address of a web site such as https://www.example.org")]
-pub(crate) struct NoClock(String);
-
-impl std::str::FromStr for ClockSource {
-    type Err = NoClock;
-
-    fn from_str(text: &str) -> Result<Self, NoClock> {
-        let no_clock = || NoClock(text.to_owned());
-        let rest = text.strip_prefix("https://").ok_or_else(no_clock)?;
-        let authority = rest.split('/').next().unwrap_or_default();
-        let endpoint = authority.parse().or_else(|_| Endpoint::new(authority, 443));
-        endpoint.map(Self).map_err(|_| no_clock())
     }
 }
 

@@ -154,6 +154,29 @@ async fn a_wrong_clock_is_a_warning() {
     assert_eq!(lines(&output, "ok", "clock").len(), 1, "{}", stdout(&output));
 }
 
+/// Rules: PRX-06, PRX-39: middle servers are tried as the proxy would, and one that does not know the
+///        secret is named; links pass by them.
+#[tokio::test(flavor = "multi_thread")]
+async fn middle_servers_are_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (secret, wrong, servers) = (place("secret"), place("wrong"), place("servers"));
+    fs::write(&secret, [7; 128]).unwrap();
+    fs::write(&wrong, [8; 128]).unwrap();
+    let server = Server::start(&["--middle-listen", "127.0.0.1:0", "--middle-secret", &secret]);
+    let middle = server.ready["middle"].as_str().unwrap();
+    fs::write(&servers, format!("default 2;\nproxy_for 2 {middle};\n")).unwrap();
+    let path = settings(folder.path(), "127.0.0.1:0", "127.0.0.1:1", &site(0).await.to_string());
+    let by = |secret| [&path[..], "--middle-secret", secret, "--middle-servers", &servers];
+    let output = check(&by(&secret)).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert!(lines(&output, "ok", "upstream")[0].contains(&format!("middle server {middle}")));
+    assert_eq!(lines(&output, "ok", "link").len(), 3);
+    let output = check(&by(&wrong)).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(lines(&output, "FAILED", "upstream")[0].contains("secret"));
+}
+
 /// Rule: PRX-06: what does not answer is named, with what to do, and the exit status says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_work_is_named() {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use chappe_crypto::sha256;
 use chappe_proxy::Handle;
 use tokio::signal::unix::Signal;
@@ -127,7 +127,9 @@ impl Live {
             return Err(NotChanged::Other);
         }
         let read = |text: &str| ProxySettings::from_text(&self.args, Some(text));
-        let document = before.parse::<DocumentMut>().map_err(anyhow::Error::from);
+        // Its whole text would show the line, which may have a secret in it.
+        let document =
+            before.parse::<DocumentMut>().map_err(|error| anyhow!("{}", error.message()));
         let mut document = document.map_err(NotChanged::Broken)?;
         let edited = edit(&mut document).map_err(NotChanged::Refused)?;
         let after = document.to_string();

@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::Finding;
-use crate::config::proxy::{ClockSource, ProxySettings};
+use crate::config::clock::ClockSource;
+use crate::config::proxy::ProxySettings;
 
 /// Longest time for one site.
 const WAIT_MAX: Duration = Duration::from_secs(10);
