@@ -12,7 +12,7 @@
 //! | --- | --- |
 //! | `config`, `centres` | settings; where the data centres are |
 //! | `policy` | the settings as connections see them, replaced as a whole by a reload |
-//! | `server`, `connection` | accept, recognise, hand on, stop |
+//! | `server`, `accept`, `connection` | begin and stop; accept; recognise, hand on |
 //! | `front`, `seen` | whose connection, from its first bytes; greetings that came before |
 //! | `mask`, `site`, `measure` | what strangers see; how the sites answer, and how that is found out |
 //! | `upstream/` | what an upstream is, and each of them |
@@ -21,6 +21,7 @@
 //! | `state`, `handover/` | what outlives the process; another process takes over from a running one |
 //! | `metrics`, `totals` | counters; what they say of the whole proxy |
 
+mod accept;
 mod bucket;
 mod calendar;
 mod centres;

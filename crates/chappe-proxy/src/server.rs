@@ -8,23 +8,23 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chappe_net::Clock;
 use chappe_net::entropy::{self, EntropyError};
 use chappe_net::limits::Connections;
-use chappe_net::listen::{Accepted, Ends, Listener};
-use chappe_net::shutdown::{Shutdown, Stage, Watcher};
-use chappe_net::{Clock, Stream};
+use chappe_net::listen::Listener;
+use chappe_net::shutdown::Shutdown;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
-use tracing::{debug, error, info, warn};
+use tokio::time::sleep;
+use tracing::{error, info, warn};
 
+use crate::accept::accept;
 use crate::config::{ConfigError, ProxyConfig};
-use crate::connection::Connection;
 use crate::handover::{
     Charge, Desk, HERE, Ledger, Link, LinkId, Links, Predecessor, Socket, TO_PREDECESSOR, Turn,
 };
 use crate::memory::Memory;
-use crate::metrics::{Gauged, Metrics, Rejected};
+use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::rates::Rates;
 use crate::seen::{Greeting, Seen};
@@ -319,17 +319,12 @@ impl Serve {
         if links.successor.is_some() {
             shared.charge.send_replace(Charge::HandedOver);
             info!(connections = shared.connections.len(), "another process has taken over");
-            let until = Instant::now() + handed_over_max;
-            let mut has_none = false;
-            // What the process before this one counts comes to the next one through this one.
-            while !(is_told_to_stop || has_none && links.predecessor.is_none()) {
+            if !is_told_to_stop {
+                let over = serve_out(&shared, &mut links, &mut shutdown);
                 tokio::select! {
-                    () = shutdown.all_left(), if !has_none => has_none = true,
-                    () = sleep_until(until) => (wait, is_told_to_stop) = (Duration::ZERO, true),
-                    () = &mut stop => is_told_to_stop = true,
-                    turn = links.next(&shared) => if let Turn::Stop(told) = turn {
-                        (wait, is_told_to_stop) = (told, true);
-                    },
+                    told = over => wait = told,
+                    () = sleep(handed_over_max) => wait = Duration::ZERO,
+                    () = &mut stop => {}
                 }
             }
         }
@@ -342,6 +337,22 @@ impl Serve {
         links.finish(&shared).await;
         state::write_last(&shared).await;
     }
+}
+
+/// Serves connections, while another process accepts, until the last one is over, or the other process
+/// wants them to be: how long they may still go on.
+async fn serve_out(shared: &Shared, links: &mut Links, shutdown: &mut Shutdown) -> Duration {
+    let mut has_none = false;
+    // What the process before this one counts comes to the next one through this one.
+    while !has_none || links.predecessor.is_some() {
+        tokio::select! {
+            () = shutdown.all_left(), if !has_none => has_none = true,
+            turn = links.next(shared) => if let Turn::Stop(wait) = turn {
+                return wait;
+            },
+        }
+    }
+    Duration::ZERO
 }
 
 /// From here on this process is the one that accepts connections and keeps the state.
@@ -390,59 +401,4 @@ impl IntoFuture for Serve {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
     }
-}
-
-async fn accept(shared: Arc<Shared>, listener: Listener, watcher: Watcher) {
-    loop {
-        let (stream, ends) = listener.accept().await;
-        if watcher.stage() != Stage::Running {
-            return;
-        }
-        shared.metrics.accepted.increment(1);
-        match admit(&shared, stream, ends, &watcher) {
-            Ok((connection, stream, announced)) => {
-                tokio::spawn(connection.serve(stream, announced));
-            }
-            Err(reason) => {
-                shared.metrics.rejected(reason);
-                debug!(peer = %ends.peer, ?reason, "a connection is refused");
-            }
-        }
-    }
-}
-
-fn admit(
-    shared: &Arc<Shared>,
-    stream: Accepted,
-    ends: Ends,
-    watcher: &Watcher,
-) -> Result<(Connection, Stream, bool), Rejected> {
-    let policy = shared.policy.borrow();
-    let access = &policy.config.access;
-    let address = ends.peer.ip();
-    let announced = access.proxy_protocol_from.iter().any(|network| network.contains(&address));
-    if shared.memory.is_full() {
-        return Err(Rejected::Memory);
-    }
-    // A balancer speaks for many: whom it speaks for is counted when it has said so.
-    let permit = if announced {
-        shared.connections.admit_unknown()
-    } else {
-        if !access.admits(address) && !access.mask_denied {
-            return Err(Rejected::Denied);
-        }
-        let now = shared.clock.now().mono;
-        if !shared.rates.admit(address, access.per_address_per_second, now) {
-            return Err(Rejected::Rate);
-        }
-        shared.connections.admit(address)
-    };
-    let connection = Connection {
-        shared: Arc::clone(shared),
-        ends,
-        watcher: watcher.clone(),
-        permit: permit.ok_or(Rejected::Connections)?,
-        open: Gauged::new(&shared.metrics.open),
-    };
-    Ok((connection, stream.into(), announced))
 }
