@@ -73,6 +73,10 @@ class Client:
         """Ends the session."""
         raise NotImplementedError
 
+    def trouble(self):
+        """What the library says about a step that does not end."""
+        return ""
+
 
 def main(name, version, transports, client_class):
     """Parses the arguments, runs the steps, prints the outcome and exits."""
@@ -102,7 +106,8 @@ async def finish(client, args, report):
     steps = asyncio.create_task((recover if args.recover else take_steps)(client, args, report))
     await asyncio.wait([steps], timeout=args.timeout)
     if not steps.done():
-        print(f"{report['client']}: step '{report['step']}' did not end within {args.timeout} s", file=sys.stderr)
+        print(f"{report['client']}: step '{report['step']}' did not end within {args.timeout} s", client.trouble(),
+              sep="\n", file=sys.stderr)
     elif steps.exception():
         traceback.print_exception(steps.exception())
     else:

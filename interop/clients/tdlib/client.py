@@ -19,15 +19,17 @@ from socks import Socks
 # The value is TDLib's option `use_pfs`.
 TRANSPORTS = {"obfuscated-intermediate": False, "obfuscated-intermediate+pfs": True}
 
-# Without a configuration for so long, what TDLib says is told.
-WARN_AFTER_S = 20
+# How much TDLib logs, and lines of that to be told where something does not end.
+INFO = 3
+TOLD_MAX = 60
 
 
 class Client(contract.Client):
     async def connect(self):
         self.folder = tempfile.TemporaryDirectory(prefix="chappe-tdlib-")
         self.configured = asyncio.Event()
-        self.session = Session(self.target, self.folder.name, self.hear, self.line(), has_pfs=self.transport)
+        self.session = Session(self.target, self.folder.name, self.hear, self.line(), has_pfs=self.transport,
+                               verbosity=INFO)
         await self.session.open()
         self.layer = self.session.layer
         await self.session.state("WaitPhoneNumber")
@@ -45,12 +47,7 @@ class Client(contract.Client):
 
     async def check_config(self):
         """TDLib keeps the configuration to itself, but for some options."""
-        try:
-            await asyncio.wait_for(self.configured.wait(), WARN_AFTER_S)
-        except TimeoutError:
-            # After any error it waits for a minute before it asks again.
-            print("no configuration so far; TDLib says:", *self.session.warnings(), sep="\n", file=sys.stderr)
-            await self.configured.wait()
+        await self.configured.wait()
         settings = await self.session.call("getApplicationConfig")
         return {"app_config": len(settings["members"])}
 
@@ -60,6 +57,10 @@ class Client(contract.Client):
 
     def cut(self):
         self.session.line.cut()
+
+    def trouble(self):
+        return "\n".join([f"the configuration has {'' if self.configured.is_set() else 'not '}come; TDLib says:",
+                          *self.session.lines()[-TOLD_MAX:]])
 
     async def close(self):
         await self.session.close()

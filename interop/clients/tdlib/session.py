@@ -10,6 +10,9 @@ from contract import Failed
 from library import Library, copy_for
 from socks import Socks
 
+# Errors and warnings are logged.
+WARNING = 2
+
 
 class Session:
     """Hands every update to `hear`, and whatever else it says to who called.
@@ -17,9 +20,9 @@ class Session:
     The folder is for its log and for what TDLib keeps. `line` leads to the server.
     """
 
-    def __init__(self, target, folder, hear, line=None, has_pfs=False):
+    def __init__(self, target, folder, hear, line=None, has_pfs=False, verbosity=WARNING):
         self.target, self.folder = target, pathlib.Path(folder)
-        self.hear, self.has_pfs = hear, has_pfs
+        self.hear, self.has_pfs, self.verbosity = hear, has_pfs, verbosity
         self.line = line or Socks(target.host, target.port)
         self.states = asyncio.Queue()
         self.answers = {}
@@ -45,8 +48,7 @@ class Session:
                       device_model="interop", system_version="1", application_version="1"),
         )
         self.layer = int(re.search(r"Create Td with layer (\d+)", self.log.read_text(errors="replace")).group(1))
-        # Errors and warnings.
-        self.library.execute({"@type": "setLogVerbosityLevel", "new_verbosity_level": 2})
+        self.library.execute({"@type": "setLogVerbosityLevel", "new_verbosity_level": self.verbosity})
 
     def load(self):
         self.library = Library(copy_for(self.target.key_pem))
@@ -57,10 +59,9 @@ class Session:
         self.library.execute({"@type": "setLogVerbosityLevel", "new_verbosity_level": 3})
         threading.Thread(target=self.receive, daemon=True).start()
 
-    def warnings(self):
-        """What it thought worth a warning, or worse."""
-        lines = self.log.read_text(errors="replace").splitlines()
-        return [line for line in lines if line.startswith(("[ 0]", "[ 1]", "[ 2]"))]
+    def lines(self):
+        """What it has logged."""
+        return self.log.read_text(errors="replace").splitlines()
 
     def receive(self):
         while True:

@@ -10,9 +10,9 @@ use super::rules::{Chapter, Rule, Side};
 const INTRO: &str = "\
 # Conformance
 
-Every rule of the protocol up to obfuscation, whom it binds, our tests that name it, and what five
-other implementations do: facts from their sources, in our words, each with the file where it is
-seen.
+Every rule of the protocol, its transports and the proxy, whom it binds, our tests that name it, and
+what five other implementations do: facts from their sources, in our words, each with the file where
+it is seen. These five are clients, so what binds servers and proxies has no answer of theirs.
 
 Made by `cargo xtask conformance` from [the specification](spec/README.md), the doc comments of our
 tests and [conformance/](conformance/); never edited by hand. Whoever adds, renames or drops a test
@@ -26,7 +26,7 @@ git take both sides, the command replaces them); `cargo xtask tidy` fails while 
 | no | does something else, or nothing |
 | not needed | has not the feature that the rule is about, or a client can do without |
 | not found | looked for, not found |
-| — | the rule binds servers only |
+| — | the rule binds servers or proxies only |
 ";
 
 pub(super) fn page(chapters: &[Chapter], named: &Named, peers: &[Peer], open: &[Open]) -> String {

@@ -1,7 +1,7 @@
 //! What other implementations do: `docs/conformance/*.tsv`, one file for each.
 //!
 //! A file begins with `# name:`, `# repository:` and `# read:`; then come rows of rule, answer, file
-//! in that repository, note. Rules that bind only servers need no row, the others need one each.
+//! in that repository, note. Rules that bind no clients need no row, the others need one each.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -5,22 +5,28 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-/// The chapters of the page: prefix of the ids, file of the specification.
-const CHAPTERS: &[(&str, &str)] = &[
-    ("TL", "01-tl.md"),
-    ("CRY", "02-crypto.md"),
-    ("KEY", "03-auth-key.md"),
-    ("MSG", "04-messages.md"),
-    ("SVC", "05-service-messages.md"),
-    ("SES", "06-sessions-salts-time.md"),
-    ("PFS", "07-pfs.md"),
-    ("V1", "08-mtproto1.md"),
-    ("SEC", "09-security-checklist.md"),
-    ("TRN", "10-transports.md"),
-    ("OBF", "11-obfuscation.md"),
+/// The chapters of the page: prefix of the ids, file of the specification, whom `both` means there.
+const CHAPTERS: &[(&str, &str, Side)] = &[
+    ("TL", "01-tl.md", Side::Both),
+    ("CRY", "02-crypto.md", Side::Both),
+    ("KEY", "03-auth-key.md", Side::Both),
+    ("MSG", "04-messages.md", Side::Both),
+    ("SVC", "05-service-messages.md", Side::Both),
+    ("SES", "06-sessions-salts-time.md", Side::Both),
+    ("PFS", "07-pfs.md", Side::Both),
+    ("V1", "08-mtproto1.md", Side::Both),
+    ("SEC", "09-security-checklist.md", Side::Both),
+    ("TRN", "10-transports.md", Side::Both),
+    ("OBF", "11-obfuscation.md", Side::Both),
+    ("HTP", "12-http.md", Side::Both),
+    ("WSK", "13-websocket.md", Side::Both),
+    ("UDP", "14-udp.md", Side::Both),
+    ("PRX", "15-proxy.md", Side::Both),
+    ("FTL", "15-proxy.md", Side::Both),
+    ("MPX", "15-proxy.md", Side::Link),
 ];
 
-/// One file of the specification.
+/// The rules of one prefix, in one file of the specification.
 pub(super) struct Chapter {
     pub(super) prefix: &'static str,
     pub(super) file: &'static str,
@@ -46,18 +52,25 @@ pub(super) enum Side {
     Both,
     /// The schema compiler.
     Compiler,
+    /// The MTProto proxy.
     Proxy,
+    /// The server that a proxy's middle links lead to.
+    Middle,
+    /// Both ends of a middle link: the proxy and the middle server.
+    Link,
 }
 
 impl Side {
-    /// Reads the side as the chapters write it: `C` in 01 to 09, `client` in 10 and 11.
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads the side as the chapters write it: `C` in 01 to 09, `client` from 10 on; `both` is
+    /// whom that word means in the chapter.
+    fn parse(text: &str, both: Self) -> Option<Self> {
         Some(match text.split(' ').next()? {
             "C" | "client" => Self::Client,
             "S" | "server" => Self::Server,
-            "all" | "both" | "receiver" | "C,S" => Self::Both,
+            "all" | "both" | "sender" | "receiver" | "C,S" | "client/server" => both,
             "K" => Self::Compiler,
             "proxy" => Self::Proxy,
+            "middle" => Self::Middle,
             _ => return None,
         })
     }
@@ -69,6 +82,8 @@ impl Side {
             Self::Both => "both",
             Self::Compiler => "compiler",
             Self::Proxy => "proxy",
+            Self::Middle => "middle server",
+            Self::Link => "proxy and middle server",
         }
     }
 
@@ -81,24 +96,24 @@ impl Side {
 pub(super) fn read(folder: &Path) -> Result<Vec<Chapter>> {
     CHAPTERS
         .iter()
-        .map(|&(prefix, file)| {
+        .map(|&(prefix, file, both)| {
             let path = folder.join(file);
             let text = fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
-            chapter(prefix, file, &text)
+            chapter(prefix, file, both, &text)
         })
         .collect()
 }
 
-fn chapter(prefix: &'static str, file: &'static str, text: &str) -> Result<Chapter> {
+fn chapter(prefix: &'static str, file: &'static str, both: Side, text: &str) -> Result<Chapter> {
     let heading = text.lines().find_map(|line| line.strip_prefix("# "));
     let title = heading.with_context(|| format!("{file} has no heading"))?.to_owned();
     let mut rules: Vec<Rule> = Vec::new();
     for paragraph in text.split("\n\n") {
         let lines = paragraph.lines().filter(|line| line.starts_with('|'));
-        let rows = lines.map(|line| row(line, prefix)).collect::<Result<Vec<_>>>();
+        let rows = lines.map(|line| row(line, prefix, both)).collect::<Result<Vec<_>>>();
         rules.extend(rows.with_context(|| file.to_owned())?.into_iter().flatten());
-        rules.extend(spoken(paragraph, prefix));
+        rules.extend(spoken(paragraph, prefix, both));
     }
     if let Some(twice) = (1..rules.len()).find(|&n| rules[..n].iter().any(|r| r.id == rules[n].id))
     {
@@ -108,7 +123,7 @@ fn chapter(prefix: &'static str, file: &'static str, text: &str) -> Result<Chapt
 }
 
 /// The rule of a table row, if its first cell is an id of this chapter.
-fn row(line: &str, prefix: &str) -> Result<Option<Rule>> {
+fn row(line: &str, prefix: &str, both: Side) -> Result<Option<Rule>> {
     let line = line.replace("\\|", "\u{0}");
     let cells: Vec<String> =
         line.split('|').skip(1).map(|cell| cell.trim().replace('\u{0}', "|")).collect();
@@ -117,12 +132,12 @@ fn row(line: &str, prefix: &str) -> Result<Option<Rule>> {
         return Ok(None);
     }
     let side =
-        Side::parse(side).with_context(|| format!("{id} binds `{side}`, whoever that is"))?;
+        Side::parse(side, both).with_context(|| format!("{id} binds `{side}`, whoever that is"))?;
     Ok(Some(Rule { id: id.clone(), side, text: text.clone() }))
 }
 
 /// Rules in running text: `TRN-30 (both): …`, to the end of the paragraph or the next such rule.
-fn spoken(paragraph: &str, prefix: &str) -> Vec<Rule> {
+fn spoken(paragraph: &str, prefix: &str, both: Side) -> Vec<Rule> {
     if paragraph.starts_with('|') {
         return Vec::new();
     }
@@ -131,7 +146,8 @@ fn spoken(paragraph: &str, prefix: &str) -> Vec<Rule> {
         .filter_map(|(at, _)| {
             let id = leading_id(&paragraph[at..], prefix)?;
             let (side, text) = paragraph[at + id.len()..].strip_prefix(" (")?.split_once("): ")?;
-            let rule = Rule { id: id.to_owned(), side: Side::parse(side)?, text: text.to_owned() };
+            let rule =
+                Rule { id: id.to_owned(), side: Side::parse(side, both)?, text: text.to_owned() };
             Some((at, rule))
         })
         .collect();
@@ -157,7 +173,7 @@ pub(super) fn leading_id<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
 
 /// Every prefix that an id of the page may have.
 pub(super) fn prefixes() -> impl Iterator<Item = &'static str> {
-    CHAPTERS.iter().map(|&(prefix, _)| prefix)
+    CHAPTERS.iter().map(|&(prefix, ..)| prefix)
 }
 
 #[cfg(test)]
@@ -171,7 +187,7 @@ mod tests {
             | TRN-01 | client | One tag, `a \\| b`. | Drop. |\n\
             | 404 | S | not a rule |\n\n\
             TRN-30 (both): cut the\npadding. See TRN-01 (above). TRN-R31 (server): answer.\n\nMore.";
-        let chapter = chapter("TRN", "10-transports.md", text).expect("a chapter");
+        let chapter = chapter("TRN", "10-transports.md", Side::Both, text).expect("a chapter");
         assert_eq!(chapter.title, "10 — Framing");
         let rule =
             |id: &str, side, text: &str| Rule { id: id.to_owned(), side, text: text.to_owned() };
@@ -188,9 +204,38 @@ mod tests {
     #[test]
     fn side_nobody_knows_and_rule_stated_twice_are_errors() {
         let unknown = "# A\n\n| TL-01 | moon | Text. | x |";
-        assert!(chapter("TL", "01-tl.md", unknown).is_err());
+        assert!(chapter("TL", "01-tl.md", Side::Both, unknown).is_err());
         let twice = "# A\n\n| TL-01 | K | Text. | x |\n\nTL-01 (client): again.";
-        assert!(chapter("TL", "01-tl.md", twice).is_err());
+        assert!(chapter("TL", "01-tl.md", Side::Both, twice).is_err());
+    }
+
+    #[test]
+    fn words_of_the_later_chapters_are_sides() {
+        for both in ["both", "sender", "receiver", "client/server"] {
+            assert_eq!(Side::parse(both, Side::Both), Some(Side::Both), "{both}");
+        }
+        assert_eq!(Side::parse("proxy", Side::Both), Some(Side::Proxy));
+        assert_eq!(Side::parse("middle", Side::Both), Some(Side::Middle));
+        assert_eq!(Side::parse("moon", Side::Both), None);
+    }
+
+    #[test]
+    fn prefixes_of_one_file_are_apart_and_a_middle_link_binds_no_client() {
+        let text = "# 15 — Proxy\n\n\
+            | Id | Binds | Rule |\n|---|---|---|\n\
+            | PRX-05 | both | Constant time. |\n\n\
+            | MPX-01 | both | Addresses. |\n\
+            | MPX-03 | middle | Verify. |\n\
+            | MPX-08 | proxy | An id. |";
+        let sides = |prefix, both| {
+            let rules = chapter(prefix, "15-proxy.md", both, text).expect("a chapter").rules;
+            rules.iter().map(|rule| (rule.side, rule.side.binds_clients())).collect::<Vec<_>>()
+        };
+        assert_eq!(sides("PRX", Side::Both), [(Side::Both, true)]);
+        assert_eq!(
+            sides("MPX", Side::Link),
+            [(Side::Link, false), (Side::Middle, false), (Side::Proxy, false)]
+        );
     }
 
     #[test]
