@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -52,7 +53,7 @@ impl Predecessor {
     /// There is one, and it does not hand over.
     pub fn ask(state: &Path) -> Result<Option<Self>, HandoverError> {
         let path = state.join(CONTROL);
-        let stream = match UnixStream::connect(&path) {
+        let stream = match connect(&path) {
             Ok(stream) => stream,
             Err(error) if is_nobody(&error) => return Ok(None),
             Err(error) => return Err(HandoverError::Io { path, error }),
@@ -81,6 +82,22 @@ impl Predecessor {
         self.sockets.extract_if(.., |socket| socket.role == role).collect()
     }
 }
+
+/// Where nobody listens any more somebody ended without a word, or one process takes over from
+/// another at this moment.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    for _ in 0..TRIES {
+        match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => sleep(TRY_INTERVAL),
+            connected => return connected,
+        }
+    }
+    UnixStream::connect(path)
+}
+
+/// A hand-over takes some milliseconds.
+const TRIES: u32 = 20;
+const TRY_INTERVAL: Duration = Duration::from_millis(50);
 
 fn is_nobody(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
