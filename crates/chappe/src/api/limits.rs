@@ -43,50 +43,50 @@ pub(super) struct Limits {
 
 /// Changes to limits. What is missing stays as it is; `null` is the default.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct LimitChanges {
     /// Connections open at once.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     connections_total_max: Option<Option<u64>>,
     /// Of these, from one address, IPv6 by blocks of 64 bits.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     connections_per_address_max: Option<Option<u64>>,
     /// New connections a second from one address.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     handshakes_per_address_per_second: Option<Option<u64>>,
     /// Seconds until a user is recognised.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<f64>)]
     greeting_wait_max: Option<Option<f64>>,
     /// Strangers shown the site at once.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     strangers_total_max: Option<Option<u64>>,
     /// Bytes that a stranger may pass each way.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     strangers_bytes_max: Option<Option<u64>>,
     /// Bytes kept for all slow ends together.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     held_max_bytes: Option<Option<u64>>,
     /// Bytes read at once, and kept at most for a slow end, each way.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     buffer_bytes: Option<Option<u64>>,
     /// Seconds without a byte either way.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<f64>)]
     idle_max: Option<Option<f64>>,
     /// Seconds in which an end takes nothing.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<f64>)]
     stalled_max: Option<Option<f64>>,
     /// Whether connections of users who are gone from the file end when it is read.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<bool>)]
     close_removed: Option<Option<bool>>,
 }
@@ -95,6 +95,7 @@ pub(super) struct LimitChanges {
 #[utoipa::path(
     get,
     path = "/v1/limits",
+    operation_id = "show_limits",
     responses((status = 200, body = Limits, headers(("ETag"))), Always)
 )]
 pub(super) async fn show(State(api): State<Arc<Api>>) -> Tagged<Limits> {
@@ -106,6 +107,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>) -> Tagged<Limits> {
 #[utoipa::path(
     patch,
     path = "/v1/limits",
+    operation_id = "change_limits",
     params(("If-Match" = Option<String>, Header, description = "only if these are the settings")),
     request_body = LimitChanges,
     responses((status = 200, body = Limits, headers(("ETag"))), Unchanged, Always)

@@ -80,46 +80,46 @@ pub(super) enum Status {
 
 /// Settings of a user. What is missing stays as it is; `null` takes a limit away.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UserSettings {
     /// 32 hexadecimal digits. One is drawn for who is new and brings none.
     pub(super) secret: Option<String>,
     /// Whether he is to be served.
     enabled: Option<bool>,
     /// When he ceases to be served: a day (its beginning) or a moment, UTC unless it says otherwise.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
     expires: Option<Option<String>>,
     /// Connections at once; a client opens up to eight.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     connections_max: Option<Option<u64>>,
     /// Addresses at once, IPv6 by blocks of 64 bits.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     addresses_max: Option<Option<u64>>,
     /// Bytes a second from him.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     rate_up: Option<Option<u64>>,
     /// Bytes a second to him.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     rate_down: Option<Option<u64>>,
     /// Bytes both ways, for ever; takes the place of a monthly quota.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     quota: Option<Option<u64>>,
     /// Bytes both ways in each month (UTC); takes the place of one for ever.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     monthly_quota: Option<Option<u64>>,
     /// The only site that he may come by.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
     domain: Option<Option<String>>,
     /// For whom his connections advertise: 32 hexadecimal digits.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
     ad_tag: Option<Option<String>>,
 }

@@ -22,11 +22,12 @@ use crate::cmd::proxy::live::InUse;
 
 /// How a secret is replaced.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Rotation {
     /// The new one, 32 hexadecimal digits. Default: one that is drawn.
     secret: Option<String>,
     /// Whether connections by the old one may go on until they end by themselves. Default: no.
+    #[serde(default)]
     keep_connections: bool,
 }
 
@@ -65,6 +66,7 @@ pub(super) struct Link {
 #[utoipa::path(
     get,
     path = "/v1/users",
+    operation_id = "list_users",
     responses((status = 200, body = Users, headers(("ETag"))), Always)
 )]
 pub(super) async fn list(State(api): State<Arc<Api>>) -> Tagged<Users> {
@@ -76,6 +78,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Tagged<Users> {
 #[utoipa::path(
     get,
     path = "/v1/users/{name}",
+    operation_id = "show_user",
     params(("name" = String, Path)),
     responses(
         (status = 200, body = User, headers(("ETag"))),
@@ -95,6 +98,7 @@ pub(super) async fn show(
 #[utoipa::path(
     put,
     path = "/v1/users/{name}",
+    operation_id = "put_user",
     params(
         ("name" = String, Path),
         ("If-Match" = Option<String>, Header, description = "only if these are the settings"),
@@ -138,6 +142,7 @@ pub(super) async fn put(
 #[utoipa::path(
     patch,
     path = "/v1/users/{name}",
+    operation_id = "change_user",
     params(
         ("name" = String, Path),
         ("If-Match" = Option<String>, Header, description = "only if these are the settings")
@@ -165,6 +170,7 @@ pub(super) async fn patch(
 #[utoipa::path(
     delete,
     path = "/v1/users/{name}",
+    operation_id = "remove_user",
     params(
         ("name" = String, Path),
         ("If-Match" = Option<String>, Header, description = "only if these are the settings")
@@ -194,6 +200,7 @@ pub(super) async fn remove(
 #[utoipa::path(
     post,
     path = "/v1/users/{name}/secret",
+    operation_id = "rotate_secret",
     params(
         ("name" = String, Path),
         ("If-Match" = Option<String>, Header, description = "only if these are the settings")
@@ -223,6 +230,7 @@ pub(super) async fn rotate(
 #[utoipa::path(
     get,
     path = "/v1/users/{name}/links",
+    operation_id = "show_links",
     params(("name" = String, Path)),
     responses(
         (status = 200, body = Links),

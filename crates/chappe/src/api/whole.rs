@@ -68,7 +68,7 @@ pub(super) struct Reloaded {
 }
 
 /// Show what is counted of the whole proxy.
-#[utoipa::path(get, path = "/v1/statistics", responses((status = 200, body = Statistics), Always))]
+#[utoipa::path(get, path = "/v1/statistics", operation_id = "show_statistics", responses((status = 200, body = Statistics), Always))]
 pub(super) async fn statistics(State(api): State<Arc<Api>>) -> Json<Statistics> {
     let totals = api.live.handle().totals();
     Json(Statistics::new(totals, api.live.in_use().settings.proxy.users.len()))
@@ -78,6 +78,7 @@ pub(super) async fn statistics(State(api): State<Arc<Api>>) -> Json<Statistics> 
 #[utoipa::path(
     post,
     path = "/v1/reload",
+    operation_id = "reload",
     responses(
         (status = 200, body = Reloaded, headers(("ETag"))),
         (status = 409, body = Problem, description = "The settings stay as they were."),
@@ -96,6 +97,7 @@ pub(super) async fn reload(State(api): State<Arc<Api>>) -> Result<Tagged<Reloade
 #[utoipa::path(
     get,
     path = "/v1/openapi.json",
+    operation_id = "describe",
     responses((status = 200, body = Object, description = "OpenAPI 3.1."), Always)
 )]
 pub(super) async fn description(State(api): State<Arc<Api>>) -> impl IntoResponse {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use chappe_crypto::sha256;
 use chappe_net::connect::{Endpoint, Proxy};
 use chappe_net::proxy_protocol::Version;
 use chappe_proto::middle::messages::AdTag;
@@ -46,6 +47,8 @@ pub(crate) struct ProxySettings {
     pub(crate) proxy: ProxyConfig,
     /// What is read again when it changes.
     pub(crate) files: Vec<PathBuf>,
+    /// Tells the text of the file that they were read from, from others.
+    pub(crate) tag: String,
 }
 
 /// The file, in which every key may be absent.
@@ -324,6 +327,7 @@ impl ProxySettings {
             handed_over_max,
             proxy,
             files,
+            tag: tag(text.unwrap_or_default()),
         })
     }
 
@@ -504,6 +508,11 @@ pub(super) fn set_time(place: &mut Duration, name: &str, written: Option<f64>) -
         *place = time.with_context(|| format!("{name}: {seconds} is not possible"))?;
     }
     Ok(())
+}
+
+/// Tells one text from another.
+pub(crate) fn tag(text: &str) -> String {
+    sha256(&[text.as_bytes()])[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is wrong and where, without what stands there: it may be a secret.

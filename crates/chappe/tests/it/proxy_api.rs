@@ -386,6 +386,10 @@ fn answers_are_as_described() {
             methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())),
         );
     }
+    let methods = description["paths"].as_object().unwrap().values();
+    let operations = methods.flat_map(|methods| methods.as_object().unwrap().values());
+    let ids: BTreeSet<_> = operations.map(|operation| operation["operationId"].as_str()).collect();
+    assert_eq!(ids.len(), described.len(), "two operations have one name: {ids:?}");
     let mut asked = BTreeSet::new();
     for (method, path, body, statuses) in [
         ("GET", "/v1/users", "", &[200][..]),

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use chappe_crypto::sha256;
 use chappe_proxy::Handle;
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
@@ -16,7 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::cli::ProxyArgs;
 use crate::cmd::files;
-use crate::config::proxy::ProxySettings;
+use crate::config::proxy::{ProxySettings, tag};
 
 /// The settings of a running proxy.
 pub(crate) struct Live {
@@ -69,8 +68,13 @@ impl Live {
     pub(crate) fn new(args: ProxyArgs, settings: ProxySettings, handle: Handle) -> Result<Self> {
         let known = looks(&settings.files);
         let text = args.config.as_deref().map(files::read).transpose()?;
-        let tag = tag(text.as_deref().unwrap_or_default());
-        let in_use = InUse { settings: settings.clone(), tag, awaits_restart: Vec::new() };
+        // Somebody may have changed it meanwhile, and that is not to be overlooked.
+        let known = known.filter(|_| settings.tag == tag(text.as_deref().unwrap_or_default()));
+        let in_use = InUse {
+            tag: settings.tag.clone(),
+            settings: settings.clone(),
+            awaits_restart: Vec::new(),
+        };
         Ok(Self {
             args,
             handle,
@@ -104,7 +108,7 @@ impl Live {
         *known = looks(&self.in_use().settings.files);
         let text = self.args.config.as_deref().map(files::read).transpose()?;
         let settings = ProxySettings::from_text(&self.args, text.as_deref())?;
-        self.put_in_use(&mut known, settings, text.as_deref().unwrap_or_default())
+        self.put_in_use(&mut known, settings)
     }
 
     /// Makes a change to the file and reads it: as a whole or not at all. `revoked` are users whose
@@ -144,7 +148,7 @@ impl Live {
             self.handle.revoke(name);
         }
         *known = looks(&settings.files);
-        let in_use = self.put_in_use(&mut known, settings, &after);
+        let in_use = self.put_in_use(&mut known, settings);
         Ok((in_use.map_err(NotChanged::Impossible)?, edited))
     }
 
@@ -158,7 +162,6 @@ impl Live {
         &self,
         known: &mut Option<Vec<Look>>,
         settings: ProxySettings,
-        text: &str,
     ) -> Result<Arc<InUse>> {
         self.handle.reload(settings.proxy.clone())?;
         let awaits_restart = self.first.fixed(&settings);
@@ -169,7 +172,7 @@ impl Live {
         if before.settings.files != settings.files {
             *known = looks(&settings.files);
         }
-        let in_use = Arc::new(InUse { settings, tag: tag(text), awaits_restart });
+        let in_use = Arc::new(InUse { tag: settings.tag.clone(), settings, awaits_restart });
         *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&in_use);
         info!("the settings were read again and are in use");
         Ok(in_use)
@@ -227,8 +230,4 @@ fn looks(files: &[PathBuf]) -> Option<Vec<Look>> {
         Some(Look { place: (file.dev(), file.ino()), changed, len: file.len() })
     };
     files.iter().map(look).collect()
-}
-
-fn tag(text: &str) -> String {
-    sha256(&[text.as_bytes()])[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
