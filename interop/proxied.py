@@ -3,39 +3,71 @@
 import concurrent.futures
 import json
 import pathlib
+import secrets
 import subprocess
 import threading
 import time
+import urllib.request
+from dataclasses import dataclass
 
 from processes import READY_TIMEOUT_S
 
-# A secret of these tests, and the site that the proxy seems to be.
-SECRET = "5f8e1c0b7a69d4f3e2c1b0a998877665"
+# The site that the proxy seems to be.
 DOMAIN = "www.example.org"
-SECRETS = {"plain": SECRET, "padded": f"dd{SECRET}", "tls": f"ee{SECRET}{DOMAIN.encode().hex()}"}
 
 # What each library knows.
 FORMS = {
     "telethon": ["plain", "padded"],
     "kurigram": ["plain", "padded", "tls"],
     "tdlib": ["plain", "padded", "tls"],
+    "mtcute": ["padded", "tls"],
     "chappe": ["plain", "padded", "tls"],
 }
 
-STEPS_TIMEOUT_S = 90
-# With a proxy that is restarted: how often, how long it runs, and the time before, for the libraries to begin.
-RESTARTS = 4
-RUN_S = 5
-BEGIN_S = 15
-RECOVERY_TIMEOUT_S = 180
+# Runs at once.
+WORKERS = 3
+STEPS_TIMEOUT_S = 60
+FILES_TIMEOUT_S = 60
+# With a proxy that is restarted: the time before, for the libraries to begin, how often, how long it runs, and for how
+# long there are calls.
+BEGIN_S = 10
+RESTARTS = 3
+RUN_S = 4
+CALLS_S = 24
+RECOVERY_TIMEOUT_S = 120
+# Test accounts of a run, and the first of all.
+ACCOUNTS = 10
+FIRST_ACCOUNT = 501
+
+
+@dataclass
+class Run:
+    """One library in one form, who is a user of the proxy of its own."""
+
+    library: str
+    form: str
+    place: int
+    secret: str
+
+    @property
+    def name(self):
+        return f"{self.library}-{self.form}"
+
+    def link(self, address):
+        host, _, port = address.rpartition(":")
+        secret = {"plain": self.secret, "padded": f"dd{self.secret}",
+                  "tls": f"ee{self.secret}{DOMAIN.encode().hex()}"}[self.form]
+        return f"tg://proxy?server={host}&port={port}&secret={secret}"
 
 
 class Proxy:
     """`chappe proxy` before the server, on a port that stays its own when it starts again."""
 
-    def __init__(self, binary, folder, server):
-        self.command = [binary.resolve(), "proxy", "run", "--user", f"interop={SECRET}", "--modes", "plain,padded,tls",
-                        "--domain", f"{DOMAIN}={server.address}"]
+    def __init__(self, binary, folder, server, runs):
+        self.command = [binary.resolve(), "proxy", "run", "--modes", "plain,padded,tls", "--domain",
+                        f"{DOMAIN}={server.address}", "--metrics", "127.0.0.1:0"]
+        for run in runs:
+            self.command += ["--user", f"{run.name}={run.secret}"]
         # TDLib begins with the first of Telegram's, wherever it was told to be at home.
         for dc in {1, server.dc}:
             self.command += ["--dc", f"{dc}={server.address}"]
@@ -48,20 +80,19 @@ class Proxy:
                                         stdout=subprocess.PIPE, stderr=self.log, text=True)
         killer = threading.Timer(READY_TIMEOUT_S, self.process.kill)
         killer.start()
-        line = self.process.stdout.readline()
+        ready = json.loads(self.process.stdout.readline())
         killer.cancel()
-        self.address = json.loads(line)["listen"][0]
+        self.address, self.metrics = ready["listen"][0], ready["metrics"]
 
     def restart(self):
-        """Ends as by a crash, and is gone for a moment."""
+        """Ends as by a crash, and is gone for a moment; the names of users whose connections that broke."""
+        with urllib.request.urlopen(f"http://{self.metrics}/users", timeout=5) as page:
+            broken = [user["name"] for user in json.load(page) if user["connections"]]
         self.process.kill()
         self.process.wait()
         time.sleep(0.5)
         self.start()
-
-    def link(self, form):
-        host, _, port = self.address.rpartition(":")
-        return f"tg://proxy?server={host}&port={port}&secret={SECRETS[form]}"
+        return broken
 
     def __enter__(self):
         return self
@@ -73,47 +104,83 @@ class Proxy:
 
 
 def table(server, args, python, run_command):
-    """Prints a row for each library and form: calls and a reconnect, then calls while the proxy is restarted."""
-    row = "{:<10} {:<8} {:<10} {:>8} {:>8} {:>9} {:>5} {:>7} {:>5}"
-    print(row.format("client", "form", "outcome", "connect", "calls", "reconnect", "links", "failed", "lost"))
+    """Prints rows for each library and form: calls and a reconnect, 5 MiB each way, and calls while the proxy is
+    restarted; what failed."""
+    row = "{:<10} {:<8} {:<9} {:<8} {:>8} {:>8} {:>9} {:>8} {:>6} {:>6} {:>5} {:>7} {:>6}"
+    print(row.format("client", "form", "what", "outcome", "connect", "calls", "reconnect", "5 MiB", "number", "links",
+                     "cuts", "failed", "lost"))
     outcomes = []
 
-    def show(library, form, name, done):
+    def show(run, what, done, cuts=None):
         seconds, repeated = done.report.get("seconds", {}), done.report.get("repeated", {})
-        figures = [f"{seconds[step]:.2f} s" if step in seconds else "-" for step in ("connect", "calls", "reconnect")]
-        outcome = done.outcome if name == "steps" else f"{done.outcome} ({name})"
-        print(row.format(library, form, outcome, *figures, done.report.get("connections", "-"),
-                         repeated.get("failed", "-"), repeated.get("lost", "-")), flush=True)
-        outcomes.append(done.show(f"proxy {library} {form} {name}", args.verbose))
+        if "cells" in done.report:
+            file = done.report["cells"].get("file", {})
+            seconds = {"file": file["seconds"]} if "seconds" in file else {}
+        figures = [f"{seconds[step]:.2f} s" if step in seconds else "-"
+                   for step in ("connect", "calls", "reconnect", "file")]
+        is_spared = cuts == 0
+        print(row.format(run.library, run.form, what, "FAILED" if is_spared else done.outcome, *figures,
+                         done.report.get("calls", "-"), done.report.get("connections", "-"),
+                         "-" if cuts is None else cuts, repeated.get("failed", "-"), repeated.get("lost", "-")),
+              flush=True)
+        failure = done.show(f"proxy {run.name} {what}", args.verbose)
+        spared = f"FAILED proxy {run.name}: no restart broke a connection" if is_spared else ""
+        outcomes.append(failure or spared)
 
-    runs = [(library, form) for library, forms in FORMS.items() for form in forms
-            if library in (args.only or FORMS)]
-    with Proxy(args.server_bin, server.folder, server) as proxy:
-        for library, form in runs:
-            command = command_of(library, form, proxy, server, args, python)
-            if library == "chappe":
-                show(library, form, "steps", run_command([*command, "--calls", str(args.calls)], server,
-                                                         STEPS_TIMEOUT_S))
-                continue
-            steps = ["--calls", str(args.calls), "--timeout", str(STEPS_TIMEOUT_S)]
-            show(library, form, "steps", run_command([*command, *steps], server, STEPS_TIMEOUT_S))
+    chosen = [(library, form) for library, forms in FORMS.items() for form in forms
+              if library in (args.only or FORMS)]
+    runs = [Run(library, form, place, secrets.token_hex(16)) for place, (library, form) in enumerate(chosen)]
+    with Proxy(args.server_bin, server.folder, server, runs) as proxy:
+        def once(work):
+            what, run = work
+            return run_command(COMMANDS[what](run, proxy, server, args, python), server, TIMEOUTS[what])
+
+        works = [(what, run) for what in ("steps", "files") for run in runs]
+        with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+            for (what, run), done in zip(works, pool.map(once, works)):
+                show(run, what, done)
         with concurrent.futures.ThreadPoolExecutor(len(runs)) as pool:
-            steps = ["--recover", "--calls", str(args.recovery_calls), "--timeout", str(RECOVERY_TIMEOUT_S)]
-            waiting = [(library, form, pool.submit(
-                run_command, [*command_of(library, form, proxy, server, args, python), *steps], server,
-                RECOVERY_TIMEOUT_S)) for library, form in runs if library != "chappe"]
-            time.sleep(BEGIN_S if waiting else 0)
-            for _ in range(RESTARTS if waiting else 0):
-                proxy.restart()
+            waiting = [(run, pool.submit(once, ("restarts", run))) for run in runs]
+            time.sleep(BEGIN_S)
+            broken = []
+            for _ in range(RESTARTS):
+                broken += proxy.restart()
                 time.sleep(RUN_S)
-            for library, form, done in waiting:
-                show(library, form, "restarts", done.result())
+            for run, done in waiting:
+                show(run, "restarts", done.result(), broken.count(run.name))
     return outcomes
 
 
-def command_of(library, form, proxy, server, args, python):
-    common = ["--link", proxy.link(form), "--address", proxy.address, "--dc", str(server.dc), "--key",
-              server.public_key]
-    if library == "chappe":
-        return [python, "clients/proxied_chappe.py", "--bin", args.server_bin.resolve(), *common]
-    return [python, "clients/proxied.py", library, *common, "--transport", form]
+def steps(run, proxy, server, args, python):
+    return [*script(run, proxy, server, args, python), "--calls", str(args.calls), "--timeout", str(STEPS_TIMEOUT_S)]
+
+
+def restarts(run, proxy, server, args, python):
+    return [*script(run, proxy, server, args, python), "--recover", "--seconds", str(CALLS_S), "--timeout",
+            str(RECOVERY_TIMEOUT_S)]
+
+
+def files(run, proxy, server, args, python):
+    """Somebody with the library and somebody with Telethon, who is not behind the proxy, show each other a file."""
+    number = FIRST_ACCOUNT + run.place * ACCOUNTS
+    if run.library == "chappe":
+        return [*script(run, proxy, server, args, python), "--account", str(number), "--timeout", str(FILES_TIMEOUT_S)]
+    return [python, "clients/people.py", "--address", server.address, "--dc", str(server.dc), "--key",
+            server.public_key, "--number", str(number), "--timeout", str(FILES_TIMEOUT_S), "--link",
+            run.link(proxy.address), run.library, "--cells", "file"]
+
+
+def script(run, proxy, server, args, python):
+    """What drives a library through the steps; the form is in the link."""
+    common = ["--link", run.link(proxy.address), "--address", proxy.address, "--dc", str(server.dc), "--key",
+              server.public_key, "--transport"]
+    inner = "obfuscated-intermediate" if run.form == "plain" else "obfuscated-padded"
+    if run.library == "chappe":
+        return [args.server_bin.resolve().with_name("interop-client"), *common, inner]
+    if run.library == "mtcute":
+        return ["node", "clients/mtcute/client.mjs", *common, inner]
+    return [python, "clients/proxied.py", run.library, *common, run.form]
+
+
+COMMANDS = {"steps": steps, "files": files, "restarts": restarts}
+TIMEOUTS = {"steps": STEPS_TIMEOUT_S, "files": FILES_TIMEOUT_S, "restarts": RECOVERY_TIMEOUT_S}

@@ -3,12 +3,14 @@
 A script declares its transports and a `Client` class, and hands both to `main`. The steps are the same for
 every library: connect (which makes the auth key), help.getConfig, many calls on one connection, and one
 call after the connection was cut. With `--recover` they are others: connect and many calls over a line that
-breaks again and again, where whatever fails is done again, and counted.
+breaks again and again, where whatever fails is done again, and counted; with `--seconds` as many as there is time for,
+at a pace that leaves time for others.
 """
 
 import argparse
 import asyncio
 import ipaddress
+import itertools
 import json
 import os
 import sys
@@ -20,6 +22,8 @@ from datetime import datetime
 # With --recover: calls open at once, and how long each may take before it counts as lost.
 WORKERS = 16
 PATIENCE_S = 45
+# With --seconds: the pause after each call of a worker.
+PAUSE_S = 0.05
 
 
 class Failed(Exception):
@@ -28,12 +32,13 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Where the server is, and the key it proves itself with."""
+    """Where the server is, the key it proves itself with, and the link to a proxy that leads there, if one is to."""
 
     host: str
     port: int
     dc: int
     key_pem: str
+    link: str = ""
 
 
 class Client:
@@ -89,6 +94,8 @@ def main(name, version, transports, client_class):
     parser.add_argument("--calls", type=int, default=100, help="calls on one connection (default: 100)")
     parser.add_argument("--no-reconnect", action="store_true", help="do not cut the connection")
     parser.add_argument("--recover", action="store_true", help="the line breaks: repeat what fails")
+    parser.add_argument("--seconds", type=float, help="with --recover: calls for so long, however many they are")
+    parser.add_argument("--link", default="", help="of an MTProto proxy that leads to the server")
     parser.add_argument("--timeout", type=float, default=30, metavar="SECONDS", help="for all steps (default: 30)")
     args = parser.parse_args()
     if args.list:
@@ -126,7 +133,7 @@ def read_target(args):
     if not ipaddress.ip_address(host).is_loopback:
         sys.exit(f"{host} is not a loopback address")
     with open(args.key, encoding="ascii") as file:
-        return Target(host, int(port), args.dc, file.read())
+        return Target(host, int(port), args.dc, file.read(), getattr(args, "link", ""))
 
 
 async def take_steps(client, args, report):
@@ -169,7 +176,7 @@ async def take_steps(client, args, report):
 async def recover(client, args, report):
     seconds = report["seconds"] = {}
     repeated = report["repeated"] = {"failed": 0, "lost": 0}
-    open_calls = iter(range(args.calls))
+    open_calls = calls_to_make(args)
 
     async def insist(work):
         while True:
@@ -184,8 +191,10 @@ async def recover(client, args, report):
                 await asyncio.sleep(0.1)
 
     async def work():
-        for _ in open_calls:
+        for number in open_calls:
             await insist(client.nearest_dc)
+            report["calls"] = number + 1
+            await asyncio.sleep(PAUSE_S if args.seconds else 0)
 
     report["step"] = "connect"
     started = time.monotonic()
@@ -196,9 +205,17 @@ async def recover(client, args, report):
     report["step"] = "calls"
     started = time.monotonic()
     await asyncio.gather(*(work() for _ in range(WORKERS)))
-    report["calls"] = args.calls
     seconds["calls"] = round(time.monotonic() - started, 3)
     del report["step"]
+
+
+def calls_to_make(args):
+    """The numbers of calls, until there are enough or the time is over; several take them in turns."""
+    begun = time.monotonic()
+    for number in itertools.count() if args.seconds else range(args.calls):
+        if args.seconds and time.monotonic() - begun > args.seconds:
+            return
+        yield number
 
 
 def check_config(config, target):

@@ -32,6 +32,7 @@ def main():
     parser.add_argument("--bot", nargs=2, metavar=("TOKEN", "USERNAME"), help="a bot of the server")
     parser.add_argument("--timeout", type=float, default=480, metavar="SECONDS", help="for all cells (default: 480)")
     parser.add_argument("--large", type=int, default=0, metavar="MIB", help="size of a large file (default: none)")
+    parser.add_argument("--link", default="", help="of an MTProto proxy, for who has the library under test")
     parser.add_argument("--cells", nargs="+", choices=CELLS, help="these alone, and signing in")
     parser.add_argument("library", choices=LIBRARIES)
     args = parser.parse_args()

@@ -11,7 +11,7 @@ const FINDING = ['find', 'find_named', 'find_group', 'make_group']
 
 /** Takes orders until there are no more. */
 export async function main(Person) {
-  const names = ['address', 'dc', 'key', 'number', 'folder']
+  const names = ['address', 'dc', 'key', 'number', 'folder', 'link']
   const options = Object.fromEntries(names.map((name) => [name, { type: 'string' }]))
   const { values: args } = parseArgs({ args: process.argv.slice(2), options })
   const person = new Person(readTarget(args), args.number, (...heard) => tell({ heard }), args.folder)

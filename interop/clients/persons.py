@@ -33,11 +33,11 @@ LINE_MAX = 1 << 20
 class Person:
     """One device. Every order is a method: `await ada.say(bob, "good morning")`."""
 
-    def __init__(self, library, command, address, args, number):
+    def __init__(self, library, command, address, args, number, link=""):
         self.name, self.number = library, number
         self.folder = tempfile.TemporaryDirectory(prefix=f"chappe-{library}-", ignore_cleanup_errors=True)
         self.command = [*command, "--address", address, "--dc", str(args.dc), "--key", args.key, "--number", number,
-                        "--folder", self.folder.name]
+                        "--folder", self.folder.name, *(["--link", link] if link else [])]
         self.heard, self.answers = asyncio.Queue(), asyncio.Queue()
         # Answers to orders that nobody waits for any more.
         self.late = 0

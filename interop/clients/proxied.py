@@ -4,11 +4,9 @@ The first argument is the library. What the server says of its own address is no
 connection, which is the proxy's.
 """
 
-import asyncio
 import pathlib
 import sys
 from importlib.metadata import version
-from urllib.parse import parse_qs, urlsplit
 
 HERE = pathlib.Path(__file__).resolve().parent
 LIBRARY = sys.argv.pop(1)
@@ -16,11 +14,8 @@ sys.path += [str(HERE), str(HERE / LIBRARY)]
 
 import client as library
 import contract
+from link import telethon_way
 
-LINK = sys.argv.pop(sys.argv.index("--link") + 1) if "--link" in sys.argv else ""
-if LINK:
-    sys.argv.remove("--link")
-PARAMETERS = {name: values[0] for name, values in parse_qs(urlsplit(LINK).query).items()}
 FORMS = ["plain", "padded", "tls"]
 
 
@@ -35,12 +30,6 @@ class Proxied(library.Client):
 
 
 class Telethon(Proxied):
-    def __init__(self, target, form):
-        from telethon.network.connection import tcpmtproxy
-
-        super().__init__(target, {"plain": tcpmtproxy.ConnectionTcpMTProxyIntermediate,
-                                  "padded": tcpmtproxy.ConnectionTcpMTProxyRandomizedIntermediate}[form])
-
     async def connect(self):
         from telethon import TelegramClient
         from telethon.crypto import rsa
@@ -50,8 +39,10 @@ class Telethon(Proxied):
         rsa.add_key(self.target.key_pem, old=False)
         session = MemorySession()
         session.set_dc(self.target.dc, self.target.host, self.target.port)
-        self.client = TelegramClient(session, api_id=1, api_hash="0" * 32, connection=self.counted(),
-                                     proxy=(self.target.host, self.target.port, PARAMETERS["secret"]))
+        way = telethon_way(self.target.link)
+        self.transport = way["connection"]
+        self.client = TelegramClient(session, api_id=1, api_hash="0" * 32,
+                                     **{**way, "connection": self.counted()})
         await self.client.connect()
 
 
@@ -60,7 +51,7 @@ class Kurigram(Proxied):
         library.trust(self.target.key_pem)
         library.InDc.interop_dc = self.target.dc
         # The form is in the secret.
-        self.client = library.InDc("interop", api_id=1, api_hash="0" * 32, in_memory=True, proxy=LINK,
+        self.client = library.InDc("interop", api_id=1, api_hash="0" * 32, in_memory=True, proxy=self.target.link,
                                    connection_factory=self.pinned())
         await self.client.connect()
         await self.client.session.is_started.wait()
@@ -72,41 +63,9 @@ class TdLib(Proxied):
         super().__init__(target, False)
 
     def line(self):
-        return Line(self.target.host, self.target.port, self.opened)
+        from socks import Passage
 
-
-class Line:
-    """Leads to the proxy, tells of every connection, and can break them all."""
-
-    kind = {"@type": "proxyTypeMtproto", "secret": PARAMETERS.get("secret", "")}
-
-    def __init__(self, host, port, opened):
-        self.proxy, self.opened, self.open = (host, port), opened, set()
-
-    async def listen(self):
-        self.listener = await asyncio.start_server(self.accept, "127.0.0.1", 0)
-        return self.listener.sockets[0].getsockname()[1]
-
-    def cut(self):
-        for writer in self.open:
-            writer.transport.abort()
-
-    async def accept(self, reader, writer):
-        from socks import carry
-
-        ends = {writer}
-        try:
-            proxy_reader, proxy_writer = await asyncio.open_connection(*self.proxy)
-            ends.add(proxy_writer)
-            self.opened()
-            self.open |= ends
-            await asyncio.gather(carry(reader, proxy_writer), carry(proxy_reader, writer))
-        except (OSError, EOFError):
-            pass
-        finally:
-            self.open -= ends
-            for end in ends:
-                end.transport.abort()
+        return Passage(self.target.link, self.opened)
 
 
 PACKAGES = {"telethon": ("telethon", Telethon), "kurigram": ("kurigram", Kurigram), "tdlib": ("tdjson", TdLib)}

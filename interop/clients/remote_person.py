@@ -2,7 +2,8 @@
 
 One process is one device of one person, or of one bot. It is started with `--address HOST:PORT --dc N --key FILE
 --number NUMBER --folder FOLDER`: where the server is (which may be a line that breaks), the PEM of its key, the test
-number (of no use to a bot), and an empty folder for what the library keeps. First it prints one line:
+number (of no use to a bot), and an empty folder for what the library keeps. With `--link LINK` it goes through an
+MTProto proxy, where its library can. First it prints one line:
 
     {"ready": LAYER, "version": "1.2.3", "cannot": {CELL: REASON}}
 
@@ -117,9 +118,12 @@ if __name__ == "__main__":
     parser.add_argument("--key", required=True)
     parser.add_argument("--number", required=True)
     parser.add_argument("--folder", type=pathlib.Path, required=True)
+    parser.add_argument("--link", default="", help="of an MTProto proxy that leads to the server")
     parser.add_argument("--packages", help="where the library is, unless it is where this program's are")
     parser.add_argument("library", help="the folder with its person.py")
     arguments = parser.parse_args()
+    # What persons import as well, before it cannot be found any more.
+    import link
     from contract import read_target
 
     # The folder of the script has the names of libraries in it.

@@ -30,7 +30,7 @@ class Row:
         """Starts both; what the library says of itself."""
         self.line = Line(self.args.address)
         address = await self.line.listen()
-        self.one = self.device(self.library, self.phone(0), address)
+        self.one = self.device(self.library, self.phone(0), address, self.args.link)
         self.other = self.device("telethon", self.phone(1))
         self.ready, _ = await asyncio.gather(self.one.start(), self.other.start())
         return self.ready
@@ -38,8 +38,8 @@ class Row:
     def phone(self, place):
         return f"99966{self.args.dc}{self.args.number + place:04}"
 
-    def device(self, library, number, address=None):
-        person = Person(library, LIBRARIES[library], address or self.args.address, self.args, number)
+    def device(self, library, number, address=None, link=""):
+        person = Person(library, LIBRARIES[library], address or self.args.address, self.args, number, link)
         self.started.append(person)
         return person
 

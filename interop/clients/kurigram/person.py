@@ -53,9 +53,11 @@ class Person:
                 kwargs.update(server_address=target.host, port=target.port)
                 super().__init__(**kwargs)
 
+        # Of a link the form is in the secret.
+        way = {"proxy": target.link} if target.link else {"protocol_factory": TCPAbridged}
         # Sessions in memory do not outlive a connection.
         self.client = InDc(number, api_id=1, api_hash="0" * 32, workdir=folder, skip_updates=False,
-                           connection_factory=Pinned, protocol_factory=TCPAbridged)
+                           connection_factory=Pinned, **way)
         self.client.on_message()(self.hear_message)
         self.client.on_edited_message(pyrogram.filters.incoming)(self.hear_edit)
         self.client.on_deleted_messages()(self.hear_deletion)

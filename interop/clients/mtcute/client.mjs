@@ -4,6 +4,7 @@ import {
   BaseTelegramClient,
   IntermediatePacketCodec,
   MemoryStorage,
+  MtProxyTcpTransport,
   ObfuscatedPacketCodec,
   PaddedIntermediatePacketCodec,
   TcpTransport,
@@ -45,7 +46,7 @@ class Client {
       apiHash: '0'.repeat(32),
       crypto,
       storage: new MemoryStorage(),
-      transport: this.url ? this.webSocket() : this.tcp(),
+      transport: this.url ? this.webSocket() : this.target.link ? this.proxied() : this.tcp(),
       network: { usePfs: this.usePfs },
       defaultDcs: { main: here, media: here },
       logLevel: 2,
@@ -68,6 +69,21 @@ class Client {
         return steps.codec()
       }
     })()
+  }
+
+  /** The form is in the secret of the link. */
+  proxied() {
+    const steps = this
+    const { searchParams } = new URL(this.target.link)
+    const [host, port, secret] = ['server', 'port', 'secret'].map((name) => searchParams.get(name))
+    return new (class extends MtProxyTcpTransport {
+      async connect() {
+        const connection = await super.connect()
+        steps.socket = connection.socket
+        steps.connections++
+        return connection
+      }
+    })({ host, port: Number(port), secret })
   }
 
   /** The WebSocket of mtcute for browsers, with our address: it makes up its own. */

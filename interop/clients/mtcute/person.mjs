@@ -2,7 +2,7 @@
 
 import { createWriteStream } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
-import { BotKeyboard, InputMedia, MemoryStorage, TelegramClient, tl } from '@mtcute/node'
+import { BotKeyboard, InputMedia, MemoryStorage, proxyTransportFromUrl, TelegramClient, tl } from '@mtcute/node'
 import { addPublicKey, NodeCryptoProvider } from '@mtcute/node/utils.js'
 import { packageVersion } from '../contract.mjs'
 import { main } from '../person.mjs'
@@ -21,7 +21,7 @@ class Person {
   }
 
   async open() {
-    const { dc, host, port, key } = this.target
+    const { dc, host, port, key, link } = this.target
     const crypto = new NodeCryptoProvider()
     await crypto.initialize()
     addPublicKey(crypto, key.pem)
@@ -31,6 +31,7 @@ class Person {
       apiHash: '0'.repeat(32),
       crypto,
       storage: new MemoryStorage(),
+      ...(link && { transport: proxyTransportFromUrl(link) }),
       defaultDcs: { main: here, media: here },
       logLevel: 2,
       updates: { catchUp: true },

@@ -12,6 +12,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parent))
 
 from contract import Failed
 from session import Session
+from socks import Passage
 
 ACTIONS = {
     "messagePinMessage": "pin",
@@ -36,7 +37,7 @@ class Person:
         # Ids of messages that are being sent, with who waits for it; of what this person wrote, and deletes.
         self.sending, self.written, self.deleting = {}, set(), set()
         self.read_up_to = {}
-        self.session = Session(target, folder, self.hear)
+        self.session = Session(target, folder, self.hear, Passage(target.link) if target.link else None)
         self.call = self.session.call
 
     def hear(self, update):

@@ -9,6 +9,8 @@ from telethon.crypto import rsa
 from telethon.sessions import MemorySession
 from telethon.tl.alltlobjects import LAYER
 
+from link import telethon_way
+
 # Calls in one container.
 BATCH = 50
 ACTIONS = {
@@ -31,7 +33,8 @@ class Person:
         self.shown = []
         session = MemorySession()
         session.set_dc(target.dc, target.host, target.port)
-        self.client = TelegramClient(session, 1, "0" * 32, receive_updates=True)
+        way = telethon_way(target.link) if target.link else {}
+        self.client = TelegramClient(session, 1, "0" * 32, receive_updates=True, **way)
         self.client.add_event_handler(self.hear_message, events.NewMessage())
         self.client.add_event_handler(self.hear_edit, events.MessageEdited(incoming=True))
         self.client.add_event_handler(self.hear_deletion, events.MessageDeleted())

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod bench;
+mod bench_proxy;
 mod call;
 mod deploy;
 mod durability;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use bytes::Bytes;
 use chappe_api::functions::{InitConnection, InvokeWithLayer};
-use chappe_client::{Authorities, RawClient, Way, WebConfig};
+use chappe_client::{Authorities, MtProxy, RawClient, Way, WebConfig};
 use chappe_crypto::rsa::PublicKey;
 use chappe_proto::transport::Transport;
 use chappe_tl::Raw;
@@ -21,6 +21,7 @@ use clap::Parser;
 use crate::hop::Hop;
 use crate::report::Report;
 
+mod files;
 mod hop;
 mod report;
 mod steps;
@@ -51,6 +52,15 @@ struct Args {
     /// The line breaks: repeat what fails, and count it.
     #[arg(long)]
     recover: bool,
+    /// With --recover: call for so long, however many calls that are.
+    #[arg(long)]
+    seconds: Option<f64>,
+    /// Of an MTProto proxy that leads to the server.
+    #[arg(long)]
+    link: Option<MtProxy>,
+    /// Sign in as this test account, and send a file and fetch it; nothing else.
+    #[arg(long)]
+    account: Option<u32>,
     /// For all steps.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     timeout: u64,
@@ -63,6 +73,8 @@ struct Target {
     dc: i32,
     key: PublicKey,
     transport: Carrier,
+    /// The form is in its secret.
+    link: Option<MtProxy>,
     hop: Hop,
 }
 
@@ -110,8 +122,11 @@ async fn main() -> Result<ExitCode> {
     let mut report = Report::new(&target.transport.to_string());
     let limit = Duration::from_secs(args.timeout);
     let steps = async {
-        if args.recover {
-            steps::recover(&target, args.calls, &mut report).await
+        if let Some(account) = args.account {
+            files::send_and_fetch(&target, account, &mut report).await
+        } else if args.recover {
+            let time = args.seconds.map(Duration::try_from_secs_f64).transpose()?;
+            steps::recover(&target, args.calls, time, &mut report).await
         } else {
             steps::take(&target, args.calls, !args.no_reconnect, &mut report).await
         }
@@ -133,6 +148,7 @@ async fn target(args: &Args) -> Result<Target> {
         dc: args.dc,
         key: PublicKey::from_pem(&pem)?,
         transport: args.transport.context("--transport is needed")?,
+        link: args.link.clone(),
         hop: Hop::to(server).await?,
     })
 }
@@ -141,6 +157,9 @@ async fn connect(target: &Target) -> Result<RawClient> {
     let client =
         RawClient::builder(target.hop.address, [target.key.clone()]).dc(target.dc).init(introduce);
     let client = match target.transport {
+        _ if let Some(link) = &target.link => {
+            client.mtproxy(MtProxy { endpoint: target.hop.address.into(), ..link.clone() })
+        }
         Carrier::Transport(transport) => client.transport(transport),
         Carrier::Web(way) if way.has_tls() => client.way(way).web(trusting()?),
         Carrier::Web(way) => client.way(way),

@@ -1,7 +1,6 @@
 //! The steps: the ordinary ones, and those over a line that breaks.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
@@ -18,6 +17,9 @@ use crate::{Target, connect};
 /// lost.
 const WORKERS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(45);
+/// The pause after each call of a worker, where there are calls for some time: others want to call,
+/// too.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Connects, asks for the configuration, calls, and calls again after a cut.
 pub(crate) async fn take(
@@ -30,7 +32,7 @@ pub(crate) async fn take(
     let client = connect(target).await?;
     report.begin("config");
     let config = client.invoke(&GetConfig).await?;
-    report.set("config", check(&config, target.dc, target.server)?);
+    report.set("config", check(&config, target)?);
     report.end("connect", begun);
 
     let begun = report.begin("calls");
@@ -60,7 +62,8 @@ pub(crate) async fn take(
 }
 
 /// Requires that the configuration names this server as the data centre it is.
-fn check(config: &Config, dc: i32, server: SocketAddr) -> Result<Value> {
+fn check(config: &Config, target: &Target) -> Result<Value> {
+    let (dc, server) = (target.dc, target.server);
     ensure!(config.this_dc == dc, "help.getConfig: this_dc is {}, not {dc}", config.this_dc);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let expires = u64::try_from(config.expires)?;
@@ -69,12 +72,19 @@ fn check(config: &Config, dc: i32, server: SocketAddr) -> Result<Value> {
     let is_named = config.dc_options.iter().any(|option| {
         option.id == dc && option.ip_address[..] == *ip.as_bytes() && option.port == port
     });
-    ensure!(is_named, "help.getConfig: dc_options lacks this server");
+    // Behind a proxy the server has another address than the client knows.
+    ensure!(is_named || target.link.is_some(), "help.getConfig: dc_options lacks this server");
     Ok(json!({ "this_dc": config.this_dc, "dc_options": config.dc_options.len() }))
 }
 
-/// Connects and calls; whatever fails is done again, and counted. Nothing may, of ours.
-pub(crate) async fn recover(target: &Target, calls: usize, report: &mut Report) -> Result<()> {
+/// Connects and calls, so often or for so long; whatever fails is done again, and counted. Nothing
+/// may, of ours.
+pub(crate) async fn recover(
+    target: &Target,
+    calls: usize,
+    time: Option<Duration>,
+    report: &mut Report,
+) -> Result<()> {
     let begun = report.begin("connect");
     let client = connect(target).await?;
     let insist = Insist { client: &client, failed: Cell::new(0), lost: Cell::new(0) };
@@ -82,15 +92,22 @@ pub(crate) async fn recover(target: &Target, calls: usize, report: &mut Report) 
     report.end("connect", begun);
 
     let begun = report.begin("calls");
-    let left = Cell::new(calls);
+    let made = Cell::new(0);
+    let is_enough = || match time {
+        Some(time) => begun.elapsed() >= time,
+        None => made.get() >= calls,
+    };
     let work = async || {
-        while let Some(fewer) = left.get().checked_sub(1) {
-            left.set(fewer);
+        while !is_enough() {
+            made.update(|made| made + 1);
             insist.call().await;
+            if time.is_some() {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     };
     join_all((0..WORKERS).map(|_| work())).await;
-    report.set("calls", calls);
+    report.set("calls", made.get());
     report.set("repeated", json!({ "failed": insist.failed.get(), "lost": insist.lost.get() }));
     report.end("calls", begun);
     ensure!(insist.failed.get() + insist.lost.get() == 0, "the client gave calls up");

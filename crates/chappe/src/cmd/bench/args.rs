@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use chappe_client::Target;
 use clap::{Args, Subcommand};
 
+use super::proxy::args::ProxyBenchArgs;
 use crate::config::database::DatabaseUrl;
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +24,14 @@ pub(crate) enum BenchCommand {
     /// in a temporary folder. What is told on standard output is a table; progress goes to standard
     /// error. Exit status 1 if anything failed or is missing.
     Telegram(Box<TelegramArgs>),
+    /// Lead clients through a proxy, and say what that takes of the machine.
+    ///
+    /// Clients and a data centre of the bench's own, on loopback, stand around a proxy that is a
+    /// process apart: ours, and any other that a command line starts, all in the same run. Only what
+    /// the proxy takes is counted, CPU time and memory of all its processes. What is told on standard
+    /// output is a table; progress goes to standard error. Exit status 1 if bytes were left behind or
+    /// a connection failed.
+    Proxy(Box<ProxyBenchArgs>),
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `chappe bench`: how much a server carries.
+//! `chappe bench`: how much a server or a proxy carries.
 
 pub(crate) mod args;
 mod child;
@@ -8,6 +8,8 @@ mod open_files;
 mod pace;
 mod plan;
 mod process;
+mod progress;
+mod proxy;
 mod report;
 mod sign_in;
 mod spread;
@@ -22,5 +24,6 @@ use crate::exit::Exit;
 pub(crate) fn run(command: BenchCommand) -> Result<Exit> {
     match command {
         BenchCommand::Telegram(args) => telegram::run(*args),
+        BenchCommand::Proxy(args) => proxy::run(&args),
     }
 }

@@ -24,9 +24,9 @@ fn raised(limit: Rlimit, needed: u64) -> Result<Option<Rlimit>> {
     }
     if let Some(maximum) = limit.maximum.filter(|maximum| *maximum < needed) {
         bail!(
-            "so many users need {needed} open files, and this process may have {maximum}; raise \
+            "so many connections need {needed} open files, and this process may have {maximum}; raise \
              the limit with `ulimit -n {needed}`, as root or in the settings of your login \
-             (limits.conf, or LimitNOFILE= of a unit), or take fewer --users"
+             (limits.conf, or LimitNOFILE= of a unit), or take fewer"
         );
     }
     Ok(Some(Rlimit { current: Some(needed), maximum: limit.maximum }))

@@ -30,6 +30,43 @@ pub(super) fn cpu_of_family(parent: u32) -> Option<Duration> {
     Some(ticks(all))
 }
 
+/// A process and all that it started, and so on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Family(pub(super) u32);
+
+impl Family {
+    /// CPU time of all, those that have ended and were waited for included.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        let ticks_of = |stat: &Stat| stat.own + stat.ended;
+        Some(ticks(self.members()?.iter().map(|(_, stat)| ticks_of(stat)).sum()))
+    }
+
+    /// Resident memory of all, in bytes; what several share counts for each.
+    pub(super) fn memory(&self) -> Option<u64> {
+        Some(self.members()?.iter().filter_map(|(pid, _)| memory(*pid)).sum())
+    }
+
+    fn members(&self) -> Option<Vec<(u32, Stat)>> {
+        let stat_of =
+            |pid: u32| Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
+        let mut members = vec![(self.0, stat_of(self.0)?)];
+        let pids = fs::read_dir("/proc").ok()?.flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let mut others: Vec<_> = pids.filter_map(|pid| Some((pid, stat_of(pid)?))).collect();
+        // Until nobody is found whose parent is one of them.
+        loop {
+            let is_child =
+                |(_, stat): &(u32, Stat)| members.iter().any(|(pid, _)| *pid == stat.parent);
+            let (children, rest): (Vec<_>, _) = others.into_iter().partition(is_child);
+            if children.is_empty() {
+                return Some(members);
+            }
+            members.extend(children);
+            others = rest;
+        }
+    }
+}
+
 /// The process that started another, if both are called the same.
 pub(super) fn parent_of_its_kind(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;

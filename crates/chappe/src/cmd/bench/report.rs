@@ -125,7 +125,7 @@ impl Step {
     }
 }
 
-fn spread(Spread { p50, p99, max }: Spread) -> Value {
+pub(super) fn spread(Spread { p50, p99, max }: Spread) -> Value {
     json!({ "p50": p50.as_secs_f64(), "p99": p99.as_secs_f64(), "max": max.as_secs_f64() })
 }
 

@@ -3,7 +3,6 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +16,7 @@ use super::database::Watched;
 use super::ledger::{Book, Ledger};
 use super::pace::Pace;
 use super::plan::Plan;
+use super::progress::Progress;
 use super::report::{Cpu, Report, SignIn, Step};
 use super::sign_in::Door;
 use super::users::Users;
@@ -218,27 +218,3 @@ async fn bytes_of(database: Option<&Watched>) -> Result<Option<u64>> {
         None => Ok(None),
     }
 }
-
-/// Says how far something is, now and then.
-struct Progress {
-    what: &'static str,
-    all: usize,
-    begun: Instant,
-    told: AtomicU64,
-}
-
-impl Progress {
-    fn new(what: &'static str, all: usize) -> Self {
-        Self { what, all, begun: Instant::now(), told: AtomicU64::new(0) }
-    }
-
-    fn tell(&self, done: usize) {
-        let now = self.begun.elapsed().as_secs() / PROGRESS_EVERY;
-        if self.told.fetch_max(now, Ordering::Relaxed) < now || done == self.all {
-            eprintln!("{} of {} {}", done, self.all, self.what);
-        }
-    }
-}
-
-/// Seconds.
-const PROGRESS_EVERY: u64 = 5;
