@@ -3,11 +3,12 @@
 use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tracing::warn;
 
@@ -54,12 +55,18 @@ pub enum Accepted {
     Unix(UnixStream),
 }
 
-/// A socket in the file system, gone from there when dropped.
+/// A socket in the file system, gone from there when dropped, unless another process listens there
+/// as well.
 #[derive(Debug)]
 pub struct UnixSocket {
     listener: UnixListener,
-    path: PathBuf,
+    // After the listener: whoever listens still is somebody else then.
+    file: Option<SocketFile>,
 }
+
+/// The file by which a socket is found.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
 
 /// What both ends of a connection over a [`UnixSocket`] count as, which has no addresses: this
 /// machine. Who stands in front of it can say better by the PROXY protocol, or in HTTP.
@@ -101,17 +108,31 @@ impl UnixSocket {
                 Err(error) => return Err(error),
             }
         }
-        let socket = Self { listener: UnixListener::bind(path)?, path: path.to_owned() };
+        let listener = UnixListener::bind(path)?;
+        let socket = Self { listener, file: Some(SocketFile(path.to_owned())) };
         std::fs::set_permissions(path, Permissions::from_mode(0o660))?;
         Ok(socket)
     }
 }
 
-impl Drop for UnixSocket {
+impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Whoever removed it before us did no harm.
-        let _ = std::fs::remove_file(&self.path);
+        if is_deserted(&self.0) {
+            // Whoever removed it before us did no harm.
+            let _ = std::fs::remove_file(&self.0);
+        }
     }
+}
+
+/// Whether nobody listens there, neither a process that took over nor who opened the socket for us.
+fn is_deserted(path: &Path) -> bool {
+    let connect = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // Where somebody has much to do there is no room at once.
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    connect().is_err_and(|error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 impl From<TcpListener> for Listener {
@@ -126,7 +147,44 @@ impl From<UnixSocket> for Listener {
     }
 }
 
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(UnixSocket { listener, .. }) => listener.as_fd(),
+        }
+    }
+}
+
 impl Listener {
+    /// Takes a socket over that listens already, from another process or from who started this one.
+    ///
+    /// # Errors
+    ///
+    /// It is no such socket, or what the system says.
+    pub fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        let socket = Socket::from(socket);
+        if !rustix::net::sockopt::socket_acceptconn(&socket)? {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the socket does not listen"));
+        }
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        if !address.is_unix() {
+            return TcpListener::from_std(socket.into()).map(Self::Tcp);
+        }
+        let file = address.as_pathname().map(|path| SocketFile(path.to_owned()));
+        let listener = UnixListener::from_std(OwnedFd::from(socket).into())?;
+        Ok(Self::Unix(UnixSocket { listener, file }))
+    }
+
+    /// The file of a socket in the file system.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Unix(socket) => socket.file.as_ref().map(|file| file.0.as_path()),
+        }
+    }
+
     /// The next connection, ready for use.
     ///
     /// Outlives whatever befalls a single connection, and exhaustion: while there are no descriptors

@@ -53,6 +53,14 @@ impl Shutdown {
         self.stage.send_replace(Stage::Draining);
     }
 
+    /// Waits until all tasks left, and asks none of them to. Whoever asks for a
+    /// [`watcher`](Self::watcher) from here on gets none. May be dropped and called again.
+    pub async fn all_left(&mut self) {
+        self.template = None;
+        // Nobody sends: this ends when the last watcher is gone.
+        let _ = self.alive.recv().await;
+    }
+
     /// Asks for the stop if that was not done, waits until all tasks left, tells them to leave at once after
     /// `drain_max`, and stops waiting after another `end_max`.
     ///

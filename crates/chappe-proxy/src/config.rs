@@ -50,8 +50,9 @@ pub struct ProxyConfig {
     pub connections: ConnectionLimits,
     /// Whether connections of users who were removed, or whose secret changed, are closed.
     pub close_removed: bool,
-    /// Where the traffic of users with a quota is remembered; without a file it is forgotten at
-    /// the end. Stays as it was at the start.
+    /// The folder of what outlives the process: the traffic of users with a quota, the greetings
+    /// that came, and the socket at which another process asks to take over. Without it all that
+    /// is forgotten at the end. Stays as it was at the start.
     pub state: Option<PathBuf>,
 }
 

@@ -219,7 +219,7 @@ fn answer(
     if own.as_ref().is_some_and(|own| *own != domain.name) {
         return Err(Stranger::Domain);
     }
-    if !is_fresh(policy, now, time.into()) {
+    if !is_fresh(policy, seen, now, time.into()) {
         return Err(Stranger::Skew);
     }
     if !seen.is_new_digest(hello.random(), now.mono) {
@@ -231,7 +231,7 @@ fn answer(
 }
 
 /// Whether a hello of that time, in seconds since 1970, may be new.
-fn is_fresh(policy: &Policy, now: Now, time: u64) -> bool {
+fn is_fresh(policy: &Policy, seen: &Seen, now: Now, time: u64) -> bool {
     let hello = &policy.config.hello;
     let unix = now.unix.as_secs();
     if unix.saturating_sub(time) > hello.age_max.as_secs()
@@ -241,7 +241,10 @@ fn is_fresh(policy: &Policy, now: Now, time: u64) -> bool {
     }
     // The clock of this process began with it.
     let start = unix.saturating_sub(now.mono.as_secs());
-    !hello.refuse_before_start || now.mono > hello.age_max || time + START_SLACK >= start
+    !hello.refuse_before_start
+        || seen.is_whole()
+        || now.mono > hello.age_max
+        || time + START_SLACK >= start
 }
 
 /// What a clock may be late, in seconds, where hellos from before the start are refused (PRX-26).

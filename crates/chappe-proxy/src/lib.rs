@@ -12,14 +12,16 @@
 //! | --- | --- |
 //! | `config`, `centres` | settings; where the data centres are |
 //! | `policy` | the settings as connections see them, replaced as a whole by a reload |
-//! | `server`, `connection` | accept, recognise, hand on, stop |
+//! | `server`, `accept`, `connection` | begin and stop; accept; recognise, hand on |
 //! | `front`, `seen` | whose connection, from its first bytes; greetings that came before |
 //! | `mask`, `site`, `measure` | what strangers see; how the sites answer, and how that is found out |
 //! | `upstream/` | what an upstream is, and each of them |
 //! | `relay`, `coding`, `memory` | bytes both ways with bounds; what is done to them; what waits |
-//! | `users`, `bucket`, `calendar`, `state`, `rates` | who is here, how fast, how much, how often |
+//! | `users`, `bucket`, `calendar`, `rates` | who is here, how fast, how much, how often |
+//! | `state`, `handover/` | what outlives the process; another process takes over from a running one |
 //! | `metrics`, `totals` | counters; what they say of the whole proxy |
 
+mod accept;
 mod bucket;
 mod calendar;
 mod centres;
@@ -27,6 +29,7 @@ mod coding;
 mod config;
 mod connection;
 mod front;
+mod handover;
 mod mask;
 mod measure;
 mod memory;
@@ -49,6 +52,7 @@ pub use config::{
     ProxyConfig, Quota, RecordShape, RelayConfig, SiteAddress, StrangersConfig, UnknownDomain,
     UserConfig,
 };
+pub use handover::{Charge, HandoverError, Predecessor, Socket};
 pub use mask::{NoSite, visit};
 pub use measure::{Site, Unsuitable, measure};
 pub use server::{Handle, Proxy, ProxyError, Serve};

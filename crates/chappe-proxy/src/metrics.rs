@@ -22,6 +22,7 @@ pub(crate) struct Metrics {
     pub(crate) handshakes: Family,
     pub(crate) strangers: Family,
     pub(crate) broken: Count,
+    pub(crate) suspected_replays: Counter,
     pub(crate) refused: Family,
     pub(crate) masked: Gauge,
     pub(crate) masked_failed: Count,
@@ -119,6 +120,10 @@ impl Metrics {
             BROKEN,
             "Connections that began with a hello of a user and nothing good after it."
         );
+        describe_counter!(
+            SUSPECTED_REPLAYS,
+            "Connections of users to which their data centre answered with an error alone."
+        );
         describe_gauge!(MASKED, "Strangers shown a web site now.");
         describe_counter!(MASKED_FAILED, "Strangers for whom the web site was not to be had.");
         describe_histogram!(DURATION, "How long connections of users lasted, in seconds.");
@@ -149,6 +154,7 @@ impl Metrics {
                 Stranger::ALL.map(Stranger::name),
             ),
             broken: Count::new(counter!(BROKEN)),
+            suspected_replays: counter!(SUSPECTED_REPLAYS),
             refused: Family::new(
                 "chappe_proxy_refused_total",
                 "Connections of users closed for one of their limits.",
@@ -221,6 +227,7 @@ impl Drop for Gauged {
 const ACCEPTED: &str = "chappe_proxy_accepted_total";
 const OPEN: &str = "chappe_proxy_connections";
 const BROKEN: &str = "chappe_proxy_broken_total";
+const SUSPECTED_REPLAYS: &str = "chappe_proxy_suspected_replays_total";
 const MASKED: &str = "chappe_proxy_masked";
 const MASKED_FAILED: &str = "chappe_proxy_masked_failed_total";
 const DURATION: &str = "chappe_proxy_connection_duration_seconds";

@@ -1,30 +1,36 @@
 //! Accepting connections until told to stop, and changing the settings meanwhile.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chappe_net::Clock;
 use chappe_net::entropy::{self, EntropyError};
 use chappe_net::limits::Connections;
-use chappe_net::listen::{Accepted, Ends, Listener};
-use chappe_net::shutdown::{Shutdown, Stage, Watcher};
-use chappe_net::{Clock, Stream};
-use tokio::sync::watch;
+use chappe_net::listen::Listener;
+use chappe_net::shutdown::Shutdown;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
+use tokio::time::sleep;
+use tracing::{error, info, warn};
 
+use crate::accept::accept;
 use crate::config::{ConfigError, ProxyConfig};
-use crate::connection::Connection;
+use crate::handover::{
+    Charge, Desk, HERE, Ledger, Link, LinkId, Links, Predecessor, Socket, TO_PREDECESSOR, Turn,
+};
 use crate::memory::Memory;
-use crate::metrics::{Gauged, Metrics, Rejected};
+use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::rates::Rates;
-use crate::seen::Seen;
+use crate::seen::{Greeting, Seen};
 use crate::shared::Shared;
 use crate::site::Sites;
+use crate::state::{Keeper, Kept};
 use crate::upstream::Pool;
 use crate::users::{Register, UserStatistics};
 use crate::{measure, state};
@@ -32,6 +38,14 @@ use crate::{measure, state};
 /// A proxy, ready to serve.
 pub struct Proxy {
     shared: Arc<Shared>,
+    predecessor: Option<Taken>,
+}
+
+/// What is left of a predecessor once everything it offered is taken.
+struct Taken {
+    stream: UnixStream,
+    ledger: Ledger,
+    greetings: broadcast::Receiver<(LinkId, Greeting)>,
 }
 
 /// What a running proxy is asked and told by.
@@ -47,10 +61,10 @@ pub enum ProxyError {
     /// The settings cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// What users have passed was written down, and cannot be read.
-    #[error("{}: {error}", path.display())]
+    /// The folder of what outlives a process cannot be used, or not be read.
+    #[error("state, {}: {error}", path.display())]
     State {
-        /// The file.
+        /// The folder.
         path: PathBuf,
         /// What hinders.
         #[source]
@@ -68,23 +82,57 @@ impl Proxy {
     ///
     /// See [`ProxyError`].
     pub fn new(config: ProxyConfig) -> Result<Self, ProxyError> {
+        Self::after(config, None)
+    }
+
+    /// The same, to take over from a process that runs, if there is one: with what it knows, and
+    /// with what it goes on counting. The other one goes on until this one serves.
+    ///
+    /// # Errors
+    ///
+    /// See [`ProxyError`].
+    pub fn after(
+        config: ProxyConfig,
+        predecessor: Option<Predecessor>,
+    ) -> Result<Self, ProxyError> {
         let metrics = Metrics::new();
         let (held, evicted) = (metrics.held.clone(), metrics.evicted.clone());
         let memory = Memory::new(config.relay.held_max_bytes, held, evicted);
         let (seen, connections) =
             (Seen::new(&config.hello), Connections::new(config.connections.clone()));
-        let state = config.state.clone();
-        let before = state.as_ref().map(|path| {
-            state::load(path).map_err(|error| ProxyError::State { path: path.clone(), error })
-        });
+        let clock = Clock::system();
+        let now = clock.now();
+        let keeper = config.state.as_deref().map(Keeper::new);
+        let mut kept = Kept::default();
+        if let Some(keeper) = &keeper {
+            let of_folder = |error| ProxyError::State { path: keeper.folder().into(), error };
+            state::make_folder(keeper.folder()).map_err(of_folder)?;
+            if predecessor.is_none() {
+                kept = keeper.load().map_err(of_folder)?;
+            }
+        }
+        seen.read(HERE, &kept.greetings.bytes, now.mono);
+        if kept.greetings.is_whole {
+            seen.set_whole();
+        }
         let sites = Arc::new(Sites::default());
-        let mut register = Register::new(before.transpose()?.unwrap_or_default());
+        let mut register = Register::new(kept.used);
         let policy = Policy::new(config, &mut register, Arc::clone(&sites))?;
         warn_of_weak(&policy.config);
+        let predecessor = predecessor.map(|predecessor| {
+            let mut ledger = Ledger::new(TO_PREDECESSOR);
+            ledger.enter(predecessor.report, &mut register, now.unix);
+            seen.read(TO_PREDECESSOR, &predecessor.greetings, now.mono);
+            if predecessor.is_whole {
+                seen.set_whole();
+            }
+            Taken { stream: predecessor.stream, ledger, greetings: seen.listen() }
+        });
         let shared = Shared {
             policy: watch::Sender::new(Arc::new(policy)),
             register: Mutex::new(register),
-            state,
+            keeper,
+            charge: watch::Sender::new(Charge::Asked),
             seen,
             sites,
             memory: Arc::new(memory),
@@ -92,11 +140,11 @@ impl Proxy {
             rates: Rates::default(),
             masked: AtomicUsize::new(0),
             middle: Pool::default(),
-            clock: Clock::system(),
+            clock,
             metrics,
             rng: Mutex::new(entropy::rng()?),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), predecessor })
     }
 
     /// What it is asked and told by while it serves.
@@ -109,6 +157,9 @@ impl Proxy {
         Serve {
             shared: self.shared,
             listeners: listeners.into_iter().map(Into::into).collect(),
+            predecessor: self.predecessor,
+            desk: None,
+            handed_over_max: Duration::ZERO,
             drain_max: Duration::ZERO,
             stop: Box::pin(std::future::pending()),
         }
@@ -131,6 +182,17 @@ impl Handle {
         shared.policy.send_replace(Arc::new(policy));
         shared.metrics.reloads.increment(1);
         Ok(())
+    }
+
+    /// Whether this process is the one that accepts connections.
+    pub fn charge(&self) -> Charge {
+        *self.shared.charge.borrow()
+    }
+
+    /// Waits until it has come so far, or further.
+    pub async fn reached(&self, charge: Charge) {
+        // What is shared outlives whoever waits here.
+        let _ = self.shared.charge.subscribe().wait_for(|at| *at >= charge).await;
     }
 
     /// Gives up the connections that a user has now: the next settings that do not serve them as
@@ -158,6 +220,9 @@ fn warn_of_weak(config: &ProxyConfig) {
 pub struct Serve {
     shared: Arc<Shared>,
     listeners: Vec<Listener>,
+    predecessor: Option<Taken>,
+    desk: Option<Desk>,
+    handed_over_max: Duration,
     drain_max: Duration,
     stop: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -175,8 +240,32 @@ impl Serve {
         self
     }
 
+    /// Lets another process take over, with these sockets: those of the listeners, and what else
+    /// is listened at. Then connections go on for `handed_over_max`, and are closed. Without a
+    /// state folder nobody would know where to ask, and nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// What the system says to the socket at which a successor is to ask.
+    pub fn with_successor(
+        mut self,
+        sockets: Vec<Socket>,
+        handed_over_max: Duration,
+    ) -> io::Result<Self> {
+        let keeper = self.shared.keeper.as_ref();
+        self.desk = keeper.map(|keeper| Desk::open(keeper.folder(), sockets)).transpose()?;
+        self.handed_over_max = handed_over_max;
+        Ok(self)
+    }
+
     async fn run(self) {
-        let Self { shared, listeners, drain_max, stop } = self;
+        let Self { shared, listeners, predecessor, mut desk, handed_over_max, drain_max, mut stop } =
+            self;
+        let mut links = Links::default();
+        match predecessor.map(Taken::link).transpose() {
+            Ok(link) => links.predecessor = link,
+            Err(error) => return error!(%error, "nothing can be taken over"),
+        }
         let mut shutdown = Shutdown::default();
         let mut tasks = JoinSet::new();
         if let Some(watcher) = shutdown.watcher() {
@@ -184,15 +273,121 @@ impl Serve {
                 tasks.spawn(accept(Arc::clone(&shared), listener, watcher.clone()));
             }
         }
+        if links.predecessor.is_none() {
+            take_charge(&shared, desk.as_ref());
+        }
         tasks.spawn(measure::run(Arc::clone(&shared)));
         tasks.spawn(state::run(Arc::clone(&shared)));
-        stop.await;
-        info!(connections = shared.connections.len(), "stopping");
+        let mut is_told_to_stop = false;
+        loop {
+            tokio::select! {
+                // As long as another process is in charge it is not known which of them is to end.
+                () = &mut stop, if !is_asked(&shared) => {
+                    is_told_to_stop = true;
+                    links.successor = desk.as_mut().and_then(Desk::last_successor);
+                    break;
+                }
+                turn = links.next(&shared) => match turn {
+                    Turn::Ours => take_charge(&shared, desk.as_ref()),
+                    Turn::PredecessorLost if is_asked(&shared) => {
+                        if is_another_there(&shared) {
+                            return error!("the proxy that runs does not hand over");
+                        }
+                        warn!("the proxy that ran ended before it handed over");
+                        take_charge(&shared, desk.as_ref());
+                    }
+                    Turn::PredecessorLost => {
+                        warn!("the process before this one is gone; what it counted last is lost");
+                    }
+                    _ => {}
+                },
+                link = successor(&mut desk, &shared), if !is_asked(&shared) => {
+                    links.successor = Some(link);
+                    break;
+                }
+            }
+        }
+
+        // Nobody is accepted from here on, and whoever was is served. What was offered goes first: a
+        // socket in the file system stays there as long as somebody listens.
+        match desk {
+            Some(desk) if links.successor.is_none() => desk.remove(),
+            desk => drop(desk),
+        }
         tasks.shutdown().await;
-        if !shutdown.stop(drain_max, END_MAX).await {
+        let mut wait = drain_max;
+        if links.successor.is_some() {
+            shared.charge.send_replace(Charge::HandedOver);
+            info!(connections = shared.connections.len(), "another process has taken over");
+            if !is_told_to_stop {
+                let over = serve_out(&shared, &mut links, &mut shutdown);
+                tokio::select! {
+                    told = over => wait = told,
+                    () = sleep(handed_over_max) => wait = Duration::ZERO,
+                    () = &mut stop => {}
+                }
+            }
+        }
+        info!(connections = shared.connections.len(), "stopping");
+        links.stop_predecessor(wait);
+        if !links.during(shutdown.stop(wait, END_MAX), &shared).await {
             warn!("connections are still open; stopping without them");
         }
-        state::write(&shared, None).await;
+        links.predecessor_done(wait, &shared).await;
+        links.finish(&shared).await;
+        state::write_last(&shared).await;
+    }
+}
+
+/// Serves connections, while another process accepts, until the last one is over, or the other process
+/// wants them to be: how long they may still go on.
+async fn serve_out(shared: &Shared, links: &mut Links, shutdown: &mut Shutdown) -> Duration {
+    let mut has_none = false;
+    // What the process before this one counts comes to the next one through this one.
+    while !has_none || links.predecessor.is_some() {
+        tokio::select! {
+            () = shutdown.all_left(), if !has_none => has_none = true,
+            turn = links.next(shared) => if let Turn::Stop(wait) = turn {
+                return wait;
+            },
+        }
+    }
+    Duration::ZERO
+}
+
+/// From here on this process is the one that accepts connections and keeps the state.
+fn take_charge(shared: &Shared, desk: Option<&Desk>) {
+    if let Some(keeper) = &shared.keeper {
+        keeper.take();
+    }
+    if let Some(desk) = desk {
+        desk.show();
+    }
+    shared.charge.send_replace(Charge::Held);
+}
+
+fn is_asked(shared: &Shared) -> bool {
+    *shared.charge.borrow() == Charge::Asked
+}
+
+/// Whether another process holds what this one was to take over.
+fn is_another_there(shared: &Shared) -> bool {
+    shared.keeper.as_ref().is_some_and(|keeper| Predecessor::is_there(keeper.folder()))
+}
+
+async fn successor(desk: &mut Option<Desk>, shared: &Arc<Shared>) -> Link {
+    match desk {
+        Some(desk) => desk.successor(shared).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Taken {
+    /// Says that this process serves.
+    fn link(self) -> io::Result<Link> {
+        self.stream.set_nonblocking(true)?;
+        let stream = tokio::net::UnixStream::from_std(self.stream)?;
+        Ok(Link::committed(stream, self.ledger, self.greetings))
     }
 }
 
@@ -206,59 +401,4 @@ impl IntoFuture for Serve {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
     }
-}
-
-async fn accept(shared: Arc<Shared>, listener: Listener, watcher: Watcher) {
-    loop {
-        let (stream, ends) = listener.accept().await;
-        if watcher.stage() != Stage::Running {
-            return;
-        }
-        shared.metrics.accepted.increment(1);
-        match admit(&shared, stream, ends, &watcher) {
-            Ok((connection, stream, announced)) => {
-                tokio::spawn(connection.serve(stream, announced));
-            }
-            Err(reason) => {
-                shared.metrics.rejected(reason);
-                debug!(peer = %ends.peer, ?reason, "a connection is refused");
-            }
-        }
-    }
-}
-
-fn admit(
-    shared: &Arc<Shared>,
-    stream: Accepted,
-    ends: Ends,
-    watcher: &Watcher,
-) -> Result<(Connection, Stream, bool), Rejected> {
-    let policy = shared.policy.borrow();
-    let access = &policy.config.access;
-    let address = ends.peer.ip();
-    let announced = access.proxy_protocol_from.iter().any(|network| network.contains(&address));
-    if shared.memory.is_full() {
-        return Err(Rejected::Memory);
-    }
-    // A balancer speaks for many: whom it speaks for is counted when it has said so.
-    let permit = if announced {
-        shared.connections.admit_unknown()
-    } else {
-        if !access.admits(address) && !access.mask_denied {
-            return Err(Rejected::Denied);
-        }
-        let now = shared.clock.now().mono;
-        if !shared.rates.admit(address, access.per_address_per_second, now) {
-            return Err(Rejected::Rate);
-        }
-        shared.connections.admit(address)
-    };
-    let connection = Connection {
-        shared: Arc::clone(shared),
-        ends,
-        watcher: watcher.clone(),
-        permit: permit.ok_or(Rejected::Connections)?,
-        open: Gauged::new(&shared.metrics.open),
-    };
-    Ok((connection, stream.into(), announced))
 }

@@ -1,6 +1,5 @@
 //! What all connections of a proxy share.
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,20 +8,24 @@ use chappe_net::Clock;
 use chappe_net::limits::Connections;
 use tokio::sync::watch;
 
+use crate::handover::Charge;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::rates::Rates;
 use crate::seen::Seen;
 use crate::site::Sites;
+use crate::state::Keeper;
 use crate::upstream::Pool;
 use crate::users::Register;
 
 pub(crate) struct Shared {
     pub(crate) policy: watch::Sender<Arc<Policy>>,
     pub(crate) register: Mutex<Register>,
-    /// Where what users have passed is written down.
-    pub(crate) state: Option<PathBuf>,
+    /// What writes down what is to outlive the process, if anything does.
+    pub(crate) keeper: Option<Keeper>,
+    /// Whether this process is the one that accepts connections.
+    pub(crate) charge: watch::Sender<Charge>,
     pub(crate) seen: Seen,
     pub(crate) sites: Arc<Sites>,
     pub(crate) memory: Arc<Memory>,

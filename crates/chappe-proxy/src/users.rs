@@ -3,7 +3,7 @@
 //! A [`User`] outlives the settings that name him: a reload changes his limits and leaves his
 //! connections and his count.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use metrics::{Counter, Gauge, counter, gauge};
 use crate::bucket::Bucket;
 use crate::calendar;
 use crate::config::{Quota, UserConfig};
+use crate::handover::{LinkId, Presence};
 
 /// One who is served, whatever the settings say of him at the moment.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub(crate) struct User {
     monthly: AtomicBool,
     present: Mutex<Present>,
     refused: AtomicU64,
+    suspected: AtomicU64,
     /// How often those of his connections were given up that settings do not serve any more.
     revoked: AtomicU64,
     open: Gauge,
@@ -52,11 +54,40 @@ pub(crate) struct Used {
     pub(crate) month: u32,
 }
 
+/// Bytes that passed, whether there is a quota or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) up: u64,
+    pub(crate) down: u64,
+}
+
 #[derive(Debug, Default)]
 struct Present {
     connections: usize,
     addresses: HashMap<IpAddr, usize>,
     total: u64,
+    /// His connections in processes that this one took over from, or that took over from it.
+    elsewhere: BTreeMap<LinkId, Presence>,
+}
+
+impl Present {
+    /// Connections here and elsewhere.
+    fn connections(&self) -> usize {
+        let elsewhere = self.elsewhere.values().map(|presence| presence.connections);
+        self.connections + elsewhere.sum::<usize>()
+    }
+
+    /// Distinct addresses here and elsewhere.
+    fn addresses(&self) -> usize {
+        let mut addresses: HashSet<_> = self.addresses.keys().collect();
+        addresses.extend(self.elsewhere.values().flat_map(|presence| presence.addresses.keys()));
+        addresses.len()
+    }
+
+    fn is_here(&self, address: &IpAddr) -> bool {
+        self.addresses.contains_key(address)
+            || self.elsewhere.values().any(|presence| presence.addresses.contains_key(address))
+    }
 }
 
 /// A connection of a user; it counts until dropped.
@@ -88,7 +119,7 @@ pub(crate) enum Direction {
 pub struct UserStatistics {
     /// What he is called.
     pub name: String,
-    /// Connections open now.
+    /// Connections open now, in processes that hand over as well.
     pub connections: usize,
     /// Distinct addresses of these, IPv6 by blocks of 64 bits.
     pub addresses: usize,
@@ -96,6 +127,9 @@ pub struct UserStatistics {
     pub connections_total: u64,
     /// Connections refused for one of his limits, since the start.
     pub refused_total: u64,
+    /// Connections that his data centre answered with an error alone, since the start: replays
+    /// perhaps.
+    pub suspected_replays_total: u64,
     /// Bytes from him since the start.
     pub bytes_up: u64,
     /// Bytes to him since the start.
@@ -104,6 +138,21 @@ pub struct UserStatistics {
     pub quota_used: u64,
     /// The month that these are of, such as `2027-12`, where the quota is one by the month.
     pub quota_month: Option<String>,
+}
+
+impl Used {
+    /// Bytes that were not counted yet when it was `known`: a new month begins with none.
+    pub(crate) fn since(self, known: Self) -> u64 {
+        let is_same = self.month == known.month;
+        self.bytes.saturating_sub(if is_same { known.bytes } else { 0 })
+    }
+
+    fn add(&mut self, more: Self) {
+        if *self == Self::default() {
+            self.month = more.month;
+        }
+        self.bytes = self.bytes.saturating_add(more.bytes);
+    }
 }
 
 impl Refusal {
@@ -137,6 +186,7 @@ impl User {
             monthly: false.into(),
             present: Mutex::default(),
             refused: AtomicU64::new(0),
+            suspected: AtomicU64::new(0),
             revoked: AtomicU64::new(0),
             open: gauge!(OPEN, "user" => name.to_owned()),
         }
@@ -183,11 +233,12 @@ impl User {
             return Err(Refusal::Quota);
         }
         let mut present = lock(&self.present);
-        if config.connections_max.is_some_and(|max| present.connections >= max) {
+        if config.connections_max.is_some_and(|max| present.connections() >= max) {
             return Err(Refusal::Connections);
         }
-        let is_new = !present.addresses.contains_key(&address);
-        if is_new && config.addresses_max.is_some_and(|max| present.addresses.len() >= max) {
+        if config.addresses_max.is_some_and(|max| present.addresses() >= max)
+            && !present.is_here(&address)
+        {
             return Err(Refusal::Addresses);
         }
         present.connections += 1;
@@ -207,6 +258,11 @@ impl User {
         if used.month != month {
             *used = Used { bytes: 0, month };
         }
+    }
+
+    /// One of his connections may have been somebody who repeated what he recorded.
+    pub(crate) fn suspect_replay(&self) {
+        self.suspected.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Gives up the connections that are open now, as far as they are served by settings to come
@@ -247,16 +303,72 @@ impl User {
         *lock(&self.used)
     }
 
+    /// Counts for the quota what passed in another process; how much of it counts, and what counts
+    /// in all.
+    fn add(&self, more: Used, unix: Duration) -> (u64, Used) {
+        self.begin_month(unix);
+        let mut used = lock(&self.used);
+        let is_of_another_month = more.month != used.month;
+        if is_of_another_month && self.monthly.load(Ordering::Relaxed) {
+            return (0, *used);
+        }
+        used.add(more);
+        (more.bytes, *used)
+    }
+
+    /// Bytes that passed, here and in processes that told of it.
+    pub(crate) fn totals(&self) -> Passed {
+        let of = |way: &Way| way.bytes.load(Ordering::Relaxed);
+        Passed { up: of(&self.up), down: of(&self.down) }
+    }
+
+    /// Counts bytes that passed in another process.
+    pub(crate) fn add_totals(&self, more: Passed) {
+        for (way, bytes) in [(&self.up, more.up), (&self.down, more.down)] {
+            way.bytes.fetch_add(bytes, Ordering::Relaxed);
+            way.counter.increment(bytes);
+        }
+    }
+
+    /// His connections, but for those of the process that `link` leads to.
+    pub(crate) fn presence_without(&self, link: LinkId) -> Presence {
+        let present = lock(&self.present);
+        let mut presence = Presence {
+            connections: present.connections,
+            addresses: present.addresses.iter().map(|(at, count)| (*at, *count)).collect(),
+        };
+        for (_, other) in present.elsewhere.iter().filter(|(id, _)| **id != link) {
+            presence.connections += other.connections;
+            for (address, count) in &other.addresses {
+                *presence.addresses.entry(*address).or_default() += count;
+            }
+        }
+        presence
+    }
+
+    /// Replaces what is known of his connections in the process that `link` leads to.
+    pub(crate) fn set_elsewhere(&self, link: LinkId, presence: Presence) {
+        let mut present = lock(&self.present);
+        let more = presence.connections;
+        let before = match more {
+            0 => present.elsewhere.remove(&link),
+            _ => present.elsewhere.insert(link, presence),
+        };
+        self.open.increment(more as f64);
+        self.open.decrement(before.map_or(0, |before| before.connections) as f64);
+    }
+
     pub(crate) fn statistics(&self, unix: Duration) -> UserStatistics {
         self.begin_month(unix);
         let monthly = self.monthly.load(Ordering::Relaxed);
         let present = lock(&self.present);
         UserStatistics {
             name: self.name.clone(),
-            connections: present.connections,
-            addresses: present.addresses.len(),
+            connections: present.connections(),
+            addresses: present.addresses(),
             connections_total: present.total,
             refused_total: self.refused.load(Ordering::Relaxed),
+            suspected_replays_total: self.suspected.load(Ordering::Relaxed),
             bytes_up: self.up.bytes.load(Ordering::Relaxed),
             bytes_down: self.down.bytes.load(Ordering::Relaxed),
             quota_used: self.used().bytes,
@@ -283,6 +395,22 @@ impl Register {
         let Self { users, before } = self;
         let new = || Arc::new(User::new(name, before.get(name).copied().unwrap_or_default()));
         Arc::clone(users.entry(name.to_owned()).or_insert_with(new))
+    }
+
+    /// Those who were named since this process began.
+    pub(crate) fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values()
+    }
+
+    /// Counts for the quota of whoever is called so what passed in another process; how much of it
+    /// counts, and what counts in all.
+    pub(crate) fn add(&mut self, name: &str, more: Used, unix: Duration) -> (u64, Used) {
+        if let Some(user) = self.users.get(name) {
+            return user.add(more, unix);
+        }
+        let used = self.before.entry(name.to_owned()).or_default();
+        used.add(more);
+        (more.bytes, *used)
     }
 
     /// What counts for the quotas, by name: of those not named any more as well.

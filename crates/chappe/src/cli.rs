@@ -251,6 +251,10 @@ pub(crate) enum ProxyCommand {
     /// standard error. The file of its settings is read again when it changes and at SIGHUP, and no
     /// connection is lost by that. SIGTERM or Ctrl-C lets connections go on for a while, a second
     /// one does not.
+    ///
+    /// Where a proxy runs already with the same state folder this one takes over from it: its
+    /// sockets, its counts, and what is left when its connections have ended. SIGUSR2 has the
+    /// running one start its program anew in that way.
     Run(ProxyArgs),
     /// Print the links of its users, in every form that is switched on. They give secrets away.
     Links {
@@ -265,6 +269,16 @@ pub(crate) enum ProxyCommand {
         hex: bool,
         #[command(flatten)]
         settings: ProxyArgs,
+    },
+    /// Read users and settings of other proxies, telemt's TOML or mtprotoproxy's config.py, and print
+    /// them as settings of this one; what is not carried over is said on standard error.
+    Import {
+        /// Their files; one in Python is called .py, is read, and never run
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Add the users and the web sites to these settings, which stay as they are otherwise
+        #[arg(long, value_name = "FILE")]
+        into: Option<PathBuf>,
     },
     /// Look whether it would work here and now: settings, names, the clock, data centres, sites, and
     /// a sign of life over each kind of link, by the proxy that runs here or one started for it.
@@ -281,7 +295,7 @@ pub(crate) enum ProxyCommand {
 }
 
 /// Settings of a proxy.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct ProxyArgs {
     /// Settings in TOML; a flag wins over the file
     #[arg(long, value_name = "FILE")]
@@ -322,8 +336,9 @@ pub(crate) struct ProxyArgs {
     /// For whom the proxy advertises, by middle servers: 32 hexadecimal digits
     #[arg(long, value_name = "TAG")]
     pub(crate) ad_tag: Option<AdTag>,
-    /// File that remembers what users with a quota have passed
-    #[arg(long, value_name = "FILE")]
+    /// Folder of what outlives the process: what users with a quota have passed, which greetings
+    /// came, and where another process asks to take over
+    #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// Address at which Prometheus finds what is counted, as http://ADDR/metrics, and /users has
     /// it by user in JSON; nothing guards it [default: none]

@@ -9,6 +9,7 @@ mod codes;
 mod config;
 mod exit;
 mod metrics;
+mod systemd;
 
 use clap::Parser;
 

@@ -44,9 +44,11 @@ impl Page {
     /// Installs the recorder of the process, to be called before anything is counted, and binds
     /// the address.
     pub(crate) async fn open(address: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("metrics: cannot listen on {address}"))?;
+        Self::on(bind(address).await?)
+    }
+
+    /// The same, at a socket that listens.
+    pub(crate) fn on(listener: TcpListener) -> Result<Self> {
         let prometheus = PrometheusBuilder::new().set_buckets(&CLASSES)?.install_recorder()?;
         Ok(Self { listener, prometheus, users: None })
     }
@@ -92,6 +94,12 @@ impl Page {
             }
         }
     }
+}
+
+/// Listens where the page is to be.
+pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| format!("metrics: cannot listen on {address}"))
 }
 
 /// Takes one request and answers it.

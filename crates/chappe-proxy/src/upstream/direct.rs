@@ -60,12 +60,14 @@ pub(super) async fn serve(
     let relay = &policy.config.relay;
     let shaper = accepted.records.is_some().then(|| Shaper::new(relay.records));
     let memory = &shared.memory;
+    let mut toll = UserToll::new(seat, shared.clock);
+    toll.suspected = Some(shared.metrics.suspected_replays.clone());
     let relay = Relay {
         near,
         far,
         up: Flow::new(Direction::Up, Coding::Up(Box::new(up), accepted.records), first, memory),
         down: Flow::new(Direction::Down, Coding::Down(down, shaper), Vec::new(), memory),
-        toll: UserToll { seat, clock: shared.clock },
+        toll,
         bounds: Bounds {
             buffer_bytes: relay.buffer_bytes,
             idle_max: relay.idle_max,

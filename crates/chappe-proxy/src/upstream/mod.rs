@@ -15,12 +15,14 @@
 mod direct;
 mod middle;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chappe_crypto::Rng;
 use chappe_net::listen::Ends;
 use chappe_net::{Clock, Stream};
+use metrics::Counter;
 
 pub(crate) use self::middle::Pool;
 pub use self::middle::try_link;
@@ -45,6 +47,9 @@ pub(crate) async fn serve(
     client: Client,
     rng: Rng,
 ) -> End {
+    // What came together with the header passes as well.
+    let (user, now) = (client.seat.user(), shared.clock.now());
+    user.pass(Direction::Up, client.accepted.early.len(), now.mono);
     match policy.config.middle.clone() {
         Some(config) => middle::serve(shared, policy, config, client, rng).await,
         None => direct::serve(shared, policy, client, rng).await,
@@ -55,10 +60,40 @@ pub(crate) async fn serve(
 pub(crate) struct UserToll {
     seat: Seat,
     clock: Clock,
+    /// Bytes that were answered, and what counts those who were answered with an error alone, where
+    /// that can be told.
+    answered: usize,
+    suspected: Option<Counter>,
+}
+
+/// Bytes of an error of the transport in any framing, with its length and with padding. Nothing else
+/// that a data centre says is as short, but for quick acknowledgements, of four bytes.
+const ERROR_ALONE: RangeInclusive<usize> = 5..=23;
+
+impl UserToll {
+    fn new(seat: Seat, clock: Clock) -> Self {
+        Self { seat, clock, answered: 0, suspected: None }
+    }
+}
+
+impl Drop for UserToll {
+    /// Who repeats what he recorded of another connection is told that its key is not known, or hears
+    /// that something is wrong with it (PRX-28).
+    fn drop(&mut self) {
+        if let Some(counter) = &self.suspected
+            && ERROR_ALONE.contains(&self.answered)
+        {
+            counter.increment(1);
+            self.seat.user().suspect_replay();
+        }
+    }
 }
 
 impl Toll for UserToll {
     fn pass(&mut self, direction: Direction, bytes: usize) -> Result<Duration, End> {
+        if direction == Direction::Down {
+            self.answered = self.answered.saturating_add(bytes);
+        }
         let user = self.seat.user();
         let wait = user.pass(direction, bytes, self.clock.now().mono);
         if user.is_used_up() { Err(End::UsedUp) } else { Ok(wait) }

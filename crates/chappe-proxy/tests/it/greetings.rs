@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::client::{
     ABRIDGED, Client, INTERMEDIATE, PADDED, header, header_from, hello, read_answer, rng,
 };
-use crate::world::{ALICE, BOB, Centre, Running, SITE, config, tls_config};
+use crate::world::{ALICE, BOB, Centre, Running, SITE, config, tls_config, until};
 
 /// Rules: PRX-04, PRX-10, PRX-15: each form that is switched on is served with the framing that the
 ///        client asked for, each other is not.
@@ -157,6 +157,31 @@ async fn without_a_site_strangers_are_told_nothing() {
         assert!(early.is_err(), "{word:?}: {early:?}");
     }
     assert!(centre.headers.lock().unwrap().is_empty());
+}
+
+/// Rules: PRX-28: a connection to which the data centre answers with an error of the transport alone
+///        is counted; one that is answered with more is not, nor one that is not answered.
+#[tokio::test]
+async fn answers_that_are_errors_are_counted() {
+    let centre = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Running::start(config(centre.local_addr().unwrap())).await;
+    let suspected = || proxy.handle.statistics()[0].suspected_replays_total;
+    let mut expected = 0;
+    for (answer, counts) in [(0, false), (4, false), (5, true), (8, true), (23, true), (24, false)]
+    {
+        let mut client = Client::bare(proxy.address, ALICE, PADDED, 2).await;
+        client.send(&[7; 100]).await;
+        let (mut upstream, _) = centre.accept().await.unwrap();
+        upstream.read_exact(&mut [0; 164]).await.unwrap();
+        upstream.write_all(&vec![1; answer]).await.unwrap();
+        drop(upstream);
+        client.receive(answer).await;
+        assert!(client.is_closed().await);
+        drop(client);
+        until("it is over", || proxy.handle.statistics()[0].connections == 0).await;
+        expected += u64::from(counts);
+        assert_eq!(suspected(), expected, "{answer} bytes");
+    }
 }
 
 /// Rules: PRX-26: after a start that remembers nothing, hellos from before it are refused where that

@@ -88,7 +88,7 @@ async fn quotas_outlive_the_proxy() {
     let centre = Centre::start().await;
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(centre.address);
-    config.state = Some(folder.path().join("state.json"));
+    config.state = Some(folder.path().join("state"));
     config.users[0].quota = Some(Quota::once(10_000));
     let proxy = Running::start(config.clone()).await;
     let mut client = alice(&proxy).await;
@@ -114,13 +114,16 @@ async fn quotas_outlive_the_proxy() {
 #[tokio::test]
 async fn foreign_state_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("state.json");
+    let path = folder.path().join("traffic.json");
     std::fs::write(&path, "something else").unwrap();
     let mut config = config("127.0.0.1:1".parse().unwrap());
-    config.state = Some(path.clone());
+    config.state = Some(folder.path().into());
+    let error = chappe_proxy::Proxy::new(config.clone()).err().unwrap().to_string();
+    assert!(error.contains("traffic.json"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"something else");
+    config.state = Some(path);
     let error = chappe_proxy::Proxy::new(config).err().unwrap().to_string();
-    assert!(error.contains("state.json"), "{error}");
-    assert_eq!(std::fs::read(path).unwrap(), b"something else");
+    assert!(error.contains("folder"), "{error}");
 }
 
 /// Rules: PRX-14, PRX-37: bytes a second are bounded for all connections of a user together, and the

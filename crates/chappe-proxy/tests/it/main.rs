@@ -8,10 +8,12 @@ mod centres;
 mod changes;
 mod client;
 mod greetings;
+mod handover;
 mod limits;
 mod measure;
 mod middle;
 mod middle_world;
+mod persisted;
 mod pressure;
 mod probes;
 #[path = "../../../chappe-net/tests/it/proxies.rs"]

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
@@ -24,7 +23,7 @@ use tracing::{debug, warn};
 use super::answer::Problem;
 use super::{Api, routes};
 use crate::cmd::proxy::live::Live;
-use crate::config::listen::{self, ListenAddress};
+use crate::config::listen::ListenAddress;
 
 /// The interface, about to be served.
 pub(crate) struct Server {
@@ -49,11 +48,9 @@ const HEAD_MAX: usize = 16 << 10;
 const BODY_MAX: usize = 64 << 10;
 
 impl Server {
-    /// Listens.
-    pub(crate) fn bind(address: &ListenAddress) -> Result<Self> {
-        let bound = listen::bind_all(std::slice::from_ref(address)).context("api")?;
-        let (listener, address) = bound.into_iter().next().expect("one address was given");
-        Ok(Self { listener, address })
+    /// At a listener, and where that is.
+    pub(crate) fn on((listener, address): (Listener, ListenAddress)) -> Self {
+        Self { listener, address }
     }
 
     /// Where it is.

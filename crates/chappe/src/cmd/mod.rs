@@ -8,10 +8,12 @@ pub(crate) mod bench;
 pub(crate) mod call;
 pub(crate) mod connect;
 pub(crate) mod files;
+mod import;
 pub(crate) mod keys;
 pub(crate) mod links;
 pub(crate) mod proxy;
 pub(crate) mod serve;
+mod succession;
 pub(crate) mod tl;
 
 /// Logs to standard error what the filter lets through.

@@ -1,8 +1,9 @@
 //! Where `chappe serve` listens, as flags and the file write it.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
@@ -24,6 +25,16 @@ pub(crate) enum ListenAddress {
     "`{0}` is no place to listen at, such as 127.0.0.1:4430, [::]:443 or unix:/run/chappe.sock"
 )]
 pub(crate) struct NoListenAddress(String);
+
+impl ListenAddress {
+    /// Where a socket listens.
+    pub(crate) fn of(listener: &Listener) -> io::Result<Self> {
+        match listener {
+            Listener::Tcp(listener) => listener.local_addr().map(Self::Tcp),
+            Listener::Unix(_) => Ok(Self::Unix(listener.path().unwrap_or(Path::new("")).into())),
+        }
+    }
+}
 
 impl FromStr for ListenAddress {
     type Err = NoListenAddress;
@@ -50,22 +61,23 @@ const UNIX: &str = "unix:";
 
 /// Listens at each address; gives the addresses, too, with the ports that were free.
 pub(crate) fn bind_all(addresses: &[ListenAddress]) -> Result<Vec<(Listener, ListenAddress)>> {
-    let bind = |address: &ListenAddress| {
-        let bound = match address {
-            ListenAddress::Tcp(tcp) => {
-                let listener = listen::bind(*tcp, has_ipv4_beside(*tcp, addresses))?;
-                let tcp = listener.local_addr()?;
-                (listener.into(), ListenAddress::Tcp(tcp))
-            }
-            ListenAddress::Unix(path) => (UnixSocket::bind(path)?.into(), address.clone()),
+    addresses.iter().map(|address| bind(address, addresses)).collect()
+}
+
+/// Listens at one of these addresses.
+pub(crate) fn bind(
+    address: &ListenAddress,
+    all: &[ListenAddress],
+) -> Result<(Listener, ListenAddress)> {
+    let bind = || {
+        let listener = match address {
+            ListenAddress::Tcp(tcp) => listen::bind(*tcp, has_ipv4_beside(*tcp, all))?.into(),
+            ListenAddress::Unix(path) => UnixSocket::bind(path)?.into(),
         };
-        Ok::<_, std::io::Error>(bound)
+        let bound = ListenAddress::of(&listener)?;
+        Ok::<_, io::Error>((listener, bound))
     };
-    let bind = |address| {
-        bind(address)
-            .with_context(|| format!("cannot listen on {address}; is another server there?"))
-    };
-    addresses.iter().map(bind).collect()
+    bind().with_context(|| format!("cannot listen on {address}; is another server there?"))
 }
 
 /// Takes datagrams at each address that listeners have; sockets in the file system have none.

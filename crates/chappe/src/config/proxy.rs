@@ -31,6 +31,8 @@ use crate::config::upstream::Middle;
 #[derive(Clone, Debug)]
 pub(crate) struct ProxySettings {
     pub(crate) listen: Vec<ListenAddress>,
+    /// Whether somebody wrote that, or it is where a proxy listens that was told nothing.
+    pub(crate) is_listen_written: bool,
     /// What links name.
     pub(crate) public: Option<Endpoint>,
     pub(crate) metrics: Option<SocketAddr>,
@@ -40,6 +42,8 @@ pub(crate) struct ProxySettings {
     pub(crate) clocks: Vec<ClockSource>,
     pub(crate) log: String,
     pub(crate) drain_max: Duration,
+    /// How long connections go on when another process has taken over.
+    pub(crate) handed_over_max: Duration,
     pub(crate) proxy: ProxyConfig,
     /// What is read again when it changes.
     pub(crate) files: Vec<PathBuf>,
@@ -60,6 +64,7 @@ struct File {
     log: Option<String>,
     state: Option<PathBuf>,
     drain_max: Option<f64>,
+    handed_over_max: Option<f64>,
     close_removed: Option<bool>,
     unknown_domain: Option<Unknown>,
     user: BTreeMap<String, User>,
@@ -232,7 +237,8 @@ impl ProxySettings {
         });
         let file = file.transpose()?.unwrap_or_default();
         let mut listen = either(&args.listen, file.listen);
-        if listen.is_empty() {
+        let is_listen_written = !listen.is_empty();
+        if !is_listen_written {
             listen.push(ListenAddress::Tcp(LISTEN));
         }
         let mut proxy = ProxyConfig::default();
@@ -307,14 +313,18 @@ impl ProxySettings {
         proxy.check()?;
         let mut drain_max = Duration::from_secs(10);
         set_time(&mut drain_max, "drain-max", file.drain_max)?;
+        let mut handed_over_max = Duration::from_secs(3600);
+        set_time(&mut handed_over_max, "handed-over-max", file.handed_over_max)?;
         Ok(Self {
             listen,
+            is_listen_written,
             public,
             metrics: args.metrics.or(file.metrics),
             api,
             clocks: file.clocks.into_iter().map(|Text(source)| source).collect(),
             log: args.log.clone().or(file.log).unwrap_or_else(|| "info".into()),
             drain_max,
+            handed_over_max,
             proxy,
             files,
             tag: tag(text.unwrap_or_default()),
@@ -335,6 +345,7 @@ impl ProxySettings {
             ("log", self.log != new.log),
             ("state", self.proxy.state != new.proxy.state),
             ("drain-max", self.drain_max != new.drain_max),
+            ("handed-over-max", self.handed_over_max != new.handed_over_max),
             ("hello.digests-kept, hello.headers-kept", hello(self) != hello(new)),
         ];
         changes.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()

@@ -50,7 +50,7 @@ pub(super) async fn serve(
     };
     let bounds = client::Bounds::new(&policy.config.relay, &config, &shared.memory);
     drop(policy);
-    let toll = UserToll { seat: client.seat, clock: shared.clock };
+    let toll = UserToll::new(client.seat, shared.clock);
     let served =
         client::Served::new(client.stream, client.accepted, line, origin, toll, bounds, rng);
     Box::pin(served.run()).await
