@@ -28,9 +28,9 @@ FORMS = {
 WORKERS = 3
 STEPS_TIMEOUT_S = 60
 FILES_TIMEOUT_S = 60
-# With a proxy that is restarted: the time before, for the libraries to begin, how often, how long it runs, and for how
-# long there are calls.
-BEGIN_S = 10
+# With a proxy that is restarted: the longest time before, for the libraries to begin, how often, how long it runs, and
+# for how long there are calls, which is more than both together.
+BEGIN_MAX_S = 16
 RESTARTS = 3
 RUN_S = 4
 CALLS_S = 24
@@ -84,10 +84,14 @@ class Proxy:
         killer.cancel()
         self.address, self.metrics = ready["listen"][0], ready["metrics"]
 
+    def connected(self):
+        """Names of the users who have connections."""
+        with urllib.request.urlopen(f"http://{self.metrics}/users", timeout=5) as page:
+            return [user["name"] for user in json.load(page) if user["connections"]]
+
     def restart(self):
         """Ends as by a crash, and is gone for a moment; the names of users whose connections that broke."""
-        with urllib.request.urlopen(f"http://{self.metrics}/users", timeout=5) as page:
-            broken = [user["name"] for user in json.load(page) if user["connections"]]
+        broken = self.connected()
         self.process.kill()
         self.process.wait()
         time.sleep(0.5)
@@ -148,7 +152,11 @@ def table(server, args, python, run_command, again):
                 show(run, what, done)
         with concurrent.futures.ThreadPoolExecutor(len(runs)) as pool:
             waiting = [(run, pool.submit(once, "restarts", run)) for run in runs]
-            time.sleep(BEGIN_S)
+            begun = time.monotonic()
+            while time.monotonic() < begun + BEGIN_MAX_S and len(proxy.connected()) < len(runs):
+                time.sleep(0.5)
+            # Some have only begun to make a key.
+            time.sleep(RUN_S)
             broken = []
             for _ in range(RESTARTS):
                 broken += proxy.restart()
