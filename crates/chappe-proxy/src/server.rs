@@ -274,7 +274,7 @@ impl Serve {
             }
         }
         if links.predecessor.is_none() {
-            take_charge(&shared, desk.as_ref());
+            take_charge(&shared, desk.as_ref()).await;
         }
         tasks.spawn(measure::run(Arc::clone(&shared)));
         tasks.spawn(state::run(Arc::clone(&shared)));
@@ -288,13 +288,13 @@ impl Serve {
                     break;
                 }
                 turn = links.next(&shared) => match turn {
-                    Turn::Ours => take_charge(&shared, desk.as_ref()),
+                    Turn::Ours => take_charge(&shared, desk.as_ref()).await,
                     Turn::PredecessorLost if is_asked(&shared) => {
                         if is_another_there(&shared) {
                             return error!("the proxy that runs does not hand over");
                         }
                         warn!("the proxy that ran ended before it handed over");
-                        take_charge(&shared, desk.as_ref());
+                        take_charge(&shared, desk.as_ref()).await;
                     }
                     Turn::PredecessorLost => {
                         warn!("the process before this one is gone; what it counted last is lost");
@@ -356,9 +356,9 @@ async fn serve_out(shared: &Shared, links: &mut Links, shutdown: &mut Shutdown) 
 }
 
 /// From here on this process is the one that accepts connections and keeps the state.
-fn take_charge(shared: &Shared, desk: Option<&Desk>) {
+async fn take_charge(shared: &Shared, desk: Option<&Desk>) {
     if let Some(keeper) = &shared.keeper {
-        keeper.take();
+        keeper.take().await;
     }
     if let Some(desk) = desk {
         desk.show();

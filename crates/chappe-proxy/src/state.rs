@@ -6,10 +6,11 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use chappe_crypto::sha256;
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
@@ -21,7 +22,8 @@ use crate::users::Used;
 #[derive(Debug, Clone)]
 pub(crate) struct Keeper {
     folder: PathBuf,
-    /// Whether they are; held while one is written.
+    /// Whether they are. Held from before one is written until it is, even if nobody waits for that
+    /// any more: what is older never comes last.
     is_ours: Arc<Mutex<bool>>,
 }
 
@@ -69,18 +71,13 @@ impl Keeper {
     }
 
     /// From here on the files are this process's.
-    pub(crate) fn take(&self) {
-        *self.is_ours.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    pub(crate) async fn take(&self) {
+        *self.is_ours.lock().await = true;
     }
 
     /// From here on they are another's; what is being written is finished first.
     pub(crate) async fn leave(&self) {
-        let is_ours = Arc::clone(&self.is_ours);
-        let left = spawn_blocking(move || {
-            *is_ours.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        });
-        // It fails where the runtime goes down, and nothing is written any more.
-        let _ = left.await;
+        *self.is_ours.lock().await = false;
     }
 
     /// Reads the files; those that are not there say nothing.
@@ -117,22 +114,21 @@ impl Keeper {
 
     /// Replaces a file, as a whole or not at all; whether it is ours to replace.
     async fn save(&self, name: &'static str, bytes: Vec<u8>) -> bool {
-        let Self { folder, is_ours } = self.clone();
+        let is_ours = Arc::clone(&self.is_ours).lock_owned().await;
+        if !*is_ours {
+            return false;
+        }
+        let path = self.folder.join(name);
         let saved = spawn_blocking(move || {
-            let is_ours = is_ours.lock().unwrap_or_else(PoisonError::into_inner);
-            if !*is_ours {
-                return Ok(false);
-            }
-            let path = folder.join(name);
+            let _writing = is_ours;
             let beside = path.with_extension("new");
             let mut file = File::create(&beside)?;
             file.write_all(&bytes)?;
             file.sync_all()?;
-            fs::rename(&beside, path)?;
-            Ok::<_, io::Error>(true)
+            fs::rename(&beside, path)
         });
         match saved.await {
-            Ok(Ok(is_ours)) => is_ours,
+            Ok(Ok(())) => true,
             Ok(Err(error)) => {
                 warn!(file = name, %error, "what is to outlive the process cannot be written down");
                 false
