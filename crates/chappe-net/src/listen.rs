@@ -8,11 +8,11 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tracing::warn;
 
-use crate::connect::prepare;
+use crate::stream::keep_alive;
 
 /// Wait before another try when the process or the system is out of descriptors or memory.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
@@ -137,6 +137,9 @@ fn is_deserted(path: &Path) -> bool {
 
 impl From<TcpListener> for Listener {
     fn from(listener: TcpListener) -> Self {
+        // Connections have it from the socket that they are accepted at, so that it costs none of
+        // them a call.
+        let _ = SockRef::from(&listener).set_tcp_nodelay(true);
         Self::Tcp(listener)
     }
 }
@@ -170,7 +173,7 @@ impl Listener {
         socket.set_nonblocking(true)?;
         let address = socket.local_addr()?;
         if !address.is_unix() {
-            return TcpListener::from_std(socket.into()).map(Self::Tcp);
+            return TcpListener::from_std(socket.into()).map(Self::from);
         }
         let file = address.as_pathname().map(|path| SocketFile(path.to_owned()));
         let listener = UnixListener::from_std(OwnedFd::from(socket).into())?;
@@ -182,6 +185,14 @@ impl Listener {
         match self {
             Self::Tcp(_) => None,
             Self::Unix(socket) => socket.file.as_ref().map(|file| file.0.as_path()),
+        }
+    }
+
+    /// The same as [`Stream::keep_alive`](crate::Stream::keep_alive), for all that are accepted from
+    /// here on.
+    pub fn keep_alive(&self, after: Duration, lost: Duration) {
+        if let Self::Tcp(listener) = self {
+            keep_alive(&SockRef::from(listener), after, lost);
         }
     }
 
@@ -206,7 +217,6 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                prepare(&stream);
                 let ends = Ends::canonical(peer, stream.local_addr()?);
                 Ok((Accepted::Tcp(stream), ends))
             }

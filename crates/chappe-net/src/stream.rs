@@ -3,14 +3,14 @@
 //! Whoever waits for bytes with a buffer in hand pays for the buffer while nothing comes. Here the
 //! wait needs none.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::listen::Accepted;
@@ -53,13 +53,17 @@ impl Stream {
         either!(self, stream => stream.poll_write_ready(context))
     }
 
-    /// Reads what is there, at most what fits; 0 at the end.
+    /// Reads what is there, at most what fits; 0 at the end. Where more would have fitted it is not
+    /// ready any more, which spares a read that finds nothing.
     ///
     /// # Errors
     ///
     /// `WouldBlock` where nothing is there; else what befell the connection.
     pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
-        either!(self, stream => stream.try_read(into))
+        let room = into.len();
+        either!(self, stream => {
+            read(room, |read| stream.try_io(Interest::READABLE, read), || Ok(rustix::io::read(stream, &mut *into)?))
+        })
     }
 
     /// The same, into several buffers in turn.
@@ -68,7 +72,10 @@ impl Stream {
     ///
     /// As for [`try_read`](Self::try_read).
     pub fn try_read_vectored(&self, into: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        either!(self, stream => stream.try_read_vectored(into))
+        let room = into.iter().map(|part| part.len()).sum();
+        either!(self, stream => {
+            read(room, |read| stream.try_io(Interest::READABLE, read), || Ok(rustix::io::readv(stream, into)?))
+        })
     }
 
     /// Writes as much as there is room for.
@@ -99,12 +106,7 @@ impl Stream {
     /// give up after `lost` without a word of it (PRX-35).
     pub fn keep_alive(&self, after: Duration, lost: Duration) {
         if let Self::Tcp(stream) = self {
-            let socket = SockRef::from(stream);
-            let keepalive = TcpKeepalive::new().with_time(after).with_interval(after);
-            // A system that cannot do this finds out later.
-            let _ = socket.set_tcp_keepalive(&keepalive);
-            #[cfg(target_os = "linux")]
-            let _ = socket.set_tcp_user_timeout(Some(lost));
+            keep_alive(&SockRef::from(stream), after, lost);
         }
     }
 
@@ -115,6 +117,34 @@ impl Stream {
             Self::Unix(_) => None,
         }
     }
+}
+
+/// Reads once by `read`, which `try_io` of the runtime is to run.
+fn read(
+    room: usize,
+    try_io: impl FnOnce(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>,
+    mut read: impl FnMut() -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut came = 0;
+    let done = try_io(&mut || {
+        came = read()?;
+        // The runtime has to hear it here: what comes after this read makes it ready again. An end
+        // stays one.
+        if (1..room).contains(&came) { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match done {
+        Err(error) if came == 0 => Err(error),
+        _ => Ok(came),
+    }
+}
+
+/// See [`Stream::keep_alive`].
+pub(crate) fn keep_alive(socket: &SockRef<'_>, after: Duration, lost: Duration) {
+    let keepalive = TcpKeepalive::new().with_time(after).with_interval(after);
+    // A system that cannot do this finds out later.
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(lost));
 }
 
 impl From<Accepted> for Stream {

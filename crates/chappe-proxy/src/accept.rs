@@ -1,6 +1,7 @@
 //! Accepting connections, as far as there may be more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chappe_net::Stream;
 use chappe_net::listen::{Accepted, Ends, Listener};
@@ -11,8 +12,13 @@ use crate::connection::Connection;
 use crate::metrics::{Gauged, Rejected};
 use crate::shared::Shared;
 
+/// When the system looks whether a silent client is still there, and how long it looks.
+const KEEP_ALIVE: Duration = Duration::from_secs(50);
+const PEER_LOST: Duration = Duration::from_secs(120);
+
 /// Accepts connections until told to stop.
 pub(crate) async fn accept(shared: Arc<Shared>, listener: Listener, watcher: Watcher) {
+    listener.keep_alive(KEEP_ALIVE, PEER_LOST);
     loop {
         let (stream, ends) = listener.accept().await;
         if watcher.stage() != Stage::Running {

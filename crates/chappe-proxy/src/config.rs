@@ -149,9 +149,10 @@ pub struct HelloConfig {
     /// knows which of them were used (PRX-26). Default: no.
     pub refuse_before_start: bool,
     /// Digests remembered; older ones are forgotten in time, these many of the newest never.
-    /// Default: 262 144; each costs up to 40 bytes. Stays as it was at the start.
+    /// Default: 262 144; each takes 20 bytes as long as it is. Stays as it was at the start.
     pub digests_kept: usize,
-    /// Headers remembered, which have no time (PRX-24). Default: 65 536. Stays as at the start.
+    /// Headers remembered, which have no time (PRX-24). Default: 65 536, for which 1.6 MiB are taken
+    /// at the start. Stays as it was then.
     pub headers_kept: usize,
 }
 

@@ -1,7 +1,6 @@
 //! One accepted connection: who it is, and what becomes of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use chappe_crypto::Rng;
@@ -40,9 +39,6 @@ enum Who {
     Broken(Broken),
 }
 
-/// Longest wait for the connection of a user, in whatever form he comes.
-const PEER_LOST: Duration = Duration::from_secs(120);
-const KEEP_ALIVE: Duration = Duration::from_secs(50);
 /// Read at once before it is known who comes.
 const FIRST_READ: usize = 2 << 10;
 
@@ -52,7 +48,6 @@ impl Connection {
         let policy = self.shared.policy();
         let accepted = Instant::now();
         let deadline = accepted + policy.config.access.greeting_wait_max;
-        stream.keep_alive(KEEP_ALIVE, PEER_LOST);
         let mut input = BytesMut::new();
         if announced {
             match timeout_at(deadline, Box::pin(self.hear_balancer(&mut stream))).await {

@@ -30,6 +30,7 @@ mod config;
 mod connection;
 mod front;
 mod handover;
+mod keys;
 mod mask;
 mod measure;
 mod memory;

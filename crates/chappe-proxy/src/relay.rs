@@ -172,8 +172,11 @@ impl Flow {
                 Stage::Open => {}
                 Stage::Ending => {
                     self.stage = Stage::Closed;
-                    // It fails where the end is gone, which its own direction finds out.
-                    let _ = to.finish();
+                    // Where the other direction is over as well both are closed at once.
+                    if !std::mem::replace(&mut shared.half_closed, true) {
+                        // It fails where the end is gone, which its own direction finds out.
+                        let _ = to.finish();
+                    }
                     return Poll::Ready(Ok(()));
                 }
                 Stage::Closed => return Poll::Ready(Ok(())),
@@ -273,6 +276,8 @@ struct Common<'a> {
     active: Instant,
     /// Something has to wait that had not before.
     began_waiting: bool,
+    /// One direction is over.
+    half_closed: bool,
 }
 
 impl Bounds {
@@ -298,7 +303,13 @@ impl<T: Toll> Relay<T> {
 
     async fn pass(&mut self) -> End {
         let Self { near, far, up, down, toll, bounds } = self;
-        let mut shared = Common { bounds, toll, active: Instant::now(), began_waiting: false };
+        let mut shared = Common {
+            bounds,
+            toll,
+            active: Instant::now(),
+            began_waiting: false,
+            half_closed: false,
+        };
         let mut timer = pin!(sleep_until(shared.active + bounds.idle_max.min(bounds.stalled_max)));
         poll_fn(|context| {
             let ends = [

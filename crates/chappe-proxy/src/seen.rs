@@ -1,23 +1,25 @@
 //! Greetings that were accepted before: who sends one again has recorded it.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Buf;
 use chappe_crypto::sha256;
 use tokio::sync::broadcast;
+use tokio::time::sleep;
 
 use crate::config::HelloConfig;
 use crate::handover::{HERE, LinkId};
+use crate::keys::{Key, Keys};
+use crate::shared::Shared;
 
 /// Remembers hellos and headers, for all listeners of a process (PRX-24, PRX-26), and for the next
 /// process.
 pub(crate) struct Seen {
-    digests: Mutex<Generations>,
-    headers: Mutex<Generations>,
+    digests: Mutex<Keys>,
+    headers: Mutex<Keys>,
     /// Whether greetings from before the start are all known.
     is_whole: AtomicBool,
     /// Greetings remembered since the start.
@@ -39,24 +41,13 @@ enum Kind {
     Header,
 }
 
-type Key = [u8; 16];
-
 /// Greetings that a process may be late to tell another.
 const NEWS_MAX: usize = 8192;
 
-/// A younger half that grows and an older one that is forgotten as a whole: what is remembered is
-/// the last span at least and the last `kept` at least, and at most twice as much of both.
-struct Generations {
-    kept: usize,
-    span: Duration,
-    /// When the younger half began, on the monotonic clock.
-    since: Duration,
-    newer: HashSet<Key>,
-    older: HashSet<Key>,
-}
-
 /// What is remembered beyond the longest time in which a hello counts as fresh.
 const MARGIN: Duration = Duration::from_secs(60);
+/// Time between two looks at what is old.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 /// How long headers are remembered, which have no time.
 const HEADERS_SPAN: Duration = Duration::from_secs(2 * 24 * 3600);
 
@@ -65,8 +56,8 @@ impl Seen {
     pub(crate) fn new(config: &HelloConfig) -> Self {
         let span = config.age_max + config.future_max + MARGIN;
         Self {
-            digests: Mutex::new(Generations::new(config.digests_kept, span)),
-            headers: Mutex::new(Generations::new(config.headers_kept, HEADERS_SPAN)),
+            digests: Mutex::new(Keys::new(config.digests_kept, span)),
+            headers: Mutex::new(Keys::allocated(config.headers_kept, HEADERS_SPAN)),
             is_whole: AtomicBool::new(false),
             count: AtomicU64::new(0),
             news: broadcast::Sender::new(NEWS_MAX),
@@ -104,17 +95,23 @@ impl Seen {
     }
 
     fn insert(&self, from: LinkId, greeting: Greeting, mono: Duration) -> bool {
-        let half = match greeting.kind {
+        let keys = match greeting.kind {
             Kind::Digest => &self.digests,
             Kind::Header => &self.headers,
         };
-        let is_new = lock(half).insert(greeting.key, mono);
+        let is_new = lock(keys).insert(greeting.key, mono);
         if is_new {
             self.count.fetch_add(1, Ordering::Relaxed);
             // Mostly nobody listens.
             let _ = self.news.send((from, greeting));
         }
         is_new
+    }
+
+    /// Gives back the memory of those that need not be known any more.
+    pub(crate) fn forget_old(&self, mono: Duration) {
+        lock(&self.digests).forget_old(mono);
+        lock(&self.headers).forget_old(mono);
     }
 
     /// Greetings as they are remembered from here on, with where they come from.
@@ -125,11 +122,11 @@ impl Seen {
     /// All that are remembered, older ones first.
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for (kind, half) in [(Kind::Digest, &self.digests), (Kind::Header, &self.headers)] {
-            let half = lock(half);
-            bytes.reserve((half.older.len() + half.newer.len()) * Greeting::LEN);
-            for key in half.older.iter().chain(&half.newer) {
-                Greeting { kind, key: *key }.write(&mut bytes);
+        for (kind, keys) in [(Kind::Digest, &self.digests), (Kind::Header, &self.headers)] {
+            let keys = lock(keys);
+            bytes.reserve(keys.len() * Greeting::LEN);
+            for key in keys.iter() {
+                Greeting { kind, key }.write(&mut bytes);
             }
         }
         bytes
@@ -166,29 +163,18 @@ impl Greeting {
     }
 }
 
-impl Generations {
-    fn new(kept: usize, span: Duration) -> Self {
-        Self { kept, span, since: Duration::ZERO, newer: HashSet::new(), older: HashSet::new() }
-    }
-
-    fn insert(&mut self, key: Key, mono: Duration) -> bool {
-        // A time alone would let a crowd fill the memory, a number alone let it drive out what is
-        // still fresh: a half is closed when it is old or full.
-        if self.newer.len() >= self.kept || mono.saturating_sub(self.since) >= self.span {
-            self.older = std::mem::take(&mut self.newer);
-            self.since = mono;
-        }
-        !self.older.contains(&key) && self.newer.insert(key)
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [digests, headers] = [&self.digests, &self.headers].map(|keys| lock(keys).len());
+        write!(f, "Seen({digests} digests, {headers} headers)")
     }
 }
 
-impl fmt::Debug for Seen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let len = |half: &Mutex<Generations>| {
-            let half = lock(half);
-            half.newer.len() + half.older.len()
-        };
-        write!(f, "Seen({} digests, {} headers)", len(&self.digests), len(&self.headers))
+/// Forgets what need not be known any more, now and then.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    loop {
+        sleep(FORGET_INTERVAL).await;
+        shared.seen.forget_old(shared.clock.now().mono);
     }
 }
 

@@ -33,7 +33,7 @@ use crate::site::Sites;
 use crate::state::{Keeper, Kept};
 use crate::upstream::Pool;
 use crate::users::{Register, UserStatistics};
-use crate::{measure, state};
+use crate::{measure, seen, state};
 
 /// A proxy, ready to serve.
 pub struct Proxy {
@@ -278,6 +278,7 @@ impl Serve {
         }
         tasks.spawn(measure::run(Arc::clone(&shared)));
         tasks.spawn(state::run(Arc::clone(&shared)));
+        tasks.spawn(seen::run(Arc::clone(&shared)));
         let mut is_told_to_stop = false;
         loop {
             tokio::select! {

@@ -1,6 +1,7 @@
 //! Accepting connections.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use chappe_net::connect::{self, peer_of};
 use chappe_net::listen::{self, Accepted, Ends, Listener, UnixSocket};
 use chappe_net::{Stream, udp};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 /// Rule:   small messages are not held back, on neither end.
 /// Source: TRN-40.
@@ -100,13 +102,48 @@ async fn system_looks_after_silent_connections() {
     let listener = listen::bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
     let listener = Listener::from(listener);
     let Listener::Tcp(tcp) = &listener else { panic!("no TCP") };
-    let _peer = TcpStream::connect(tcp.local_addr().unwrap()).await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    listener.keep_alive(Duration::from_secs(50), Duration::from_secs(120));
+    let peer = Stream::Tcp(connect(address).await);
+    peer.keep_alive(Duration::from_secs(50), Duration::from_secs(120));
     let (accepted, _) = listener.accept().await;
-    let stream = Stream::from(accepted);
-    stream.keep_alive(Duration::from_secs(50), Duration::from_secs(120));
-    let Stream::Tcp(tcp) = &stream else { panic!("no TCP") };
-    let socket = socket2::SockRef::from(tcp);
-    assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
-    assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(50));
-    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(120)));
+    for stream in [Stream::from(accepted), peer] {
+        let Stream::Tcp(tcp) = &stream else { panic!("no TCP") };
+        let socket = socket2::SockRef::from(tcp);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(50));
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(120)));
+    }
+}
+
+/// What comes in pieces, however it is read, comes whole, and so does the end; nothing is waited for
+/// that is there already.
+#[tokio::test]
+async fn readiness_lasts_as_long_as_there_is_something() {
+    let (near, far) = tokio::net::UnixStream::pair().unwrap();
+    let (near, far) = (Stream::Unix(near), Stream::Unix(far));
+    let ready =
+        || timeout(Duration::from_secs(5), poll_fn(|context| near.poll_read_ready(context)));
+    for piece in 0..100_u8 {
+        far.try_write(&[piece; 6]).unwrap();
+        ready().await.unwrap().unwrap();
+        let mut bytes = [0; 4];
+        assert_eq!(near.try_read(&mut bytes).unwrap(), 4);
+        ready().await.unwrap().unwrap();
+        let (mut first, mut second) = ([0; 1], [0; 9]);
+        let mut parts = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+        assert_eq!(near.try_read_vectored(&mut parts).unwrap(), 2);
+        assert_eq!((bytes, first[0], second[0]), ([piece; 4], piece, piece));
+        let silence = poll_fn(|context| near.poll_read_ready(context));
+        assert!(timeout(Duration::from_millis(1), silence).await.is_err());
+        let nothing = near.try_read(&mut bytes).map_err(|error| error.kind());
+        assert_eq!(nothing, Err(io::ErrorKind::WouldBlock));
+    }
+    far.try_write(b"last").unwrap();
+    drop(far);
+    let mut bytes = [0; 9];
+    ready().await.unwrap().unwrap();
+    assert_eq!(near.try_read(&mut bytes).unwrap(), 4);
+    ready().await.unwrap().unwrap();
+    assert_eq!(near.try_read(&mut bytes).unwrap(), 0);
 }
