@@ -27,5 +27,6 @@ mod push;
 mod rivals;
 mod search;
 mod sign_in;
+mod statements;
 mod strangers;
 mod temporary;
