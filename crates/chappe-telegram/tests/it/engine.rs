@@ -9,10 +9,15 @@ use tempfile::TempDir;
 /// Set where the tests are to run on PostgreSQL.
 const ON_POSTGRES: &str = "CHAPPE_TEST_ON_POSTGRES";
 
+/// Whether this is the second run.
+pub(crate) fn is_postgres() -> bool {
+    std::env::var_os(ON_POSTGRES).is_some()
+}
+
 /// A database of a test's own.
 pub(crate) async fn backend() -> (Backend, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let backend = if std::env::var_os(ON_POSTGRES).is_some() {
+    let backend = if is_postgres() {
         let url = Scratch::shared().schema().await;
         Backend::postgres(PostgresConfig::from_url(&url).unwrap()).await
     } else {
@@ -26,7 +31,7 @@ pub(crate) async fn backend() -> (Backend, TempDir) {
 /// `CHAPPE_TEST_ON_POSTGRES=1 cargo test` runs chosen tests so.
 #[test]
 fn all_tests_hold_on_postgresql() {
-    if std::env::var_os(ON_POSTGRES).is_some() {
+    if is_postgres() {
         return;
     }
     let mut again = Command::new(std::env::current_exe().unwrap());

@@ -4,11 +4,14 @@ use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 
 use chappe_api::functions::contacts::{GetStatuses, ImportContacts};
-use chappe_api::functions::messages::{GetDialogs, GetOnlines, GetPeerDialogs, SetTyping};
+use chappe_api::functions::messages::{
+    GetDialogs, GetOnlines, GetPeerDialogs, GetPinnedDialogs, SetTyping,
+};
 use chappe_api::functions::updates::{GetDifference, GetState};
 use chappe_api::functions::users::GetUsers;
 use chappe_api::types::updates::Difference;
 use chappe_api::{ctors, types};
+use chappe_backend::sql::sql;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
@@ -16,6 +19,7 @@ use tracing::{Event, Metadata, Subscriber};
 
 use crate::bots::user_of;
 use crate::client::{Client, Home};
+use crate::engine;
 use crate::files::{few_bytes, show};
 use crate::groups::{create, number, user};
 use crate::messages::{Pair, find, say, updates};
@@ -34,8 +38,13 @@ impl Statements {
 
     /// How many there were of such a text since this was last asked.
     fn take(&self, part: &str) -> usize {
+        self.take_texts(part).len()
+    }
+
+    /// Those of such a text since this was last asked.
+    fn take_texts(&self, part: &str) -> Vec<String> {
         let said = std::mem::take(&mut *self.0.lock().unwrap());
-        said.iter().filter(|text| text.contains(part)).count()
+        said.into_iter().filter(|text| text.contains(part)).collect()
     }
 }
 
@@ -55,8 +64,10 @@ impl Subscriber for Statements {
     fn event(&self, event: &Event<'_>) {
         struct Text(String);
         impl Visit for Text {
-            fn record_debug(&mut self, _: &Field, value: &dyn std::fmt::Debug) {
-                write!(self.0, "{value:?}").unwrap();
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                if field.name() == "text" {
+                    write!(self.0, "{value:?}").unwrap();
+                }
             }
         }
         let mut text = Text(String::new());
@@ -153,6 +164,42 @@ async fn uses_of_a_file_are_counted_at_once() {
     let call = show(&pair.to_bob, media, 1);
     pair.ada.ask(call).await.unwrap();
     assert_eq!(statements.take("UPDATE file SET uses"), 1);
+}
+
+/// Rule:   what is unread, and what is left to heed, is counted without walking through a dialog,
+///         in whatever list or mark it is shown.
+/// Source: 20-telegram-api-service §2.1, `messages.getDialogs`; UPD-01, `updateReadHistoryInbox`.
+#[tokio::test]
+async fn unread_is_counted_by_an_index() {
+    if engine::is_postgres() {
+        // It takes no index where there are few rows.
+        return;
+    }
+    let mut pair = Pair::new().await;
+    pair.ada.ask(say(&pair.to_bob, "text", 1)).await.unwrap();
+    let (statements, _guard) = Statements::listen();
+    let call = GetPinnedDialogs { folder_id: 0 };
+    pair.bob.ask(call).await.unwrap();
+    let counts = statements.take_texts("count(*)");
+    assert!(counts.iter().any(|text| text.contains("unheeded")) && counts.len() == 2);
+    for text in counts {
+        let explained = sql(format!("EXPLAIN QUERY PLAN {text}").leak());
+        let plan = pair.home.database().rows(explained.bind(1)).await.unwrap();
+        let mut walks = Vec::new();
+        for mut row in plan {
+            for _ in ["id", "parent", "notused"] {
+                row.read::<i64>().unwrap();
+            }
+            walks.push(row.read::<String>().unwrap());
+        }
+        walks.retain(|walk| walk.contains(" message "));
+        assert!(!walks.is_empty());
+        for walk in walks {
+            let is_few = walk.contains("INDEX message_unheeded")
+                || walk.ends_with("COVERING INDEX message_by_peer (owner=? AND peer=? AND id>?)");
+            assert!(is_few, "{walk}");
+        }
+    }
 }
 
 /// Ada, her server, and eight people whom she knows and has written to.
