@@ -2,6 +2,7 @@
 
 use crate::cancel::Cancellation;
 use crate::push::Pusher;
+use crate::question::Question;
 use crate::request::{Caller, Request};
 use crate::revoke::Revoker;
 use chappe_proto::rpc::RpcError;
@@ -47,6 +48,12 @@ impl<S> Extract<S> for Cancellation {
 impl<S> Extract<S> for Pusher {
     fn extract(request: &Request, _: &S) -> Result<Self, RpcError> {
         Ok(request.pusher.clone())
+    }
+}
+
+impl<S> Extract<S> for Question {
+    fn extract(request: &Request, _: &S) -> Result<Self, RpcError> {
+        Ok(request.question.clone())
     }
 }
 

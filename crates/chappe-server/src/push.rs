@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use chappe_crypto::AuthKeyId;
 use chappe_proto::SessionId;
+use chappe_proto::session::outbox::Mark;
 
 use crate::revoke::Revoker;
 use crate::session::Input;
@@ -46,7 +47,7 @@ impl Pusher {
         let shared = self.0.upgrade().ok_or(PushError)?;
         let handle = shared.directory.session(key, session).ok_or(PushError)?;
         let body = Said::new(body).to(&shared, key).ok_or(PushError)?;
-        handle.tell_in_turn(Input::Push(body)).await.map_err(|_| PushError)
+        handle.tell_in_turn(Input::Push(body, None)).await.map_err(|_| PushError)
     }
 
     /// Sends a boxed object to every session of a key and of the temporary keys bound to it that
@@ -65,13 +66,14 @@ impl Pusher {
         self.to_keys([key], session.map(|session| (key, session)), body).await
     }
 
-    /// Whether a push to these keys would reach any session but this one.
-    pub fn has_hearers(&self, keys: &[AuthKeyId], but: Option<(AuthKeyId, SessionId)>) -> bool {
-        let Some(shared) = self.0.upgrade() else { return false };
-        keys.iter().any(|key| {
-            let handles = shared.directory.hearers(*key);
-            handles.iter().any(|handle| Some((*key, handle.id())) != but)
-        })
+    /// The sessions that a push to these keys would reach, each by its key.
+    pub fn hearers(&self, keys: &[AuthKeyId]) -> Vec<(AuthKeyId, SessionId)> {
+        let Some(shared) = self.0.upgrade() else { return Vec::new() };
+        let of = |key: &AuthKeyId| {
+            let key = *key;
+            shared.directory.hearers(key).into_iter().map(move |handle| (key, handle.id()))
+        };
+        keys.iter().flat_map(of).collect()
     }
 
     /// The same to several keys, but for one session of one of them; written once for each layer
@@ -81,6 +83,29 @@ impl Pusher {
         keys: impl IntoIterator<Item = AuthKeyId>,
         but: Option<(AuthKeyId, SessionId)>,
         body: Bytes,
+    ) -> usize {
+        self.say(keys, |session| Some(session) != but, body, None).await
+    }
+
+    /// Sends an event of a line to those sessions of these keys that are meant. One that was told
+    /// of it by the answer to a question does not get it, and one that is about to be told gets it
+    /// after the answer: see [`Question`](crate::Question).
+    pub async fn to_keys_in_line(
+        &self,
+        keys: impl IntoIterator<Item = AuthKeyId>,
+        is_meant: impl Fn((AuthKeyId, SessionId)) -> bool,
+        mark: Mark,
+        body: Bytes,
+    ) -> usize {
+        self.say(keys, is_meant, body, Some(mark)).await
+    }
+
+    async fn say(
+        &self,
+        keys: impl IntoIterator<Item = AuthKeyId>,
+        is_meant: impl Fn((AuthKeyId, SessionId)) -> bool,
+        body: Bytes,
+        mark: Option<Mark>,
     ) -> usize {
         let Some(shared) = self.0.upgrade() else { return 0 };
         let mut said = Said::new(body);
@@ -92,8 +117,8 @@ impl Pusher {
             }
             let Some(body) = said.to(&shared, key) else { continue };
             for handle in handles {
-                let is_meant = Some((key, handle.id())) != but;
-                if is_meant && handle.tell_in_turn(Input::Push(body.clone())).await.is_ok() {
+                let push = || Input::Push(body.clone(), mark);
+                if is_meant((key, handle.id())) && handle.tell_in_turn(push()).await.is_ok() {
                     sent += 1;
                 }
             }

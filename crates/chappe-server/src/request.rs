@@ -11,6 +11,7 @@ use chappe_proto::{MsgId, Now, SessionId};
 
 use crate::cancel::Cancellation;
 use crate::push::Pusher;
+use crate::question::Question;
 
 /// Who calls, and how.
 #[derive(Clone, Debug)]
@@ -53,11 +54,19 @@ pub struct Request {
     pub pusher: Pusher,
     /// Tells when nobody wants the answer any more.
     pub cancellation: Cancellation,
+    /// Is told what the answer tells, if it is about what was missed.
+    pub question: Question,
 }
 
 impl Request {
     pub(crate) fn new(caller: Caller, call: Bytes, pusher: Pusher) -> Self {
-        Self { caller, call, pusher, cancellation: Cancellation::default() }
+        Self {
+            caller,
+            call,
+            pusher,
+            cancellation: Cancellation::default(),
+            question: Question::default(),
+        }
     }
 
     /// Constructor id of the function.

@@ -47,6 +47,8 @@ pub(crate) struct Policy {
     pub(crate) unbound: HashSet<u32>,
     /// Whoever makes no other calls wants no updates (API-13).
     pub(crate) quiet: HashSet<u32>,
+    /// Their answers tell what was missed of a line of events.
+    pub(crate) missed: HashSet<u32>,
     /// Told in the place of pushes that were given up (SES-07).
     pub(crate) loss: Option<Bytes>,
 }
@@ -109,6 +111,16 @@ impl<S: Clone + Send + Sync + 'static> Router<S> {
     pub fn quiet(mut self, is_quiet: impl Fn(&str) -> bool) -> Self {
         let quiet = self.names.iter().filter(|(_, name)| is_quiet(name)).map(|(id, _)| *id);
         self.policy.quiet.extend(quiet);
+        self
+    }
+
+    /// Takes those of the functions answered or [known](Self::known) so far whose name `asks` for
+    /// calls that ask what was missed of a line of events: see [`Question`](crate::Question).
+    /// Default: none.
+    #[must_use]
+    pub fn asks_for_missed(mut self, asks: impl Fn(&str) -> bool) -> Self {
+        let missed = self.names.iter().filter(|(_, name)| asks(name)).map(|(id, _)| *id);
+        self.policy.missed.extend(missed);
         self
     }
 

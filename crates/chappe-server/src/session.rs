@@ -37,6 +37,7 @@ use crate::keys::{Connection, KeyRecord};
 use crate::memory::{Share, Verdict};
 use crate::metrics::{self, Gauged};
 use crate::push::Pusher;
+use crate::question::Question;
 use crate::queue::Receiver;
 use crate::registry::{LinkCommand, Sealing};
 use crate::request::{Caller, Request};
@@ -69,6 +70,7 @@ pub(crate) fn open(
         last_ends: None,
         running: Beside::default(),
         cancellations: BTreeMap::new(),
+        questions: BTreeMap::new(),
         orders: Vec::new(),
         memory: shared.memory.open(),
         open: None,
@@ -97,6 +99,8 @@ struct SessionTask {
     running: Beside<Done>,
     /// Of the handlers that run, to be told when their client gives the call up.
     cancellations: BTreeMap<MsgId, Cancellation>,
+    /// Of those that ask what was missed, to be told what their answers tell.
+    questions: BTreeMap<MsgId, Question>,
     /// What links are told after the messages that are ready for them.
     orders: Vec<(LinkId, LinkCommand)>,
     memory: Share,
@@ -247,10 +251,13 @@ impl SessionTask {
                 // Calls begin before the next input, which may be the end of their link.
                 self.handle_events(now);
             }
-            Input::Push(body) => {
+            Input::Push(body, mark) => {
                 self.handle.free(body.len());
                 self.shared.metrics.pushes.increment(1);
-                self.session.push(now, body);
+                match mark {
+                    Some(mark) => self.session.push_in_line(now, mark, body),
+                    None => self.session.push(now, body),
+                }
             }
             Input::Detach(link) => self.detach(link),
             Input::Forget => {
@@ -377,6 +384,9 @@ impl SessionTask {
             ServerEvent::Call(call) => self.start(now, call),
             // Its effects may be half done: it runs to its end (SVC-29), unless it says otherwise.
             ServerEvent::CallDropped(call) => {
+                if self.questions.remove(&call).is_some() {
+                    self.session.told(now, call, None);
+                }
                 if let Some(cancellation) = self.cancellations.get(&call) {
                     cancellation.request();
                 }
@@ -440,7 +450,12 @@ impl SessionTask {
             client: saved.map(|saved| saved.client),
             without_updates: call.without_updates,
         };
-        let request = Request::new(caller, call.query, Pusher::new(&self.shared));
+        let mut request = Request::new(caller, call.query, Pusher::new(&self.shared));
+        if self.shared.policy.missed.contains(&function) {
+            request.question = Question::open();
+            self.questions.insert(msg_id, request.question.clone());
+            self.session.ask(msg_id);
+        }
         let shared = Arc::clone(&self.shared);
         let cancellation = request.cancellation.clone();
         let is_running = self.run_call(now, msg_id, link, function, async move {
@@ -546,7 +561,11 @@ impl SessionTask {
         let took = now.mono.saturating_sub(begun);
         functions.answered(function, &result, took);
         trace!(%msg_id, function = %functions.name(function), ?took, "call answered");
+        let is_told = result.is_ok();
         self.session.answer(now, msg_id, result);
+        if let Some(question) = self.questions.remove(&msg_id) {
+            self.session.told(now, msg_id, question.told().filter(|_| is_told));
+        }
     }
 
     fn finish(&mut self, done: Result<Done, JoinError>) {

@@ -12,9 +12,10 @@ use chappe_crypto::{AuthKey, AuthKeyId, Rng};
 use chappe_proto::envelope::encrypted::Message;
 use chappe_proto::handshake::server::{Exchanges, HandshakeConfig, Origin, Output, Stored};
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
+use chappe_proto::session::outbox::Mark;
 use chappe_proto::session::salts::{FirstSalt, ServerSalts};
 use chappe_proto::session::server::{
-    IncomingCall, KeyDestroyed, ServerEvent, ServerSession, SessionConfig,
+    IncomingCall, KeyDestroyed, ServerEvent, ServerSession, SessionConfig, Told,
 };
 use chappe_proto::transport::{Detect, DetectConfig};
 use chappe_proto::{LinkId, MsgId, Now, SessionId};
@@ -22,7 +23,7 @@ use chappe_proto::{LinkId, MsgId, Now, SessionId};
 use crate::clock::Clock;
 use crate::model::{Model, Rule};
 use crate::trace::Trace;
-use crate::words;
+use crate::words::{self, Question};
 
 /// What a machine sees of the world while it acts.
 pub struct Env<'a> {
@@ -270,6 +271,36 @@ impl Node {
         self.settle(env);
     }
 
+    /// Pushes an event of a line to a session, if it is open.
+    pub fn push_in_line(
+        &mut self,
+        env: &mut Env<'_>,
+        session: (AuthKeyId, SessionId),
+        mark: Mark,
+        body: Bytes,
+    ) {
+        let now = self.clock.now(env.at);
+        if let Some(entry) = self.sessions.get_mut(&session).filter(|entry| entry.is_alive) {
+            entry.session.push_in_line(now, mark, body);
+        }
+        self.settle(env);
+    }
+
+    /// What the answer of a handler tells of what was missed.
+    pub fn told(
+        &mut self,
+        env: &mut Env<'_>,
+        session: (AuthKeyId, SessionId),
+        call: MsgId,
+        told: Option<Told>,
+    ) {
+        let now = self.clock.now(env.at);
+        if let Some(entry) = self.sessions.get_mut(&session) {
+            entry.session.told(now, call, told);
+        }
+        self.settle(env);
+    }
+
     /// Forgets a session, its ids excepted; whether there was one.
     pub fn forget(&mut self, env: &mut Env<'_>, session: (AuthKeyId, SessionId)) -> bool {
         let now = self.clock.now(env.at);
@@ -470,9 +501,18 @@ impl Node {
             ServerEvent::Call(call) => {
                 env.model.ran(self.life, id.0, id.1, call.msg_id, &call.call.query);
                 env.trace.note(env.at, "node runs {}", &[words::fact(call.msg_id)]);
+                if let Some((_, Question::Missed(_))) = words::read_question(&call.call.query)
+                    && let Some(entry) = self.sessions.get_mut(&id)
+                {
+                    entry.session.ask(call.msg_id);
+                }
                 self.orders.push(Order::Run(id.0, id.1, Box::new(call)));
             }
-            ServerEvent::CallDropped(_) => {}
+            ServerEvent::CallDropped(call) => {
+                if let Some(entry) = self.sessions.get_mut(&id) {
+                    entry.session.told(now, call, None);
+                }
+            }
             ServerEvent::DestroySession { request, session_id } => {
                 let existed = self.forget(env, (id.0, session_id));
                 if let Some(entry) = self.sessions.get_mut(&id) {

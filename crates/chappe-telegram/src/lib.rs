@@ -194,6 +194,7 @@ pub async fn router(
         .layer(Lowering)
         .pushes(|layer, body| Layers::get().push(layer?, body))
         .quiet(is_quiet)
+        .asks_for_missed(|function| function == "updates.getDifference")
         .in_place_of_lost_pushes(too_long()))
 }
 

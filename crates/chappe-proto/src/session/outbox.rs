@@ -19,6 +19,17 @@ pub struct Owed {
     pub answers: Option<MsgId>,
     /// How far it got.
     pub place: Place,
+    /// The event that it tells, if it tells one of a line.
+    pub mark: Option<Mark>,
+}
+
+/// An event of a line of events, such as what happens to an account. A line has them in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Which line it is.
+    pub line: i64,
+    /// Where the event is in it: rises from one to the next.
+    pub at: i32,
 }
 
 /// How far an unacknowledged message got.
@@ -156,6 +167,22 @@ impl Outbox {
         if let Some(owed) = self.owed.get_mut(&id) {
             owed.place = place;
         }
+    }
+
+    /// Notes the event that a message tells.
+    pub fn mark(&mut self, id: MsgId, mark: Mark) {
+        if let Some(owed) = self.owed.get_mut(&id) {
+            owed.mark = Some(mark);
+        }
+    }
+
+    /// Removes those of the messages that tell events; gives the events, oldest message first.
+    pub fn take_marked(&mut self, is_taken: impl Fn(Mark, Place) -> bool) -> Vec<(Mark, Bytes)> {
+        let is_gone =
+            |(_, owed): &(&MsgId, &Owed)| owed.mark.is_some_and(|mark| is_taken(mark, owed.place));
+        let gone: Vec<MsgId> = self.owed.iter().filter(is_gone).map(|(id, _)| *id).collect();
+        let taken = gone.into_iter().filter_map(|id| self.forget(id));
+        taken.filter_map(|owed| Some((owed.mark?, owed.body))).collect()
     }
 
     /// Removes a message without an acknowledgement.

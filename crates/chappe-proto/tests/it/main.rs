@@ -44,6 +44,7 @@ mod session_limits;
 mod session_pair;
 mod session_recovery;
 mod session_server;
+mod session_withheld;
 mod time;
 mod transport_control;
 mod transport_detect;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use bytes::Bytes;
 use chappe_net::listen::Ends;
 use chappe_proto::link::Received;
+use chappe_proto::session::outbox::Mark;
 use chappe_proto::{LinkId, SessionId};
 use tokio::sync::Semaphore;
 
@@ -43,8 +44,8 @@ pub(crate) enum Input {
     Attach(Box<AttachedLink>),
     /// A message came. Takes up room.
     Message(LinkId, Box<Received>),
-    /// Push this body. Takes up room.
-    Push(Bytes),
+    /// Push this body, which may tell an event of a line. Takes up room.
+    Push(Bytes, Option<Mark>),
     /// A link is gone or bound elsewhere.
     Detach(LinkId),
     /// Forget everything but the ids.
@@ -178,7 +179,7 @@ impl Weighed for Input {
     fn bytes(&self) -> usize {
         match self {
             Self::Message(_, received) => received.message.body.len(),
-            Self::Push(body) => body.len(),
+            Self::Push(body, _) => body.len(),
             _ => 0,
         }
     }
@@ -212,13 +213,15 @@ mod tests {
         }
         assert!(!tell(&handle, one_more), "{one_more} bytes fit after {fitting:?}");
         for _ in fitting {
-            let Some(Input::Push(body)) = inputs.try_next() else { panic!("told, not heard") };
+            let Some(Input::Push(body, None)) = inputs.try_next() else {
+                panic!("told, not heard")
+            };
             handle.free(body.len());
         }
         assert!(tell(&handle, 5000), "what was freed is not free");
     }
 
     fn tell(handle: &SessionHandle, len: usize) -> bool {
-        handle.tell_in_turn(Input::Push(vec![1; len].into())).now_or_never().is_some()
+        handle.tell_in_turn(Input::Push(vec![1; len].into(), None)).now_or_never().is_some()
     }
 }

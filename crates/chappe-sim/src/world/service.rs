@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use chappe_crypto::AuthKeyId;
+use chappe_proto::session::outbox::Mark;
+use chappe_proto::session::server::Told;
 use chappe_proto::{MsgId, SessionId};
 
 use super::{Event, World};
@@ -30,6 +32,9 @@ impl World {
                 let Some(account) = self.town.account(session.0) else { return };
                 let events = self.town.difference(account, pts);
                 self.answer_events(session, call, token, &events);
+                let mark = Mark { line: account.into(), at: events.pts };
+                let told = Told { up_to: mark, is_whole: events.is_whole };
+                self.node(|node, env| node.told(env, session, call, Some(told)));
             }
             Question::Write(other) => {
                 if self.town.queue(Writer { session, call, token, other }) {
@@ -102,7 +107,8 @@ impl World {
                 self.model.fail(Rule::OneLine, || format!("{push:?} is its own news"));
             }
             let body = words::news(account, push.event);
-            self.node(|node, env| node.push(env, session, body));
+            let mark = Mark { line: account.into(), at: push.event.step.pts };
+            self.node(|node, env| node.push_in_line(env, session, mark, body));
         }
     }
 

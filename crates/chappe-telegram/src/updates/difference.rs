@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chappe_api::functions::updates::GetDifference;
 use chappe_api::{ctors, types};
-use chappe_server::{Caller, State};
+use chappe_server::{Caller, Mark, Question, State};
 
 use super::view::{pinned_or_heeded, read_inbox};
 use crate::Service;
@@ -18,24 +18,32 @@ const EVENTS_MAX: i32 = 500;
 pub(crate) async fn get_difference(
     State(service): State<Service>,
     caller: Caller,
+    question: Question,
     call: GetDifference,
 ) -> Result<types::updates::Difference, Failure> {
     let me = service.me(&caller).await?;
     if call.pts <= 0 {
         return Err(bad("PERSISTENT_TIMESTAMP_EMPTY"));
     }
+    // What is pushed meanwhile waits for the answer, and is not told twice (UPD-09).
+    let tells = |at: i32, is_whole| question.tells(Mark { line: me, at }, is_whole);
     // Two numbers of one row: whoever asks for nothing new costs no more than that.
     let position = service.store.position(me).await?.ok_or_else(Service::signed_out)?;
     if call.pts == position.pts && call.qts <= position.qts {
+        tells(position.pts, true);
         let date = i32::try_from(caller.now.unix_seconds()).unwrap_or(i32::MAX);
         let empty = ctors::updates::DifferenceEmpty { date, seq: 0 };
         return Ok(types::updates::Difference::DifferenceEmpty(empty));
     }
+    let too_long = || {
+        let pts = position.pts;
+        tells(pts, true);
+        let too_long = ctors::updates::DifferenceTooLong { pts };
+        Ok(types::updates::Difference::DifferenceTooLong(too_long))
+    };
     let is_beyond = |limit: i32| call.pts.saturating_add(limit) < position.pts;
     if call.pts < position.pruned || call.pts_total_limit.is_some_and(is_beyond) {
-        let pts = position.pts;
-        let too_long = ctors::updates::DifferenceTooLong { pts };
-        return Ok(types::updates::Difference::DifferenceTooLong(too_long));
+        return too_long();
     }
     let state = service.state(&caller, me).await?;
     let limit = call.pts_limit.unwrap_or(EVENTS_MAX).clamp(1, EVENTS_MAX);
@@ -43,6 +51,7 @@ pub(crate) async fn get_difference(
     let events = service.store.events(me, call.pts, limit.into()).await?;
     let reached = events.last().map_or(state.pts, |event| event.pts);
     let Missed { messages, updates, shown } = service.missed(&caller, me, &events).await?;
+    tells(reached, reached >= state.pts);
     if reached < state.pts {
         let slice = ctors::updates::DifferenceSlice {
             new_messages: messages,

@@ -4,13 +4,13 @@
 //! there or the server ends in between, is found by `updates.getDifference` (UPD-14). What is owed
 //! to whom [`Telling`] knows; here it is done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chappe_api::types;
 use chappe_crypto::AuthKeyId;
 use chappe_proto::SessionId;
-use chappe_server::{Caller, Pusher};
+use chappe_server::{Caller, Mark, Pusher};
 use chappe_updates::{Step, Stretch, Telling};
 use tracing::warn;
 
@@ -138,7 +138,7 @@ impl Service {
     /// Whether anybody has yet to hear of what happened to an account.
     fn is_heard(&self, pusher: &Pusher, account: i64, keys: &[AuthKeyId]) -> bool {
         let maker = self.lines.told().maker(account);
-        pusher.has_hearers(keys, maker)
+        pusher.hearers(keys).into_iter().any(|session| Some(session) != maker)
     }
 
     /// Pushes what the log has for an account until there is nothing more. `keys` are its own,
@@ -163,32 +163,44 @@ impl Service {
         }
     }
 
-    /// The pts up to which there is nothing left to push.
+    /// Pushes what the log has of a stretch to those who listen when it begins; the pts up to which
+    /// there is nothing left to push.
     async fn push_events(
         &self,
         pusher: &Pusher,
         account: i64,
-        Stretch { after, up_to, now }: Stretch,
+        Stretch { mut after, up_to, now }: Stretch,
         keys: Option<Vec<AuthKeyId>>,
     ) -> Result<i32, Failure> {
-        let keys = match keys {
+        let mut keys = match keys {
             Some(keys) => keys,
             None => self.store.keys_of(account).await?,
         };
         if !self.is_heard(pusher, account, &keys) {
             return Ok(up_to);
         }
-        let mut events = self.store.events(account, after, BATCH).await?;
-        events.retain(|event| event.pts <= up_to);
-        let subjects = self.subjects(account, &events).await?;
-        for event in &events {
-            let but = self.lines.told().has(account, event.pts);
-            let event = std::slice::from_ref(event);
-            let updates = self.updates_about(account, event, &subjects, now).await?;
-            let Ok(body) = chappe_tl::to_bytes(&updates) else { continue };
-            pusher.to_keys(keys.iter().copied(), but, body).await;
+        // Who comes later hears of what happens then (UPD-09), and not of the rest of this.
+        let hearers: HashSet<_> = pusher.hearers(&keys).into_iter().collect();
+        loop {
+            let mut events = self.store.events(account, after, BATCH).await?;
+            events.retain(|event| event.pts <= up_to);
+            after = events.last().map_or(up_to, |event| event.pts);
+            let subjects = self.subjects(account, &events).await?;
+            for event in &events {
+                let but = self.lines.told().has(account, event.pts);
+                let mark = Mark { line: account, at: event.pts };
+                let event = std::slice::from_ref(event);
+                let updates = self.updates_about(account, event, &subjects, now).await?;
+                let Ok(body) = chappe_tl::to_bytes(&updates) else { continue };
+                let is_meant = |session| Some(session) != but && hearers.contains(&session);
+                pusher.to_keys_in_line(keys.iter().copied(), is_meant, mark, body).await;
+            }
+            if after >= up_to {
+                return Ok(up_to);
+            }
+            // Who was signed out hears no more.
+            keys = self.store.keys_of(account).await?;
         }
-        Ok(events.last().map_or(up_to, |event| event.pts))
     }
 
     /// Sends something to every session of these accounts.

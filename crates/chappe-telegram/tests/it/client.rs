@@ -47,6 +47,8 @@ pub(crate) struct Client {
     session: SessionId,
     /// Came unasked and was not looked at.
     pushed: VecDeque<types::Updates>,
+    /// How many of these came before the last answer.
+    early: usize,
     /// Came unasked, in the words of an older layer.
     foreign: VecDeque<Bytes>,
 }
@@ -153,6 +155,7 @@ impl Client {
             salt: 0,
             session: SessionId(7),
             pushed: VecDeque::new(),
+            early: 0,
             foreign: VecDeque::new(),
         }
     }
@@ -198,20 +201,27 @@ impl Client {
             body = introduced(self.layer, body);
         }
         self.calls += 1;
+        self.early = self.pushed.len();
         self.link.send(Arc::clone(&self.key), Message { header, body });
         self.flush().await;
-        loop {
+        let mut answer = None;
+        while answer.is_none() {
+            // What comes after the answer in one message is kept as well.
             for body in self.bodies().await {
                 if kind::id_of(&body) != RESULT {
                     self.keep(body);
+                    if answer.is_none() {
+                        self.early = self.pushed.len();
+                    }
                     continue;
                 }
                 let result = CallResult::read(&body, 1 << 20).unwrap();
                 if result.call == msg_id {
-                    return result.result.map(|raw| raw.0);
+                    answer = Some(result.result.map(|raw| raw.0));
                 }
             }
         }
+        answer.unwrap()
     }
 
     /// The next update that comes unasked, in the long form.
@@ -230,6 +240,13 @@ impl Client {
                 self.keep(body);
             }
         }
+    }
+
+    /// What came unasked before the answer to the last call.
+    pub(crate) fn take_early(&mut self) -> Vec<types::Updates> {
+        let early = self.pushed.drain(..self.early).collect();
+        self.early = 0;
+        early
     }
 
     /// What came unasked, if anything did.

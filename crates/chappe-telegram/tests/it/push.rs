@@ -12,7 +12,7 @@ use chappe_telegram::Config;
 use chappe_tl::Raw;
 
 use crate::client::{Client, Home};
-use crate::messages::{find, new_message, say};
+use crate::messages::{find, new_message, say, texts};
 use crate::sign_in::{enter, test_numbers};
 
 /// Two people of whom one writes to the other.
@@ -202,6 +202,72 @@ async fn old_events_are_forgotten() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     assert!(two.bob.ask(GetUsers { id: Vec::new() }).await.is_ok());
+}
+
+/// Rule:   a client that hands on whatever comes at once, also while it asks for the difference, and
+///         then hands on all of the difference, hands on each message once and in order: what is
+///         said meanwhile comes after the last part of the difference.
+/// Source: UPD-09, UPD-03, UPD-04, QRK-54.
+#[tokio::test]
+async fn naive_client_hands_on_each_message_once() {
+    let mut two = Two::new(test_numbers()).await;
+    let before = two.bob.ask(GetState {}).await.unwrap().pts;
+    let (mut home, mut ada, to_bob) = (two.home, two.ada, two.to_bob);
+    for number in 1..=60 {
+        ada.ask(say(&to_bob, &number.to_string(), number)).await.unwrap();
+    }
+    let mut bob = two.bob.beside(&home, 8).await;
+    drop(two.bob);
+    let sender = tokio::spawn(async move {
+        for number in 61..=120 {
+            ada.ask(say(&to_bob, &number.to_string(), number)).await.unwrap();
+        }
+    });
+    let mut naive = Naive::default();
+    let mut pts = before;
+    loop {
+        let call = GetDifference { pts, pts_limit: Some(4), ..chappe_tl::blank() };
+        let difference = bob.ask(call).await.unwrap();
+        bob.take_early().into_iter().for_each(|pushed| naive.hear(pushed));
+        match difference {
+            Difference::DifferenceSlice(slice) => {
+                naive.hand_on(slice.new_messages);
+                pts = slice.intermediate_state.pts;
+            }
+            Difference::Difference(rest) => {
+                naive.hand_on(rest.new_messages);
+                break;
+            }
+            _ => panic!("nothing was missed"),
+        }
+    }
+    assert!(naive.0.len() < 120, "nothing was said meanwhile");
+    while naive.0.len() < 120 {
+        naive.hear(bob.told().await);
+    }
+    sender.await.unwrap();
+    let all: Vec<String> = (1..=120).map(|number| number.to_string()).collect();
+    assert_eq!(naive.0, all);
+    let _ = home.client().await;
+    assert!(bob.take_pushed().is_empty());
+}
+
+/// The texts that a client has handed on.
+#[derive(Default)]
+struct Naive(Vec<String>);
+
+impl Naive {
+    fn hear(&mut self, pushed: types::Updates) {
+        let types::Updates::Updates(pushed) = pushed else { panic!("it was told to ask") };
+        for update in pushed.updates {
+            let Update::UpdateNewMessage(new) = update else { continue };
+            self.hand_on(vec![new.message]);
+        }
+    }
+
+    fn hand_on(&mut self, messages: Vec<types::Message>) {
+        self.0.extend(texts(&messages));
+    }
 }
 
 async fn difference(client: &mut Client, pts: i32) -> Difference {

@@ -26,6 +26,7 @@ mod retired;
 mod send;
 mod service;
 mod tally;
+mod withheld;
 mod work;
 
 use datagrams::Datagrams;
@@ -33,6 +34,8 @@ pub use poll::PollConfig;
 use poll::Polls;
 use retired::Retired;
 pub use tally::{Refused, Tally};
+pub use withheld::Told;
+use withheld::Withheld;
 use work::Work;
 
 /// Limits and timers of a server's sessions.
@@ -198,6 +201,8 @@ pub struct ServerSession {
     dropped: u64,
     /// Absent while there is nothing to tell.
     tally: Option<Box<Tally>>,
+    /// Absent until the client asks what it missed.
+    withheld: Option<Box<Withheld>>,
 }
 
 #[derive(Debug)]
@@ -234,6 +239,7 @@ impl ServerSession {
             has_orphans: false,
             dropped: 0,
             tally: None,
+            withheld: None,
         }
     }
 
@@ -285,6 +291,7 @@ impl ServerSession {
             }
         }
         self.release_late(now);
+        self.stop_waiting(now);
         self.resend_datagrams(now);
     }
 
@@ -300,7 +307,9 @@ impl ServerSession {
     pub fn poll_timeout(&self) -> Option<Duration> {
         // Without a link acknowledgements wait for one.
         let acks = self.work.acks.due().filter(|_| self.open_outlet().is_some());
-        let dues = [acks, self.work.held.due(), self.response_due(), self.datagrams_due()];
+        let withheld = self.withheld.as_ref().and_then(|withheld| withheld.due());
+        let dues =
+            [acks, self.work.held.due(), self.response_due(), self.datagrams_due(), withheld];
         dues.into_iter().flatten().min()
     }
 
@@ -357,6 +366,7 @@ impl ServerSession {
             + running * RUNNING_BYTES
             + self.work.running_bytes
             + self.polls.bytes()
+            + self.withheld.as_ref().map_or(0, |withheld| withheld.footprint())
     }
 
     /// Open streams of this session.

@@ -184,7 +184,7 @@ impl ServerSession {
     ) -> MsgId {
         let msg_id = self.ids.next(now.unix, origin, &mut self.rng);
         let seq_no = self.seq_no.next(true);
-        let owed = Owed { seq_no, body, answers, place: Place::Nowhere };
+        let owed = Owed { seq_no, body, answers, place: Place::Nowhere, mark: None };
         let dropped = self.work.outbox.keep(msg_id, owed, self.config.outbox);
         self.note_dropped(dropped);
         if let Some(outlet) = outlet {
@@ -298,7 +298,9 @@ impl ServerSession {
         self.has_orphans = false;
         let takes_over = outlet != Outlet::Response && !self.polls.has_takers();
         let is_open = |link| self.links.contains(&link) || self.polls.is_open(link);
+        let waits = self.withheld.as_ref().is_some_and(|withheld| withheld.is_on());
         let is_orphan = |owed: &Owed| match owed.place {
+            _ if waits && owed.mark.is_some() => false,
             Place::Nowhere => true,
             Place::Ready(link) | Place::Sent(link) => !is_open(link),
             Place::Waiting | Place::Posted(_) => takes_over,
