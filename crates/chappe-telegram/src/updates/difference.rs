@@ -49,6 +49,10 @@ pub(crate) async fn get_difference(
     let limit = call.pts_limit.unwrap_or(EVENTS_MAX).clamp(1, EVENTS_MAX);
     // Whoever comes from the future, as after a backup was restored, is told where we are.
     let events = service.store.events(me, call.pts, limit.into()).await?;
+    // The log may have lost its oldest since the first look: of those nobody would ask again.
+    if service.store.position(me).await?.is_none_or(|now| call.pts < now.pruned) {
+        return too_long();
+    }
     let reached = events.last().map_or(state.pts, |event| event.pts);
     let Missed { messages, updates, shown } = service.missed(&caller, me, &events).await?;
     tells(reached, reached >= state.pts);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chappe_api::functions::contacts::{GetStatuses, ImportContacts};
 use chappe_api::functions::messages::{
@@ -27,13 +28,21 @@ use crate::sign_in::{enter, test_numbers};
 
 /// Hears the statements of this thread, on which a test has its server, too.
 #[derive(Clone, Default)]
-struct Statements(Arc<Mutex<Vec<String>>>);
+struct Statements(Arc<Mutex<Vec<String>>>, Arc<Mutex<Option<Meanwhile>>>);
+
+/// What is to happen before the first statement of such a text.
+type Meanwhile = (&'static str, Box<dyn FnOnce() + Send>);
 
 impl Statements {
     fn listen() -> (Self, DefaultGuard) {
         let statements = Self::default();
         let guard = tracing::subscriber::set_default(statements.clone());
         (statements, guard)
+    }
+
+    /// Does something before the first statement of such a text.
+    fn before(&self, part: &'static str, what: impl FnOnce() + Send + 'static) {
+        *self.1.lock().unwrap() = Some((part, Box::new(what)));
     }
 
     /// How many there were of such a text since this was last asked.
@@ -72,6 +81,11 @@ impl Subscriber for Statements {
         }
         let mut text = Text(String::new());
         event.record(&mut text);
+        let is_due = |(part, _): &mut Meanwhile| text.0.contains(*part);
+        let due = self.1.lock().unwrap().take_if(is_due);
+        if let Some((_, what)) = due {
+            what();
+        }
         self.0.lock().unwrap().push(text.0);
     }
 
@@ -200,6 +214,46 @@ async fn unread_is_counted_by_an_index() {
             assert!(is_few, "{walk}");
         }
     }
+}
+
+/// Rule:   who asks for events that leave the log at this very moment is told that they are gone,
+///         not the rest as if it were all.
+/// Source: UPD-13.
+#[tokio::test]
+async fn log_that_is_pruned_meanwhile_is_not_told_in_part() {
+    if engine::is_postgres() {
+        // Its connections wait for the thread that the server is on.
+        return;
+    }
+    let mut pair = Pair::new().await;
+    let before = pair.bob.ask(GetState {}).await.unwrap().pts;
+    for number in 1..=3 {
+        pair.ada.ask(say(&pair.to_bob, "text", number)).await.unwrap();
+    }
+    let (database, bob) = (pair.home.database().clone(), pair.ids.1);
+    let prune = async move {
+        let mut transaction = database.begin().await.unwrap();
+        let delete = sql("DELETE FROM event WHERE owner = $1 AND pts <= $2");
+        transaction.run(delete.bind(bob).bind(before + 1)).await.unwrap();
+        let note = sql("UPDATE account SET pruned_pts = $2 WHERE id = $1");
+        transaction.run(note.bind(bob).bind(before + 1)).await.unwrap();
+        transaction.commit().await.unwrap();
+        // Its connection goes back.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let (statements, _guard) = Statements::listen();
+    statements.before("FROM event", move || {
+        let beside = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(prune);
+        });
+        beside.join().unwrap();
+    });
+    let call = GetDifference { pts: before, date: 0, qts: 0, ..chappe_tl::blank() };
+    let Difference::DifferenceTooLong(too_long) = pair.bob.ask(call).await.unwrap() else {
+        panic!("the first message is passed over")
+    };
+    assert_eq!(too_long.pts, before + 3);
 }
 
 /// Ada, her server, and eight people whom she knows and has written to.
