@@ -30,9 +30,11 @@ pub(crate) async fn send_media(
         let sent = (sent.message, call.random_id, sent.pts);
         return service.own_messages(&caller, me, &[sent]).await;
     }
+    let markup = service.markup(me, call.reply_markup.as_deref()).await?;
     let said = Said { text: &call.message, entities: call.entities.as_deref().unwrap_or(&[]) };
-    let mut content = service.captioned(&caller, me, &said, &call.media).await?;
-    (content.silent, content.noforwards) = (call.silent, call.noforwards);
+    let content = service.captioned(&caller, me, &said, &call.media).await?;
+    let (silent, noforwards) = (call.silent, call.noforwards);
+    let content = Content { silent, noforwards, markup, ..content };
     let new = NewMessage {
         sender: me,
         peer,

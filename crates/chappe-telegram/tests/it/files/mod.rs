@@ -2,6 +2,7 @@
 
 mod downloads;
 mod groups;
+mod keyboards;
 mod media;
 mod pictures;
 mod profiles;
