@@ -8,6 +8,7 @@ use chappe_server::{Caller, Pusher, State};
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::messages::{both, replied};
+use crate::store::Peer;
 
 pub(crate) async fn send_inline_result(
     State(service): State<Service>,
@@ -60,6 +61,12 @@ pub(crate) async fn edit_inline_message(
     let before = service.store.message(owner, id).await?;
     let before = before.filter(|message| message.content.via_bot == Some(me));
     let before = before.ok_or_else(invalid)?;
+    // Who may say nothing any more has nothing said for them either.
+    if let Peer::Account(peer) = before.peer
+        && service.store.is_blocked(peer, owner).await?
+    {
+        return Err(invalid());
+    }
     let mut content = match &call.message {
         Some(said) => {
             let entities = call.entities.as_deref().unwrap_or_default();

@@ -35,6 +35,7 @@ pub(crate) async fn edit_message(
     if before.sender != me || before.content.forwarded.is_some() {
         return Err(Failure::Rpc(RpcError::new(403, "MESSAGE_AUTHOR_REQUIRED")));
     }
+    service.check_may_reach(me, peer).await?;
     let is_bot = service.store.is_bot(me).await?;
     if peer != Peer::Account(me) && !is_bot && before.date + EDIT_TIME < now {
         return Err(bad("MESSAGE_EDIT_TIME_EXPIRED"));

@@ -21,6 +21,9 @@ pub(crate) async fn update_pinned_message(
     let found = service.store.message(me, call.id).await?;
     let found = found.filter(|it| it.peer == peer && it.content.action.is_none());
     found.ok_or_else(|| bad("MESSAGE_ID_INVALID"))?;
+    if !call.pm_oneside {
+        service.check_may_reach(me, peer).await?;
+    }
     let now = caller.now.unix_seconds();
     let turn = service.lines.turn().await;
     let mut change = service.store.change().await?;
@@ -62,6 +65,7 @@ pub(crate) async fn unpin_all_messages(
 ) -> Result<types::messages::AffectedHistory, Failure> {
     let me = service.me(&caller).await?;
     let peer = service.peer(me, &call.peer).await?;
+    service.check_may_reach(me, peer).await?;
     let now = caller.now.unix_seconds();
     let turn = service.lines.turn().await;
     let mut change = service.store.change().await?;
