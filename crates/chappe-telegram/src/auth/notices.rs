@@ -70,8 +70,8 @@ impl Service {
         text: String,
     ) -> Result<(), Failure> {
         let content = Content { text, ..Content::default() };
-        let turn = self.lines.turn().await;
-        let mut change = self.store.change().await?;
+        let turn = self.lines.turn_of(self.lines.gate().await, &[account].into()).await;
+        let mut change = self.store.change_apart().await?;
         self.store.notify(&mut change, account, content, caller.now.unix_seconds()).await?;
         self.announce(turn, change, pusher, (account, caller)).await
     }

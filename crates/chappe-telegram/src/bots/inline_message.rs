@@ -79,13 +79,14 @@ pub(crate) async fn edit_inline_message(
     if content == before.content {
         return Err(bad("MESSAGE_NOT_MODIFIED"));
     }
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
-    let now = caller.now.unix_seconds();
-    let owners = match service.room(&mut change, owner, before.peer).await? {
+    let gate = service.lines.gate().await;
+    let owners = match service.room_as_it_is(owner, before.peer).await? {
         Some(room) => room.inside(),
         None => both(owner, before.peer),
     };
+    let turn = service.lines.turn_of(gate, &owners).await;
+    let mut change = service.store.change_apart().await?;
+    let now = caller.now.unix_seconds();
     let edited = service.store.edit(&mut change, (owner, id), (&content, now), &owners).await?;
     edited.ok_or_else(invalid)?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;

@@ -86,23 +86,8 @@ impl Service {
         }
     }
 
-    /// The group that a peer is, held until the end of a change; `None` for somebody.
-    pub(crate) async fn room(
-        &self,
-        change: &mut Change<'_>,
-        me: i64,
-        peer: Peer,
-    ) -> Result<Option<Room>, Failure> {
-        match peer {
-            Peer::Account(_) => Ok(None),
-            Peer::Chat(chat) => {
-                let room = Room::open(change, me, chat).await?;
-                Ok(Some(room.ok_or_else(|| bad("PEER_ID_INVALID"))?))
-            }
-        }
-    }
-
-    /// The same for whoever changes nothing of it, behind the gate that keeps changes off.
+    /// The group that a peer is, for whoever changes nothing of it, behind the gate that keeps
+    /// changes off; `None` for somebody.
     pub(crate) async fn room_as_it_is(&self, me: i64, peer: Peer) -> Result<Option<Room>, Failure> {
         let Peer::Chat(chat) = peer else { return Ok(None) };
         let room = Room::as_it_is(&self.store, me, chat).await?;

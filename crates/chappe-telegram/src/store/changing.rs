@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Transaction, sql};
+use chappe_backend::sql::{Transaction, in_rows, sql, sql_rows};
 
 use super::events::{Change, Happening};
-use super::messages::{copy_of, message};
-use super::{Content, Message, Peer, Store};
+use super::messages::message;
+use super::{Content, Heading, Peer, Store, files};
 
 impl Store {
     /// Gives a message of one's own another content, in the boxes of `owners`. Its new pts in the
@@ -46,46 +46,83 @@ impl Store {
     pub(crate) async fn delete(
         &self,
         change: &mut Change<'_>,
-        (owner, ids): (i64, &[i32]),
+        (owner, meant): (i64, &[Heading]),
         revoke: bool,
         everybody: &BTreeMap<i64, BTreeSet<i64>>,
         now: i64,
     ) -> Result<(i32, i32), StoreError> {
         // Boxes in the order of their owners, each with the messages that go.
-        let mut gone: BTreeMap<i64, BTreeMap<i32, Message>> = BTreeMap::new();
-        for id in ids {
-            let Some(own) = message(change.transaction(), owner, *id).await? else { continue };
-            let others: Vec<i64> = match own.peer {
-                _ if !revoke => Vec::new(),
-                Peer::Account(peer) => vec![peer],
-                Peer::Chat(chat) => everybody.get(&chat).into_iter().flatten().copied().collect(),
-            };
-            for other in others.into_iter().filter(|other| *other != owner) {
-                if let Some(copy) = copy_of(change.transaction(), other, &own).await? {
-                    gone.entry(other).or_default().insert(copy.id, copy);
-                }
+        let mut boxes: BTreeMap<i64, BTreeSet<(i64, i32)>> = BTreeMap::new();
+        for Heading { peer, sender, origin, .. } in meant {
+            let mut owners = BTreeSet::from([owner]);
+            match peer {
+                _ if !revoke => {}
+                Peer::Account(peer) => owners.extend([*peer]),
+                Peer::Chat(chat) => owners.extend(everybody.get(chat).into_iter().flatten()),
             }
-            gone.entry(owner).or_default().insert(own.id, own);
+            for of in owners {
+                boxes.entry(of).or_default().insert((*sender, *origin));
+            }
         }
         let mut own = (change.pts(owner).await?, 0);
-        for (of, messages) in gone {
-            for message in messages.values() {
-                let delete = sql("DELETE FROM message WHERE owner = $1 AND id = $2");
-                change.transaction().run(delete.bind(of).bind(message.id)).await?;
-                change.release(&message.content).await?;
+        let mut files = BTreeMap::new();
+        for (of, messages) in boxes {
+            let messages: Vec<_> = messages.into_iter().collect();
+            let gone = take_out(change.transaction(), of, &messages, &mut files).await?;
+            if gone.is_empty() {
+                continue;
             }
-            for peer in messages.values().map(|message| message.peer).collect::<BTreeSet<_>>() {
+            for peer in gone.values().copied().collect::<BTreeSet<_>>() {
                 settle_dialog(change.transaction(), of, peer).await?;
             }
-            let ids: Vec<i32> = messages.into_keys().collect();
-            let count = i32::try_from(ids.len()).unwrap_or(i32::MAX);
-            let pts = change.happen(of, Happening::Deleted(ids), count, now).await?;
+            let count = i32::try_from(gone.len()).unwrap_or(i32::MAX);
+            let deleted = Happening::Deleted(gone.into_keys().collect());
+            let pts = change.happen(of, deleted, count, now).await?;
             if of == owner {
                 own = (pts, count);
             }
         }
+        for (file, uses) in files {
+            files::release(change.transaction(), file, uses).await?;
+        }
         Ok(own)
     }
+}
+
+/// Deletes messages, each by its sender and its id there, from a box: their ids in it and whom they
+/// were with. How often they showed a file is added to `files`.
+async fn take_out(
+    transaction: &mut Transaction<'_>,
+    of: i64,
+    messages: &[(i64, i32)],
+    files: &mut BTreeMap<i64, i32>,
+) -> Result<BTreeMap<i32, Peer>, StoreError> {
+    let mut gone = BTreeMap::new();
+    for part in in_rows(messages) {
+        let before = "SELECT id, peer, content FROM (VALUES";
+        let after = ") AS gone JOIN message ON message.owner = gone.column1
+             AND message.sender = gone.column2 AND message.origin = gone.column3";
+        let query = sql_rows(before, (part.len(), 3), after);
+        let query = part
+            .iter()
+            .fold(query, |query, (sender, origin)| query.bind(of).bind(*sender).bind(*origin));
+        for mut row in transaction.rows(query).await? {
+            gone.insert(row.read()?, Peer::of_column(row.read()?));
+            let content = Content::from_json(&row.read::<String>()?)?;
+            if let Some(file) = files::file_of(&content) {
+                *files.entry(file).or_default() += 1;
+            }
+        }
+    }
+    let ids: Vec<i32> = gone.keys().copied().collect();
+    for part in in_rows(&ids) {
+        let before = "DELETE FROM message WHERE owner = $1
+             AND id IN (SELECT column2 FROM (VALUES";
+        let delete = sql_rows(before, (part.len(), 2), ") AS gone)");
+        let delete = part.iter().fold(delete, |delete, id| delete.bind(of).bind(*id));
+        transaction.run(delete).await?;
+    }
+    Ok(gone)
 }
 
 /// After messages are gone: the dialog shows the newest that is left, or is gone, too.

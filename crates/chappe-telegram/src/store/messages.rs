@@ -1,7 +1,7 @@
 //! Boxes of messages, and what is read from them.
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, Statement, Transaction, sql};
+use chappe_backend::sql::{Row, Statement, Transaction, in_rows, sql, sql_rows};
 
 use super::{Content, Peer, Store};
 
@@ -24,6 +24,15 @@ pub(crate) struct Message {
     /// The owner has yet to look at it.
     pub(crate) is_unheeded: bool,
     pub(crate) content: Content,
+}
+
+/// What names a message: in its owner's box, and in everybody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heading {
+    pub(crate) id: i32,
+    pub(crate) peer: Peer,
+    pub(crate) sender: i64,
+    pub(crate) origin: i32,
 }
 
 /// Which part of a box is asked for.
@@ -105,6 +114,13 @@ impl Message {
             is_unheeded: row.read::<i64>()? != 0,
             content: Content::from_json(&row.read::<String>()?)?,
         })
+    }
+}
+
+impl Heading {
+    fn read(mut row: Row) -> Result<Self, StoreError> {
+        let (id, peer) = (row.read()?, Peer::of_column(row.read()?));
+        Ok(Self { id, peer, sender: row.read()?, origin: row.read()? })
     }
 }
 
@@ -220,21 +236,41 @@ impl Store {
         Ok((rows.into_iter().map(Message::read).collect::<Result<_, _>>()?, count))
     }
 
-    /// Ids of a dialog, newest first, up to one and between two seconds; 0 is no bound.
-    pub(crate) async fn ids_of(
+    /// Those of these messages that are in a box.
+    pub(crate) async fn headings(
+        &self,
+        owner: i64,
+        ids: &[i32],
+    ) -> Result<Vec<Heading>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for part in in_rows(ids) {
+            let before = "SELECT id, peer, sender, origin FROM (VALUES";
+            let after = ") AS meant JOIN message
+                 ON message.owner = meant.column1 AND message.id = meant.column2";
+            let query = sql_rows(before, (part.len(), 2), after);
+            let query = part.iter().fold(query, |query, id| query.bind(owner).bind(*id));
+            for row in self.database.rows(query).await? {
+                found.push(Heading::read(row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Messages of a dialog, newest first, up to one and between two seconds; 0 is no bound.
+    pub(crate) async fn headings_of(
         &self,
         owner: i64,
         (peer, max_id): (Peer, i32),
         (after, before): (i64, i64),
         limit: i64,
-    ) -> Result<Vec<i32>, StoreError> {
+    ) -> Result<Vec<Heading>, StoreError> {
         let max_id = if max_id > 0 { max_id } else { i32::MAX };
         let before = if before > 0 { before } else { i64::MAX };
-        let query = sql("SELECT id FROM message
+        let query = sql("SELECT id, peer, sender, origin FROM message
              WHERE owner = $1 AND peer = $2 AND id <= $3 AND date >= $4 AND date <= $5
              ORDER BY id DESC LIMIT $6");
         let query = query.bind(owner).bind(peer).bind(max_id).bind(after).bind(before).bind(limit);
-        self.database.rows(query).await?.into_iter().map(|mut row| row.read()).collect()
+        self.database.rows(query).await?.into_iter().map(Heading::read).collect()
     }
 }
 

@@ -29,3 +29,4 @@ mod search;
 mod sign_in;
 mod strangers;
 mod temporary;
+mod turns;

@@ -174,7 +174,7 @@ impl Change<'_> {
     /// Notes that a message with this content is gone.
     pub(super) async fn release(&mut self, content: &Content) -> Result<(), StoreError> {
         match file_of(content) {
-            Some(file) => release(self.transaction(), file).await,
+            Some(file) => release(self.transaction(), file, 1).await,
             None => Ok(()),
         }
     }
@@ -191,13 +191,16 @@ pub(super) async fn hold(transaction: &mut Transaction<'_>, file: i64) -> Result
 pub(super) async fn release(
     transaction: &mut Transaction<'_>,
     file: i64,
+    uses: i32,
 ) -> Result<(), StoreError> {
-    let release = sql("UPDATE file SET uses = uses - 1 WHERE id = $1 AND uses > 0").bind(file);
-    transaction.run(release).await?;
+    let release = sql("UPDATE file SET uses = CASE WHEN uses > $2 THEN uses - $2 ELSE 0 END
+         WHERE id = $1");
+    transaction.run(release.bind(file).bind(uses)).await?;
     Ok(())
 }
 
-fn file_of(content: &Content) -> Option<i64> {
+/// The file that a message shows.
+pub(super) fn file_of(content: &Content) -> Option<i64> {
     if let Some(Action::EditPhoto { photo }) = &content.action {
         return Some(photo.id);
     }
