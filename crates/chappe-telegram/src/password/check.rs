@@ -28,7 +28,9 @@ pub(crate) async fn check_password(
         service.note_wrong(&caller, None);
         return Err(failure);
     }
-    service.store.end_waiting(caller.auth_key_id).await?;
+    if !service.store.end_waiting(caller.auth_key_id, me).await? {
+        return Err(Service::signed_out());
+    }
     info!(account = me, auth_key_id = %caller.auth_key_id, "signed in with a password");
     let account = service.store.account(me).await?.ok_or_else(Service::signed_out)?;
     service.tell_of_sign_in(&caller, &pusher, &account).await?;

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use chappe_api::functions::account::UpdateProfile;
+use chappe_api::functions::auth::{CheckPassword, SignIn};
 use chappe_api::functions::updates::GetState;
 use chappe_backend::sql::sql;
 
-use crate::client::Client;
-use crate::sign_in::{enter, test_numbers};
+use crate::client::{Client, Home};
+use crate::password::{prove, set};
+use crate::sign_in::{code_of, enter, test_numbers};
 
 /// Rule:   a call whose transaction another one undoes is run again: its client hears of nothing,
 ///         and neither change is lost.
@@ -33,4 +35,64 @@ async fn call_that_was_undone_runs_again() {
         let kept = home.database().row(query).await.unwrap().unwrap().read::<String>();
         assert_eq!(kept.as_deref(), Ok(name));
     }
+}
+
+/// Rule:   the password that a key tells lifts the wait of the account whose password it is, and not
+///         that of another one that the key was signed in as while the password was checked.
+/// Source: API-05, ACC-11, 20-telegram-api-service §2.1, `auth.checkPassword`.
+#[tokio::test]
+async fn password_of_one_account_does_not_open_another() {
+    let mut home = Home::open(test_numbers()).await;
+    let (mut ada, mut eve) = (home.client().await, home.client().await);
+    let victim = enter(&mut ada, "9996620001").await.id;
+    let own = enter(&mut eve, "9996620002").await.id;
+    for client in [&mut ada, &mut eve] {
+        set(client, "sesame", "").await.unwrap();
+    }
+    let mut key = home.client().await;
+    let code = code_of(&mut key, "9996620002").await;
+    let needed = (401, "SESSION_PASSWORD_NEEDED".to_owned());
+    assert_eq!(key.fail(code).await, needed);
+
+    let password = prove(&mut key, "sesame").await;
+    // What a code of the victim would do at the same time.
+    let mut rival = home.database().begin().await.unwrap();
+    let turn =
+        sql("UPDATE session_of_account SET account = $1 WHERE account = $2 AND is_waiting = 1");
+    assert_eq!(rival.run(turn.bind(victim).bind(own)).await, Ok(1));
+    let (told, ()) = tokio::join!(key.fail(CheckPassword { password }), async {
+        // Enough for the check to be made.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        rival.commit().await.unwrap();
+    });
+    assert_eq!(told, (401, "AUTH_KEY_UNREGISTERED".to_owned()));
+    assert_eq!(key.fail(GetState {}).await, needed);
+}
+
+/// Rule:   one code signs one key in, however many tell it at the same time.
+/// Source: 20-telegram-api-service §2.1, `auth.signIn`, `PHONE_CODE_EXPIRED`.
+#[tokio::test]
+async fn code_signs_one_key_in() {
+    let mut home = Home::open(test_numbers()).await;
+    let (mut first, mut second) = (home.client().await, home.client().await);
+    enter(&mut first, "9996620001").await;
+    let code = code_of(&mut first, "9996620001").await;
+    let same = SignIn {
+        phone_number: code.phone_number.clone(),
+        phone_code_hash: code.phone_code_hash.clone(),
+        phone_code: code.phone_code.clone(),
+        email_verification: None,
+    };
+    let mut third = home.client().await;
+    let mut rival = home.database().begin().await.unwrap();
+    let held = sql("UPDATE login_code SET is_proved = 1 WHERE phone = $1").bind("9996620001");
+    assert_eq!(rival.run(held).await, Ok(1));
+    let (second, third, ()) = tokio::join!(second.ask(code), third.ask(same), async {
+        // Enough for both to be in the middle of it.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        rival.commit().await.unwrap();
+    });
+    let refused: Vec<_> = [second, third].into_iter().filter_map(Result::err).collect();
+    let [error] = &refused[..] else { panic!("{} were refused", refused.len()) };
+    assert_eq!((error.code, error.message.as_str()), (400, "PHONE_CODE_EXPIRED"));
 }
