@@ -65,9 +65,17 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) async fn open(config: Config) -> Self {
+        Self::on(engine::backend(None).await, config).await
+    }
+
+    /// With a database that answers one at a time.
+    pub(crate) async fn with_one_connection(config: Config) -> Self {
+        Self::on(engine::backend(Some(1)).await, config).await
+    }
+
+    async fn on((backend, folder): (Backend, TempDir), config: Config) -> Self {
         let identity = RsaIdentity::generate(&mut Rng::from_seed([1; 32]));
         let server_keys = Arc::new([identity.public().clone()]);
-        let (backend, folder) = engine::backend().await;
         let rng = Rng::from_seed([2; 32]);
         let router = chappe_telegram::router(config, &backend, rng).await.unwrap();
         let server = Server::builder().identity(identity).backend(backend.clone()).router(router);

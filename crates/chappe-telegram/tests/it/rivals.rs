@@ -8,6 +8,7 @@ use chappe_api::functions::updates::GetState;
 use chappe_backend::sql::sql;
 
 use crate::client::{Client, Home};
+use crate::messages::{Pair, new_message, say, updates};
 use crate::password::{prove, set};
 use crate::sign_in::{code_of, enter, test_numbers};
 
@@ -95,4 +96,17 @@ async fn code_signs_one_key_in() {
     let refused: Vec<_> = [second, third].into_iter().filter_map(Result::err).collect();
     let [error] = &refused[..] else { panic!("{} were refused", refused.len()) };
     assert_eq!((error.code, error.message.as_str()), (400, "PHONE_CODE_EXPIRED"));
+}
+
+/// Rule:   what is sent again is found by the connection that the change has already: when everybody
+///         sends again at once, nobody waits for a second one.
+/// Source: API-12, 20-telegram-api-service §2.1, `messages.sendMessage`; docs/decisions/0017.
+#[tokio::test]
+async fn message_is_sent_again_by_one_connection() {
+    let mut pair = Pair::at(Home::with_one_connection(test_numbers()).await).await;
+    let (sent, _) = pair.say("hello", 1).await;
+    let again = pair.ada.ask(say(&pair.to_bob, "hello", 1)).await.unwrap();
+    assert_eq!(new_message(&updates(again).updates[1]).0.id, sent.id);
+    let duplicate = (400, "RANDOM_ID_DUPLICATE".to_owned());
+    assert_eq!(pair.ada.fail(say(&pair.to_bob, "goodbye", 1)).await, duplicate);
 }
