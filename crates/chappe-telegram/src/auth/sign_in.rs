@@ -53,7 +53,7 @@ pub(crate) async fn sign_in(
             return Err(Failure::Rpc(RpcError::unauthorized("SESSION_PASSWORD_NEEDED")));
         }
         info!(account = account.id, auth_key_id = %caller.auth_key_id, "signed in");
-        service.tell_of_sign_in(&caller, &pusher, &account).await?;
+        service.tell_of_sign_in(&caller, &pusher, &account);
         return Ok(service.authorization(&caller, &account));
     }
     match service.config.sign_up {

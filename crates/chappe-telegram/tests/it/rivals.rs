@@ -1,14 +1,19 @@
 //! Calls beside other transactions on the same rows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chappe_api::functions::account::UpdateProfile;
-use chappe_api::functions::auth::{CheckPassword, SignIn};
+use chappe_api::functions::auth::{
+    CheckPassword, ExportAuthorization, ImportAuthorization, SignIn,
+};
 use chappe_api::functions::updates::GetState;
-use chappe_backend::sql::sql;
+use chappe_api::types::Update;
+use chappe_backend::sql::{Transaction, sql};
 
 use crate::client::{Client, Home};
 use crate::messages::{Pair, new_message, say, updates};
+use crate::notices::{self, Codes, NUMBER, said, sent_hash};
 use crate::password::{prove, set};
 use crate::sign_in::{code_of, enter, test_numbers};
 
@@ -109,4 +114,75 @@ async fn message_is_sent_again_by_one_connection() {
     assert_eq!(new_message(&updates(again).updates[1]).0.id, sent.id);
     let duplicate = (400, "RANDOM_ID_DUPLICATE".to_owned());
     assert_eq!(pair.ada.fail(say(&pair.to_bob, "goodbye", 1)).await, duplicate);
+}
+
+/// Rule:   what other devices are told of a code and of a sign-in is no part of either: whoever undoes
+///         it lets one code be sent and the sign-in be answered, and the devices hear of both.
+/// Source: ACC-05, 20-telegram-api-service §2.1, `auth.sendCode`, `auth.signIn`; docs/decisions/0017.
+#[tokio::test]
+async fn notice_that_is_undone_undoes_no_sign_in() {
+    let codes = Codes::default();
+    let mut config = test_numbers();
+    config.code_sender = Arc::new(codes.clone());
+    let mut home = Home::open(config).await;
+    let (mut first, mut second) = (home.client().await, home.client().await);
+    notices::sign_in(&mut first, &codes).await;
+    first.ask(GetState {}).await.unwrap();
+    let change = || sql("UPDATE account SET qts = qts + 1 WHERE phone = $1").bind(NUMBER);
+
+    let mut rival = home.database().begin().await.unwrap();
+    rival.run(change()).await.unwrap();
+    let (hash, ()) = tokio::join!(sent_hash(&mut second), soon(rival));
+    assert_eq!(codes.0.lock().unwrap().len(), 2, "one for each device");
+    let told = new_message(&first.pushed().await.updates[0]).0.message;
+    assert!(told.to_string_lossy().contains(&codes.last()));
+
+    let mut rival = home.database().begin().await.unwrap();
+    rival.run(change()).await.unwrap();
+    let (entered, ()) = tokio::join!(second.ask(said(&hash, &codes.last())), soon(rival));
+    entered.unwrap();
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        told.extend(first.pushed().await.updates);
+    }
+    assert!(told.iter().any(|update| matches!(update, Update::UpdateNewAuthorization(_))));
+}
+
+/// Rule:   who has told the password is signed in, and so is a key that a sign-in is taken to, though
+///         another transaction undoes that: neither has to be said again, for it would be refused.
+/// Source: 20-telegram-api-service §2.1, `auth.checkPassword`, `auth.importAuthorization`;
+///         docs/decisions/0017.
+#[tokio::test]
+async fn sign_in_that_was_undone_uses_nothing_up() {
+    let mut home = Home::open(test_numbers()).await;
+    let (mut first, mut second) = (home.client().await, home.client().await);
+    let me = enter(&mut first, "9996620001").await.id;
+    set(&mut first, "sesame", "").await.unwrap();
+    let code = code_of(&mut second, "9996620001").await;
+    second.fail(code).await;
+    let password = prove(&mut second, "sesame").await;
+    let mut rival = home.database().begin().await.unwrap();
+    let change = sql("UPDATE session_of_account SET app_version = '2' WHERE is_waiting = 1");
+    assert_eq!(rival.run(change).await, Ok(1));
+    let check = CheckPassword { password };
+    let (entered, ()) = tokio::join!(second.ask(check), soon(rival));
+    entered.unwrap();
+    second.ask(GetState {}).await.unwrap();
+
+    let mut third = home.client().await;
+    let exported = first.ask(ExportAuthorization { dc_id: 2 }).await.unwrap();
+    let mut rival = home.database().begin().await.unwrap();
+    let insert = sql("INSERT INTO session_of_account (key_id, account, hash, api_id, device_model,
+         system_version, app_version, ip, created) VALUES ($1, $2, 1, 1, '', '', '', '', 1)");
+    rival.run(insert.bind(third.key_id()).bind(me)).await.unwrap();
+    let import = ImportAuthorization { id: exported.id, bytes: exported.bytes };
+    let (entered, ()) = tokio::join!(third.ask(import), soon(rival));
+    entered.unwrap();
+    third.ask(GetState {}).await.unwrap();
+}
+
+/// Commits once calls that were made at the same time are in the middle of it.
+async fn soon(rival: Transaction<'_>) {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    rival.commit().await.unwrap();
 }
