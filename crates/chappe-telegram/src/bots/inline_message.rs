@@ -38,7 +38,7 @@ pub(crate) async fn send_inline_result(
         msg_id: msg_id.map(|id| service.inline_id(bot, me, id)),
     };
     let update = types::Update::UpdateBotInlineSend(Box::new(sent));
-    service.ask_bot(&pusher, &caller, (me, bot), update).await?;
+    service.ask_bot(&pusher, &caller, (me, bot), None, update).await?;
     Ok(updates)
 }
 

@@ -5,6 +5,7 @@
 
 mod acquaintances;
 mod bots;
+mod bots_in_groups;
 mod boundaries;
 mod client;
 mod devices;
