@@ -19,6 +19,7 @@ mod groups;
 mod groups_rights;
 mod inline;
 mod layers;
+mod links;
 mod messages;
 mod notices;
 mod password;
