@@ -19,7 +19,7 @@ use crate::sign_in::{enter, test_numbers};
 /// Rule:   those who know somebody are told that they are there, and what they are called now, as
 ///         are their own other devices; others are not.
 /// Source: 20-telegram-api-service §2.1, `account.updateStatus`, `updateProfile`, `updateUsername`,
-///         `contacts.getStatuses`.
+///         `contacts.getStatuses`; API-09.
 #[tokio::test]
 async fn who_knows_somebody_is_told() {
     let mut home = Home::open(test_numbers()).await;
@@ -44,16 +44,18 @@ async fn who_knows_somebody_is_told() {
     let name = UpdateProfile { first_name: Some("A".into()), last_name: None, about: None };
     ada.ask(name).await.unwrap();
     ada.ask(UpdateUsername { username: "ada_l".into() }).await.unwrap();
-    for client in [&mut bob, &mut second] {
+    // A contact keeps the name that it was given.
+    for (client, called) in [(&mut bob, "Ada"), (&mut second, "A")] {
         let [Update::UpdateUserStatus(status)] = &client.pushed().await.updates[..] else {
             panic!("not told")
         };
         assert_eq!(status.user_id, of_ada);
         assert!(matches!(status.status, types::UserStatus::UserStatusOnline(_)));
-        let [Update::UpdateUserName(name)] = &client.pushed().await.updates[..] else {
-            panic!("not told")
-        };
-        assert!(name.first_name == "A" && name.usernames.is_empty());
+        let told = client.pushed().await;
+        let [Update::UpdateUserName(name)] = &told.updates[..] else { panic!("not told") };
+        assert!(name.first_name == called && name.usernames.is_empty());
+        assert!(matches!(&told.users[..], [types::User::User(user)]
+            if user.first_name.as_ref().unwrap() == called));
         let [Update::UpdateUserName(name)] = &client.pushed().await.updates[..] else {
             panic!("not told")
         };
