@@ -227,7 +227,7 @@ impl Content {
     }
 
     /// What it is besides a text, in bits.
-    pub(super) fn kinds(&self) -> i64 {
+    pub(crate) fn kinds(&self) -> i64 {
         let is_url =
             |entity: &Entity| matches!(entity.kind, EntityKind::Url | EntityKind::TextUrl { .. });
         let url = if self.entities.iter().any(is_url) { kinds::URL } else { 0 };
