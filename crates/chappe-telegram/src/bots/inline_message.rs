@@ -89,7 +89,8 @@ pub(crate) async fn edit_inline_message(
     let now = caller.now.unix_seconds();
     let edited = service.store.edit(&mut change, (owner, id), (&content, now), &owners).await?;
     edited.ok_or_else(invalid)?;
-    service.announce(turn, change, &pusher, (me, &caller)).await?;
+    // The bot may have the message, too, and hears nothing of it by the answer.
+    service.announce_to_all(turn, change, &pusher, &caller).await?;
     Ok(true)
 }
 
