@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use std::fmt::Write;
 
 use sqlx::{AssertSqlSafe, Encode, Type};
+use tracing::trace;
 
 pub use self::row::{Column, Row};
 pub use self::transaction::Transaction;
@@ -98,6 +99,8 @@ impl Statement {
         Option<String>: Encode<'static, DB> + Type<DB>,
         Option<Vec<u8>>: Encode<'static, DB> + Type<DB>,
     {
+        // Never its values: they are people's.
+        trace!(text = %self.text, "statement");
         self.values.into_iter().fold(sqlx::query(AssertSqlSafe(self.text)), |query, value| {
             match value {
                 Value::Integer(value) => query.bind(value),

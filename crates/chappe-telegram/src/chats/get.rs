@@ -22,12 +22,9 @@ pub(crate) async fn get_chats(
     if call.id.len() > CHATS_MAX {
         return Err(bad("LIMIT_INVALID"));
     }
-    let mut chats = Vec::with_capacity(call.id.len());
-    for id in &call.id {
-        if service.store.member(*id, me).await?.is_none() {
-            return Err(bad("CHAT_ID_INVALID"));
-        }
-        chats.push(service.seen_chat(me, *id).await?);
+    let chats = service.seen_chats(me, &call.id).await?;
+    if chats.iter().any(|chat| matches!(chat, types::Chat::ChatEmpty(_))) {
+        return Err(bad("CHAT_ID_INVALID"));
     }
     Ok(types::messages::Chats::Chats(ctors::messages::Chats { chats }))
 }
@@ -87,9 +84,6 @@ pub(crate) async fn get_common_chats(
     let other = found.filter(|other| other.id != me).ok_or_else(|| bad("USER_ID_INVALID"))?.id;
     let limit = call.limit.clamp(1, 100);
     let found = service.store.common_chats((me, other), call.max_id, limit.into()).await?;
-    let mut chats = Vec::with_capacity(found.len());
-    for id in found {
-        chats.push(service.seen_chat(me, id).await?);
-    }
+    let chats = service.seen_chats(me, &found).await?;
     Ok(types::messages::Chats::Chats(ctors::messages::Chats { chats }))
 }

@@ -11,12 +11,22 @@ use crate::store::{Action, Chat, Member, Message, Role, Standing, State};
 impl Service {
     /// A group as `viewer` sees it.
     pub(crate) async fn seen_chat(&self, viewer: i64, id: i64) -> Result<types::Chat, Failure> {
-        let standing = self.store.member(id, viewer).await?.map(|member| member.standing);
-        let chat = self.store.chat(id).await?;
-        Ok(match (chat, standing) {
-            (Some(chat), Some(standing)) => self.shown_chat(&chat, standing),
-            _ => types::Chat::ChatEmpty(ctors::ChatEmpty { id }),
-        })
+        let seen = self.seen_chats(viewer, &[id]).await?.pop();
+        Ok(seen.unwrap_or(types::Chat::ChatEmpty(ctors::ChatEmpty { id })))
+    }
+
+    /// Groups as `viewer` sees them, in the order asked for.
+    pub(crate) async fn seen_chats(
+        &self,
+        viewer: i64,
+        ids: &[i64],
+    ) -> Result<Vec<types::Chat>, Failure> {
+        let seen = self.store.chats_seen(viewer, ids).await?;
+        let shown = |id: &i64| match seen.get(id) {
+            Some((chat, standing)) => self.shown_chat(chat, *standing),
+            None => types::Chat::ChatEmpty(ctors::ChatEmpty { id: *id }),
+        };
+        Ok(ids.iter().map(shown).collect())
     }
 
     /// What a message in a group says of its members, to who was there when it was said.

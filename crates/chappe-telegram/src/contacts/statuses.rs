@@ -19,10 +19,10 @@ pub(crate) async fn get_statuses(
 ) -> Result<Vec<types::ContactStatus>, Failure> {
     let me = service.me(&caller).await?;
     let mut statuses = Vec::new();
-    for contact in service.store.contacts(me).await? {
-        if let Some(account) = service.store.account(contact.account).await?
-            && let Some(status) = service.status(caller.now.unix_seconds(), &account)
-        {
+    let known = service.store.contacts(me).await?;
+    let known: Vec<i64> = known.into_iter().map(|contact| contact.account).collect();
+    for (account, _) in service.store.accounts_seen(me, &known).await? {
+        if let Some(status) = service.status(caller.now.unix_seconds(), &account) {
             statuses.push(types::ContactStatus { user_id: account.id, status });
         }
     }

@@ -69,13 +69,15 @@ pub(crate) async fn get_peer_dialogs(
     if call.peers.is_empty() || call.peers.len() > DIALOGS_MAX as usize {
         return Err(bad("INPUT_PEERS_EMPTY"));
     }
-    let mut found = Vec::with_capacity(call.peers.len());
+    let mut peers = Vec::with_capacity(call.peers.len());
     for peer in &call.peers {
-        if let Some(peer) = service.dialog_peer(me, peer).await? {
-            let dialog = service.store.dialog(me, peer).await?;
-            found.push(dialog.unwrap_or_else(|| Dialog::empty(peer)));
-        }
+        peers.extend(service.dialog_peer(me, peer).await?);
     }
+    let mut known = service.store.dialogs_with(me, &peers).await?;
+    let found: Vec<Dialog> = peers
+        .into_iter()
+        .map(|peer| known.remove(&peer).unwrap_or_else(|| Dialog::empty(peer)))
+        .collect();
     service.peer_dialogs(&caller, me, &found).await
 }
 
@@ -123,13 +125,16 @@ impl Service {
     async fn list(&self, caller: &Caller, me: i64, found: &[Dialog]) -> Result<Listed, Failure> {
         let mut named = Named::default();
         let (mut dialogs, mut messages) = (Vec::new(), Vec::new());
+        let tops: Vec<i32> = found.iter().map(|dialog| dialog.top_message).collect();
+        let tops = self.store.messages(me, &tops).await?;
+        let peers: Vec<Peer> = found.iter().map(|dialog| dialog.peer).collect();
+        let drafts = self.store.drafts_to(me, &peers).await?;
         for dialog in found {
             named.peer(dialog.peer);
-            if let Some(top) = self.store.message(me, dialog.top_message).await? {
+            if let Some(top) = tops.get(&dialog.top_message) {
                 let now = caller.now.unix_seconds();
-                messages.push(self.shown_message(now, &top, &mut named));
+                messages.push(self.shown_message(now, top, &mut named));
             }
-            let draft = self.store.draft(me, dialog.peer).await?;
             dialogs.push(types::Dialog::Dialog(Box::new(ctors::Dialog {
                 pinned: dialog.pinned > 0,
                 unread_mark: dialog.unread_mark,
@@ -139,7 +144,7 @@ impl Service {
                 read_outbox_max_id: dialog.read_outbox,
                 unread_count: dialog.unread,
                 unread_mentions_count: dialog.unread_mentions,
-                draft: draft.as_ref().map(shown_draft),
+                draft: drafts.get(&dialog.peer).map(shown_draft),
                 ..chappe_tl::blank()
             })));
         }

@@ -11,7 +11,7 @@ use chappe_server::{Caller, Pusher, State};
 use super::view::{Named, Shown};
 use crate::Service;
 use crate::error::{Failure, bad, text};
-use crate::store::{Member, Message, Peer};
+use crate::store::{Message, Peer};
 
 /// Messages of one call.
 const IDS_MAX: usize = 100;
@@ -131,16 +131,11 @@ pub(crate) async fn get_onlines(
     let Peer::Chat(chat) = service.peer(me, &call.peer).await? else {
         return Err(bad("PEER_ID_INVALID"));
     };
-    let members = service.store.members(chat).await?;
-    let inside = |member: &&Member| member.standing.is_in();
-    let mut onlines = 0;
-    if members.iter().filter(inside).any(|member| member.account == me) {
-        for member in members.iter().filter(inside) {
-            let account = service.store.account(member.account).await?;
-            let now = caller.now.unix_seconds();
-            onlines += i32::from(account.is_some_and(|account| account.online_until > now));
-        }
-    }
+    let own = service.store.member(chat, me).await?;
+    let onlines = match own.is_some_and(|own| own.standing.is_in()) {
+        true => service.store.count_online(chat, caller.now.unix_seconds()).await?,
+        false => 0,
+    };
     Ok(types::ChatOnlines { onlines })
 }
 

@@ -41,8 +41,7 @@ pub(crate) async fn set_typing(
     let date = i32::try_from(caller.now.unix_seconds()).unwrap_or(i32::MAX);
     let short = ctors::UpdateShort { update, date };
     let updates = types::Updates::UpdateShort(Box::new(short));
-    for other in others.into_iter().filter(|other| *other != me) {
-        service.push(&pusher, other, &updates, None).await?;
-    }
+    let others: Vec<i64> = others.into_iter().filter(|other| *other != me).collect();
+    service.push_to_all(&pusher, &others, &updates).await?;
     Ok(true)
 }

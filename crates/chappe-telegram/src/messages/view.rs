@@ -187,9 +187,8 @@ impl Service {
         for (account, known) in self.store.accounts_seen(viewer, &accounts).await? {
             shown.users.push(self.seen_as(now, viewer, &account, known));
         }
-        for id in named.chats {
-            shown.chats.push(self.seen_chat(viewer, id).await?);
-        }
+        let chats: Vec<i64> = named.chats.into_iter().collect();
+        shown.chats = self.seen_chats(viewer, &chats).await?;
         Ok(shown)
     }
 }

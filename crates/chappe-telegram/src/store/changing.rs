@@ -30,7 +30,7 @@ impl Store {
             let edit = edit.bind(content.to_json()).bind(content.folded()).bind(content.kinds());
             let edit = edit.bind(now).bind(*owner).bind(editor).bind(original.origin);
             let Some(mut row) = change.transaction().row(edit).await? else { continue };
-            change.hold(content).await?;
+            change.hold(content, 1).await?;
             change.release(&original.content).await?;
             let pts = change.happen(*owner, Happening::Edited(row.read()?), 1, now).await?;
             if *owner == editor {

@@ -1,10 +1,12 @@
 //! Basic groups.
 
+use std::collections::BTreeMap;
+
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, sql};
+use chappe_backend::sql::{Row, in_rows, sql, sql_rows};
 
 use super::events::Change;
-use super::members::{Role, State};
+use super::members::{Role, Standing, State};
 use super::{Photo, Store, damaged, files, next};
 
 /// A basic group.
@@ -28,16 +30,25 @@ pub(crate) struct Chat {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, title, about, created, version, banned, is_over, photo,
-                 (SELECT count(*) FROM chat_member WHERE chat_member.chat = chat.id AND state = 1)
-             FROM chat ",
+            "SELECT chat.id, title, about, created, version, banned, is_over, photo,
+                 (SELECT count(*) FROM chat_member AS one
+                  WHERE one.chat = chat.id AND one.state = 1)",
             $rest
         )
     };
 }
 
+/// With what a viewer is in each. Engines call the columns of values so.
+const SEEN: &str = select!(", chat_member.role, chat_member.state FROM (VALUES");
+const SEEN_BY: &str = ") AS seen JOIN chat ON chat.id = seen.column2
+     JOIN chat_member ON chat_member.chat = seen.column2 AND chat_member.account = seen.column1";
+
 impl Chat {
     fn read(mut row: Row) -> Result<Self, StoreError> {
+        Self::read_of(&mut row)
+    }
+
+    fn read_of(row: &mut Row) -> Result<Self, StoreError> {
         Ok(Self {
             id: row.read()?,
             title: row.read()?,
@@ -54,8 +65,26 @@ impl Chat {
 
 impl Store {
     pub(crate) async fn chat(&self, id: i64) -> Result<Option<Chat>, StoreError> {
-        let row = self.database.row(sql(select!("WHERE id = $1")).bind(id)).await?;
+        let row = self.database.row(sql(select!(" FROM chat WHERE id = $1")).bind(id)).await?;
         row.map(Chat::read).transpose()
+    }
+
+    /// Those of these groups that a viewer is in, or was, by their numbers.
+    pub(crate) async fn chats_seen(
+        &self,
+        viewer: i64,
+        ids: &[i64],
+    ) -> Result<BTreeMap<i64, (Chat, Standing)>, StoreError> {
+        let mut seen = BTreeMap::new();
+        for part in in_rows(ids) {
+            let query = sql_rows(SEEN, (part.len(), 2), SEEN_BY);
+            let query = part.iter().fold(query, |query, id| query.bind(viewer).bind(*id));
+            for mut row in self.database.rows(query).await? {
+                let chat = Chat::read_of(&mut row)?;
+                seen.insert(chat.id, (chat, Standing::read(row.read()?, row.read()?)?));
+            }
+        }
+        Ok(seen)
     }
 
     /// Groups that two accounts are in, the newest first, below a number unless it is 0.
@@ -101,7 +130,7 @@ impl Change<'_> {
         if self.transaction().run(take).await? == 0 {
             return Ok(None);
         }
-        let row = self.transaction().row(sql(select!("WHERE id = $1")).bind(id)).await?;
+        let row = self.transaction().row(sql(select!(" FROM chat WHERE id = $1")).bind(id)).await?;
         row.map(Chat::read).transpose()
     }
 
@@ -129,7 +158,7 @@ impl Change<'_> {
         photo: Option<&Photo>,
     ) -> Result<bool, StoreError> {
         if let Some(photo) = photo
-            && !files::hold(self.transaction(), photo.id).await?
+            && !files::hold(self.transaction(), photo.id, 1).await?
         {
             return Ok(false);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, sql};
+use chappe_backend::sql::{Row, in_rows, sql, sql_rows};
 
 use super::events::{Change, Happening};
 use super::{Peer, Store};
@@ -32,17 +32,21 @@ macro_rules! select {
                      AND message.sender <> dialog.owner),
                  (SELECT count(*) FROM message WHERE message.owner = dialog.owner
                      AND message.peer = dialog.peer AND mentioned = 1 AND unheeded = 1)
-             FROM dialog WHERE owner = $1 ",
+             FROM ",
             $rest
         )
     };
 }
 
-const PAGE: &str =
-    select!("AND pinned = 0 AND top_message < $2 ORDER BY top_message DESC LIMIT $3");
-const PINNED: &str = select!("AND pinned > 0 ORDER BY pinned DESC");
-const MARKED: &str = select!("AND unread_mark = 1 ORDER BY top_message DESC");
-const ONE: &str = select!("AND peer = $2");
+const PAGE: &str = select!(
+    "dialog WHERE owner = $1 AND pinned = 0 AND top_message < $2 ORDER BY top_message DESC LIMIT $3"
+);
+const PINNED: &str = select!("dialog WHERE owner = $1 AND pinned > 0 ORDER BY pinned DESC");
+const MARKED: &str =
+    select!("dialog WHERE owner = $1 AND unread_mark = 1 ORDER BY top_message DESC");
+const SOME: &str = select!("(VALUES");
+const AS_ASKED: &str = ") AS asked
+     JOIN dialog ON dialog.owner = asked.column1 AND dialog.peer = asked.column2";
 
 impl Dialog {
     /// One in which nothing was said.
@@ -102,16 +106,35 @@ impl Store {
         owner: i64,
         peer: Peer,
     ) -> Result<Option<Dialog>, StoreError> {
-        let row = self.database.row(sql(ONE).bind(owner).bind(peer)).await?;
-        row.map(Dialog::read).transpose()
+        Ok(self.dialogs_with(owner, &[peer]).await?.remove(&peer))
+    }
+
+    /// What an account has with these.
+    pub(crate) async fn dialogs_with(
+        &self,
+        owner: i64,
+        peers: &[Peer],
+    ) -> Result<BTreeMap<Peer, Dialog>, StoreError> {
+        let mut found = BTreeMap::new();
+        for part in in_rows(peers) {
+            let query = sql_rows(SOME, (part.len(), 2), AS_ASKED);
+            let query = part.iter().fold(query, |query, peer| query.bind(owner).bind(*peer));
+            for row in self.database.rows(query).await? {
+                let dialog = Dialog::read(row)?;
+                found.insert(dialog.peer, dialog);
+            }
+        }
+        Ok(found)
     }
 
     /// Messages to an account that it has not read.
     pub(crate) async fn unread(&self, owner: i64) -> Result<i32, StoreError> {
-        let query = sql("SELECT count(*) FROM dialog JOIN message
-             ON message.owner = dialog.owner AND message.peer = dialog.peer
-             WHERE dialog.owner = $1 AND message.id > dialog.read_inbox
-               AND message.sender <> dialog.owner");
+        // Dialog by dialog: a join would walk through the whole box.
+        let query = sql("SELECT CAST(COALESCE(SUM((SELECT count(*) FROM message
+                 WHERE message.owner = dialog.owner AND message.peer = dialog.peer
+                     AND message.id > dialog.read_inbox AND message.sender <> dialog.owner)), 0)
+                 AS BIGINT)
+             FROM dialog WHERE owner = $1");
         self.database.row(query.bind(owner)).await?.map_or(Ok(0), |mut row| row.read())
     }
 

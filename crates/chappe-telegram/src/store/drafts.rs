@@ -1,7 +1,9 @@
 //! What people began to write.
 
+use std::collections::BTreeMap;
+
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, sql};
+use chappe_backend::sql::{Row, in_rows, sql, sql_rows};
 
 use super::events::Change;
 use super::{Content, Peer, Store};
@@ -30,11 +32,24 @@ impl Draft {
 }
 
 impl Store {
-    pub(crate) async fn draft(&self, owner: i64, peer: Peer) -> Result<Option<Draft>, StoreError> {
-        let query = sql("SELECT date, reply_to, no_webpage, content FROM draft
-             WHERE owner = $1 AND peer = $2");
-        let row = self.database.row(query.bind(owner).bind(peer)).await?;
-        row.map(|mut row| Draft::read(&mut row)).transpose()
+    /// What an account began to write to these.
+    pub(crate) async fn drafts_to(
+        &self,
+        owner: i64,
+        peers: &[Peer],
+    ) -> Result<BTreeMap<Peer, Draft>, StoreError> {
+        let mut found = BTreeMap::new();
+        for part in in_rows(peers) {
+            let before = "SELECT peer, date, reply_to, no_webpage, content FROM (VALUES";
+            let after = ") AS asked
+                 JOIN draft ON draft.owner = asked.column1 AND draft.peer = asked.column2";
+            let query = sql_rows(before, (part.len(), 2), after);
+            let query = part.iter().fold(query, |query, peer| query.bind(owner).bind(*peer));
+            for mut row in self.database.rows(query).await? {
+                found.insert(Peer::of_column(row.read()?), Draft::read(&mut row)?);
+            }
+        }
+        Ok(found)
     }
 
     /// By peer.

@@ -55,7 +55,7 @@ const ONE: &str = select!("chat = $1 AND account = $2");
 const ALL: &str = select!("chat = $1 ORDER BY account");
 
 impl Standing {
-    fn read(role: i64, state: i64) -> Result<Self, StoreError> {
+    pub(super) fn read(role: i64, state: i64) -> Result<Self, StoreError> {
         let role = match role {
             1 => Role::Member,
             2 => Role::Admin,
@@ -108,6 +108,16 @@ impl Store {
     pub(crate) async fn members(&self, chat: i64) -> Result<Vec<Member>, StoreError> {
         let rows = self.database.rows(sql(ALL).bind(chat)).await?;
         rows.into_iter().map(Member::read).collect()
+    }
+}
+
+impl Store {
+    /// How many of a group are online at a Unix second.
+    pub(crate) async fn count_online(&self, chat: i64, now: i64) -> Result<i32, StoreError> {
+        let query =
+            sql("SELECT count(*) FROM chat_member JOIN account ON account.id = chat_member.account
+             WHERE chat = $1 AND state = 1 AND online_until > $2");
+        self.database.row(query.bind(chat).bind(now)).await?.map_or(Ok(0), |mut row| row.read())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Boxes of messages, and what is read from them.
 
+use std::collections::BTreeMap;
+
 use chappe_backend::StoreError;
 use chappe_backend::sql::{Row, Statement, Transaction, in_rows, sql, sql_rows};
 
@@ -92,7 +94,7 @@ macro_rules! select {
         concat!(
             "SELECT owner, id, peer, sender, origin, reply_to, date, edited, pinned, mentioned,
                     unheeded, content
-             FROM message ",
+             FROM ",
             $rest
         )
     };
@@ -166,6 +168,24 @@ impl Store {
     pub(crate) async fn message(&self, owner: i64, id: i32) -> Result<Option<Message>, StoreError> {
         let row = self.database.row(sql(BY_ID).bind(owner).bind(id)).await?;
         row.map(Message::read).transpose()
+    }
+
+    /// Those of these messages that are in a box, by their ids.
+    pub(crate) async fn messages(
+        &self,
+        owner: i64,
+        ids: &[i32],
+    ) -> Result<BTreeMap<i32, Message>, StoreError> {
+        let mut found = BTreeMap::new();
+        for part in in_rows(ids) {
+            let query = sql_rows(BY_IDS, (part.len(), 2), AS_ASKED);
+            let query = part.iter().fold(query, |query, id| query.bind(owner).bind(*id));
+            for row in self.database.rows(query).await? {
+                let message = Message::read(row)?;
+                found.insert(message.id, message);
+            }
+        }
+        Ok(found)
     }
 
     /// Messages of one box, newest first.
@@ -274,17 +294,21 @@ impl Store {
     }
 }
 
-const BY_ID: &str = select!("WHERE owner = $1 AND id = $2");
-const BY_ORIGIN: &str = select!("WHERE owner = $1 AND sender = $2 AND origin = $3");
+const BY_ID: &str = select!("message WHERE owner = $1 AND id = $2");
+/// Engines call the columns of values so. As a join, for of a list of pairs SQLite takes no index.
+const BY_IDS: &str = select!("(VALUES");
+const AS_ASKED: &str = ") AS asked
+     JOIN message ON message.owner = asked.column1 AND message.id = asked.column2";
+const BY_ORIGIN: &str = select!("message WHERE owner = $1 AND sender = $2 AND origin = $3");
 const OLDER: &str = select!(
-    "WHERE owner = $1 AND peer = $2 AND id < $3 AND date < $4 AND id < $5 AND id > $6
+    "message WHERE owner = $1 AND peer = $2 AND id < $3 AND date < $4 AND id < $5 AND id > $6
        AND folded LIKE $8 ESCAPE '\\' AND ($9 = 0 OR (kinds & $9) <> 0)
        AND ($10 = 0 OR sender = $10) AND pinned >= $11 AND mentioned >= $12 AND unheeded >= $13
        AND date > $14 AND date < $15
      ORDER BY id DESC LIMIT $7 OFFSET $16"
 );
 const NEWER: &str = select!(
-    "WHERE owner = $1 AND peer = $2 AND (id >= $3 OR date >= $4) AND id < $5 AND id > $6
+    "message WHERE owner = $1 AND peer = $2 AND (id >= $3 OR date >= $4) AND id < $5 AND id > $6
        AND folded LIKE $8 ESCAPE '\\' AND ($9 = 0 OR (kinds & $9) <> 0)
        AND ($10 = 0 OR sender = $10) AND pinned >= $11 AND mentioned >= $12 AND unheeded >= $13
        AND date > $14 AND date < $15
@@ -295,7 +319,7 @@ const COUNT: &str = "SELECT count(*) FROM message WHERE owner = $1 AND peer = $2
        AND ($5 = 0 OR sender = $5) AND pinned >= $6 AND mentioned >= $7 AND unheeded >= $8
        AND date > $9 AND date < $10";
 const EVERYWHERE: &str = select!(
-    "WHERE owner = $1 AND peer >= $2 AND peer <= $3 AND id < $4
+    "message WHERE owner = $1 AND peer >= $2 AND peer <= $3 AND id < $4
        AND folded LIKE $6 ESCAPE '\\' AND ($7 = 0 OR (kinds & $7) <> 0)
        AND ($8 = 0 OR sender = $8) AND pinned >= $9 AND mentioned >= $10 AND unheeded >= $11
        AND date > $12 AND date < $13

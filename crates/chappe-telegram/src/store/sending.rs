@@ -77,8 +77,8 @@ impl Store {
                 reply_to: reply_to.map(|replied| replied.id),
                 is_mention: is_mention && *owner != new.sender,
             });
-            change.hold(&new.content).await?;
         }
+        change.hold(&new.content, copies.len()).await?;
         Copy::insert(&copies, change.transaction(), new).await?;
         change.log_messages(&places, new.date).await?;
         let sent = Sent { message: origin, pts, is_repeat: false };

@@ -1,7 +1,9 @@
 //! Who is signed in with which key.
 
+use std::collections::BTreeMap;
+
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, Transaction, sql};
+use chappe_backend::sql::{Row, Transaction, in_rows, sql, sql_rows};
 use chappe_crypto::AuthKeyId;
 
 use super::{Store, accounts};
@@ -167,10 +169,25 @@ impl Store {
 
     /// The keys that are signed in as an account.
     pub(crate) async fn keys_of(&self, account: i64) -> Result<Vec<AuthKeyId>, StoreError> {
-        let query =
-            sql("SELECT key_id FROM session_of_account WHERE account = $1 AND is_waiting = 0");
-        let rows = self.database.rows(query.bind(account)).await?;
-        rows.into_iter().map(|mut row| Ok(AuthKeyId(row.read::<i64>()?.cast_unsigned()))).collect()
+        Ok(self.keys_of_all(&[account]).await?.remove(&account).unwrap_or_default())
+    }
+
+    /// The keys that are signed in as any of these accounts, by account.
+    pub(crate) async fn keys_of_all(
+        &self,
+        accounts: &[i64],
+    ) -> Result<BTreeMap<i64, Vec<AuthKeyId>>, StoreError> {
+        let mut keys: BTreeMap<i64, Vec<AuthKeyId>> = BTreeMap::new();
+        for part in in_rows(accounts) {
+            let before = "SELECT account, key_id FROM session_of_account WHERE account IN (";
+            let query = sql_rows(before, (part.len(), 1), ") AND is_waiting = 0");
+            let query = part.iter().fold(query, |query, account| query.bind(*account));
+            for mut row in self.database.rows(query).await? {
+                let (account, key) = (row.read()?, row.read::<i64>()?.cast_unsigned());
+                keys.entry(account).or_default().push(AuthKeyId(key));
+            }
+        }
+        Ok(keys)
     }
 
     /// Whether an account is signed in anywhere.

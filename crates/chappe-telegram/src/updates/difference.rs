@@ -1,12 +1,12 @@
 //! `updates.getDifference`: what a client missed (20-telegram-api-service §3.4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chappe_api::functions::updates::GetDifference;
 use chappe_api::{ctors, types};
 use chappe_server::{Caller, State};
 
-use super::view::pinned_or_heeded;
+use super::view::{pinned_or_heeded, read_inbox};
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::messages::{Named, Shown, peer_of};
@@ -95,14 +95,14 @@ impl Service {
         let now = caller.now.unix_seconds();
         let mut named = Named::default();
         let (mut messages, mut updates) = (Vec::new(), Vec::new());
-        let (mut new, mut edited) = (BTreeMap::new(), BTreeMap::new());
+        let (mut new, mut edited) = (BTreeSet::new(), BTreeMap::new());
         let (mut inboxes, mut outboxes) = (BTreeMap::new(), BTreeMap::new());
         for event in events {
             let Event { pts, count, happening } = event;
             let at = (*pts, *count);
             match happening {
                 Happening::NewMessage(id) => {
-                    new.insert(*id, at);
+                    new.insert(*id);
                 }
                 Happening::Edited(id) => {
                     edited.insert(*id, at);
@@ -124,31 +124,22 @@ impl Service {
                 }
             }
         }
-        for id in new.keys() {
-            if let Some(found) = self.store.message(me, *id).await? {
-                updates.extend(self.membership(me, &found, &mut named).await?);
-                messages.push(self.shown_message(now, &found, &mut named));
+        let subjects = self.subjects(me, events).await?;
+        for id in &new {
+            if let Some(found) = subjects.messages.get(id) {
+                updates.extend(self.membership(me, found, &mut named).await?);
+                messages.push(self.shown_message(now, found, &mut named));
             }
         }
-        for (id, (pts, pts_count)) in edited.into_iter().filter(|(id, _)| !new.contains_key(id)) {
-            if let Some(found) = self.store.message(me, id).await? {
-                let message = self.shown_message(now, &found, &mut named);
+        for (id, (pts, pts_count)) in edited.into_iter().filter(|(id, _)| !new.contains(id)) {
+            if let Some(found) = subjects.messages.get(&id) {
+                let message = self.shown_message(now, found, &mut named);
                 let edit = ctors::UpdateEditMessage { message, pts, pts_count };
                 updates.push(types::Update::UpdateEditMessage(edit));
             }
         }
-        for (peer, (max_id, (pts, pts_count))) in inboxes {
-            named.peer(peer);
-            let dialog = self.store.dialog(me, peer).await?;
-            let read = ctors::UpdateReadHistoryInbox {
-                peer: peer_of(peer),
-                max_id,
-                still_unread_count: dialog.map_or(0, |dialog| dialog.unread),
-                pts,
-                pts_count,
-                ..chappe_tl::blank()
-            };
-            updates.push(types::Update::UpdateReadHistoryInbox(read));
+        for (peer, (max_id, at)) in inboxes {
+            updates.push(read_inbox((peer, max_id), at, &subjects, &mut named));
         }
         for (peer, (max_id, (pts, pts_count))) in outboxes {
             named.peer(peer);

@@ -4,7 +4,7 @@
 //! there or the server ends in between, is found by `updates.getDifference` (UPD-14). What is owed
 //! to whom [`Telling`] knows; here it is done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chappe_api::types;
@@ -96,17 +96,21 @@ impl Service {
         (answered, caller): (Option<i64>, &Caller),
     ) -> Result<(), Failure> {
         let session = (caller.auth_key_id, caller.session_id);
+        let mut begin = Vec::new();
         for news in change.commit().await? {
             let answered = (answered == Some(news.account)).then_some(session);
             self.prune_now_and_then(news, caller.now.unix_seconds());
             let step = Step { pts: news.pts, count: news.count };
             let now = caller.now.unix_seconds();
             if self.lines.told().note(news.account, step, answered, now) {
-                let (service, pusher) = (self.clone(), pusher.clone());
-                tokio::spawn(async move { service.push_line(&pusher, news.account).await });
+                begin.push(news.account);
             }
         }
         drop(turn);
+        if !begin.is_empty() {
+            let (service, pusher) = (self.clone(), pusher.clone());
+            tokio::spawn(async move { service.push_lines(&pusher, begin).await });
+        }
         Ok(())
     }
 
@@ -128,16 +132,56 @@ impl Service {
         });
     }
 
-    /// Pushes what the log has for an account until there is nothing more.
-    async fn push_line(&self, pusher: &Pusher, account: i64) {
-        while let Some(stretch) = self.lines.next(account) {
-            let reached = self.push_events(pusher, account, stretch).await;
+    /// Begins to tell accounts what happened to them, where anybody listens: most members of a
+    /// large group are away, and most people have one device: who wrote.
+    async fn push_lines(&self, pusher: &Pusher, accounts: Vec<i64>) {
+        // What is pushed is known before it is who listens: whoever comes later asks.
+        let stretches: Vec<(i64, Stretch)> = accounts
+            .iter()
+            .filter_map(|account| Some((*account, self.lines.next(*account)?)))
+            .collect();
+        let mut keys = self.store.keys_of_all(&accounts).await.unwrap_or_else(|error| {
+            // Clients find out by the gap, or by what they ask for now and then.
+            warn!(%error, "updates cannot be pushed: who listens is not known");
+            BTreeMap::new()
+        });
+        for (account, mut stretch) in stretches {
+            let mut keys = Some(keys.remove(&account).unwrap_or_default());
+            if !self.is_heard(pusher, account, keys.as_deref().unwrap_or_default()) {
+                self.lines.told().reach(account, stretch.up_to);
+                let Some(next) = self.lines.next(account) else { continue };
+                (stretch, keys) = (next, None);
+            }
+            let (service, pusher) = (self.clone(), pusher.clone());
+            tokio::spawn(async move { service.push_line(&pusher, account, stretch, keys).await });
+        }
+    }
+
+    /// Whether anybody has yet to hear of what happened to an account.
+    fn is_heard(&self, pusher: &Pusher, account: i64, keys: &[AuthKeyId]) -> bool {
+        let maker = self.lines.told().maker(account);
+        pusher.has_hearers(keys, maker)
+    }
+
+    /// Pushes what the log has for an account until there is nothing more. `keys` are its own,
+    /// where they were read since this stretch was known.
+    async fn push_line(
+        &self,
+        pusher: &Pusher,
+        account: i64,
+        mut stretch: Stretch,
+        mut keys: Option<Vec<AuthKeyId>>,
+    ) {
+        loop {
+            let reached = self.push_events(pusher, account, stretch, keys.take()).await;
             let reached = reached.unwrap_or_else(|failure| {
                 // Clients find out by the gap, or by what they ask for now and then.
                 warn!(?failure, account, "updates cannot be pushed");
                 stretch.up_to
             });
             self.lines.told().reach(account, reached);
+            let Some(next) = self.lines.next(account) else { return };
+            stretch = next;
         }
     }
 
@@ -147,22 +191,39 @@ impl Service {
         pusher: &Pusher,
         account: i64,
         Stretch { after, up_to, now }: Stretch,
+        keys: Option<Vec<AuthKeyId>>,
     ) -> Result<i32, Failure> {
-        // Most members of a large group are away, and most people have one device: who wrote.
-        let keys = self.store.keys_of(account).await?;
-        let maker = self.lines.told().maker(account);
-        if !pusher.has_hearers(&keys, maker) {
+        let keys = match keys {
+            Some(keys) => keys,
+            None => self.store.keys_of(account).await?,
+        };
+        if !self.is_heard(pusher, account, &keys) {
             return Ok(up_to);
         }
         let mut events = self.store.events(account, after, BATCH).await?;
         events.retain(|event| event.pts <= up_to);
+        let subjects = self.subjects(account, &events).await?;
         for event in &events {
             let but = self.lines.told().has(account, event.pts);
-            let updates = self.updates_of(account, std::slice::from_ref(event), now).await?;
+            let event = std::slice::from_ref(event);
+            let updates = self.updates_about(account, event, &subjects, now).await?;
             let Ok(body) = chappe_tl::to_bytes(&updates) else { continue };
             pusher.to_keys(keys.iter().copied(), but, body).await;
         }
         Ok(events.last().map_or(up_to, |event| event.pts))
+    }
+
+    /// Sends something to every session of these accounts.
+    pub(crate) async fn push_to_all(
+        &self,
+        pusher: &Pusher,
+        accounts: &[i64],
+        updates: &types::Updates,
+    ) -> Result<(), Failure> {
+        let Ok(body) = chappe_tl::to_bytes(updates) else { return Ok(()) };
+        let keys = self.store.keys_of_all(accounts).await?;
+        pusher.to_keys(keys.into_values().flatten(), None, body).await;
+        Ok(())
     }
 
     /// Sends something to every session of an account, but one.

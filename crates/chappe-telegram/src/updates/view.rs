@@ -1,14 +1,52 @@
 //! Events as updates.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chappe_api::{ctors, types};
 use chappe_server::Caller;
 
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::messages::{Named, Shown, peer_of};
-use crate::store::{Event, Happening, Sent};
+use crate::store::{Dialog, Event, Happening, Message, Peer, Sent};
+
+/// What events of an account are about, as it is now.
+pub(super) struct Subjects {
+    /// By their ids; those that are gone are not among them.
+    pub(super) messages: BTreeMap<i32, Message>,
+    /// What was read.
+    pub(super) dialogs: BTreeMap<Peer, Dialog>,
+}
 
 impl Service {
+    /// Reads at once what events are about.
+    pub(super) async fn subjects(
+        &self,
+        account: i64,
+        events: &[Event],
+    ) -> Result<Subjects, Failure> {
+        let (mut ids, mut peers) = (BTreeSet::new(), BTreeSet::new());
+        for event in events {
+            match &event.happening {
+                Happening::NewMessage(id) | Happening::Edited(id) => {
+                    ids.insert(*id);
+                }
+                Happening::ReadInbox { peer, .. } => {
+                    peers.insert(*peer);
+                }
+                Happening::Deleted(_)
+                | Happening::ReadOutbox { .. }
+                | Happening::Pinned { .. }
+                | Happening::Heeded(_) => {}
+            }
+        }
+        let (ids, peers) = (Vec::from_iter(ids), Vec::from_iter(peers));
+        Ok(Subjects {
+            messages: self.store.messages(account, &ids).await?,
+            dialogs: self.store.dialogs_with(account, &peers).await?,
+        })
+    }
+
     /// What clients of an account are told of events, in their order.
     pub(crate) async fn updates_of(
         &self,
@@ -16,10 +54,22 @@ impl Service {
         events: &[Event],
         now: i64,
     ) -> Result<types::Updates, Failure> {
+        let subjects = self.subjects(account, events).await?;
+        self.updates_about(account, events, &subjects, now).await
+    }
+
+    /// The same where it is known what they are about.
+    pub(super) async fn updates_about(
+        &self,
+        account: i64,
+        events: &[Event],
+        subjects: &Subjects,
+        now: i64,
+    ) -> Result<types::Updates, Failure> {
         let mut named = Named::default();
         let mut updates = Vec::with_capacity(events.len());
         for event in events {
-            self.tell(account, event, &mut named, &mut updates, now).await?;
+            self.tell((account, subjects), event, &mut named, &mut updates, now).await?;
         }
         self.updates(account, updates, named, now).await
     }
@@ -27,7 +77,7 @@ impl Service {
     /// Adds what an event comes to.
     async fn tell(
         &self,
-        account: i64,
+        (account, subjects): (i64, &Subjects),
         event: &Event,
         named: &mut Named,
         updates: &mut Vec<types::Update>,
@@ -36,18 +86,18 @@ impl Service {
         let Event { pts, count: pts_count, happening } = event;
         let (pts, pts_count) = (*pts, *pts_count);
         let update = match happening {
-            Happening::NewMessage(id) => match self.store.message(account, *id).await? {
+            Happening::NewMessage(id) => match subjects.messages.get(id) {
                 Some(found) => {
-                    updates.extend(self.membership(account, &found, named).await?);
-                    let message = self.shown_message(now, &found, named);
+                    updates.extend(self.membership(account, found, named).await?);
+                    let message = self.shown_message(now, found, named);
                     let new = ctors::UpdateNewMessage { message, pts, pts_count };
                     types::Update::UpdateNewMessage(new)
                 }
                 None => nothing(pts, pts_count),
             },
-            Happening::Edited(id) => match self.store.message(account, *id).await? {
+            Happening::Edited(id) => match subjects.messages.get(id) {
                 Some(found) => types::Update::UpdateEditMessage(ctors::UpdateEditMessage {
-                    message: self.shown_message(now, &found, named),
+                    message: self.shown_message(now, found, named),
                     pts,
                     pts_count,
                 }),
@@ -60,16 +110,7 @@ impl Service {
             }
             Happening::Pinned { .. } | Happening::Heeded(_) => pinned_or_heeded(event, named),
             Happening::ReadInbox { peer, max_id } => {
-                named.peer(*peer);
-                let dialog = self.store.dialog(account, *peer).await?;
-                types::Update::UpdateReadHistoryInbox(ctors::UpdateReadHistoryInbox {
-                    peer: peer_of(*peer),
-                    max_id: *max_id,
-                    still_unread_count: dialog.map_or(0, |dialog| dialog.unread),
-                    pts,
-                    pts_count,
-                    ..chappe_tl::blank()
-                })
+                read_inbox((*peer, *max_id), (pts, pts_count), subjects, named)
             }
             Happening::ReadOutbox { peer, max_id } => {
                 named.peer(*peer);
@@ -111,9 +152,15 @@ impl Service {
             let (id, random_id) = (*id, *random_id);
             updates.push(types::Update::UpdateMessageId(ctors::UpdateMessageId { id, random_id }));
         }
-        for (id, _, pts) in sent {
-            let event = Event { pts: *pts, count: 1, happening: Happening::NewMessage(*id) };
-            self.tell(me, &event, &mut named, &mut updates, now).await?;
+        let new = |(id, _, pts): &(i32, i64, i32)| Event {
+            pts: *pts,
+            count: 1,
+            happening: Happening::NewMessage(*id),
+        };
+        let events: Vec<Event> = sent.iter().map(new).collect();
+        let subjects = self.subjects(me, &events).await?;
+        for event in &events {
+            self.tell((me, &subjects), event, &mut named, &mut updates, now).await?;
         }
         self.updates(me, updates, named, now).await
     }
@@ -129,12 +176,15 @@ impl Service {
         let now = caller.now.unix_seconds();
         let mut named = Named::default();
         let mut updates = Vec::new();
-        self.tell(me, &event, &mut named, &mut updates, now).await?;
         let id = sent.message;
+        let said = Event { pts: sent.pts, count: 1, happening: Happening::NewMessage(id) };
+        let events = [event, said];
+        let subjects = self.subjects(me, &events).await?;
+        let [event, said] = &events;
+        self.tell((me, &subjects), event, &mut named, &mut updates, now).await?;
         let random_id = i64::from_le_bytes(self.rng().bytes());
         updates.push(types::Update::UpdateMessageId(ctors::UpdateMessageId { id, random_id }));
-        let said = Event { pts: sent.pts, count: 1, happening: Happening::NewMessage(id) };
-        self.tell(me, &said, &mut named, &mut updates, now).await?;
+        self.tell((me, &subjects), said, &mut named, &mut updates, now).await?;
         self.updates(me, updates, named, now).await
     }
 
@@ -152,6 +202,26 @@ impl Service {
         let event = Event { pts, count: 1, happening: Happening::Edited(id) };
         self.updates_of(me, &[event], caller.now.unix_seconds()).await
     }
+}
+
+/// A dialog that was read up to a message, and what is left to read of it.
+pub(super) fn read_inbox(
+    (peer, max_id): (Peer, i32),
+    (pts, pts_count): (i32, i32),
+    subjects: &Subjects,
+    named: &mut Named,
+) -> types::Update {
+    named.peer(peer);
+    let still_unread_count = subjects.dialogs.get(&peer).map_or(0, |dialog| dialog.unread);
+    let peer = peer_of(peer);
+    types::Update::UpdateReadHistoryInbox(ctors::UpdateReadHistoryInbox {
+        peer,
+        max_id,
+        still_unread_count,
+        pts,
+        pts_count,
+        ..chappe_tl::blank()
+    })
 }
 
 /// Messages that are kept in sight or no longer, or were looked at. Of any other event, that it

@@ -1,5 +1,7 @@
 //! `users.getUsers`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chappe_api::functions::users::GetUsers;
 use chappe_api::{ctors, types};
 use chappe_server::{Caller, State};
@@ -20,14 +22,22 @@ pub(crate) async fn get_users(
     if call.id.len() > USERS_MAX {
         return Err(bad("LIMIT_INVALID"));
     }
-    let mut users = Vec::with_capacity(call.id.len());
+    let mut asked = Vec::with_capacity(call.id.len());
     for user in &call.id {
-        users.push(match service.meant(me, user).await? {
-            Some(account) => service.seen(caller.now.unix_seconds(), me, &account).await?,
-            None => types::User::UserEmpty(ctors::UserEmpty { id: id_of(user) }),
-        });
+        asked.push((service.named_as(me, user).await?, id_of(user)));
     }
-    Ok(users)
+    let ids: BTreeSet<i64> = asked.iter().filter_map(|(named, _)| *named).collect();
+    let seen = service.store.accounts_seen(me, &Vec::from_iter(ids)).await?;
+    let now = caller.now.unix_seconds();
+    let seen: BTreeMap<i64, types::User> = seen
+        .into_iter()
+        .map(|(account, known)| (account.id, service.seen_as(now, me, &account, known)))
+        .collect();
+    let shown = |(named, id): (Option<i64>, i64)| match named.and_then(|named| seen.get(&named)) {
+        Some(user) => user.clone(),
+        None => types::User::UserEmpty(ctors::UserEmpty { id }),
+    };
+    Ok(asked.into_iter().map(shown).collect())
 }
 
 fn id_of(user: &types::InputUser) -> i64 {

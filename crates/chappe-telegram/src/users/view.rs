@@ -104,8 +104,20 @@ impl Service {
         viewer: i64,
         user: &types::InputUser,
     ) -> Result<Option<Account>, Failure> {
-        let id = match user {
-            types::InputUser::InputUserSelf => viewer,
+        match self.named_as(viewer, user).await? {
+            Some(id) => Ok(self.store.account(id).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// The number that `viewer` means, if it may name that.
+    pub(crate) async fn named_as(
+        &self,
+        viewer: i64,
+        user: &types::InputUser,
+    ) -> Result<Option<i64>, Failure> {
+        Ok(match user {
+            types::InputUser::InputUserSelf => Some(viewer),
             types::InputUser::InputUser(user) => {
                 let hash = self.access_hash(viewer, user.user_id);
                 let is_known = equal(&hash.to_le_bytes(), &user.access_hash.to_le_bytes());
@@ -115,14 +127,11 @@ impl Service {
                 {
                     return Ok(None);
                 }
-                user.user_id
+                Some(user.user_id)
             }
             // Whom a message shows: there are no messages to look at.
-            types::InputUser::InputUserEmpty | types::InputUser::InputUserFromMessage(_) => {
-                return Ok(None);
-            }
-        };
-        Ok(self.store.account(id).await?)
+            types::InputUser::InputUserEmpty | types::InputUser::InputUserFromMessage(_) => None,
+        })
     }
 }
 

@@ -9,10 +9,15 @@ use tempfile::TempDir;
 /// Set where the tests are to run on PostgreSQL.
 const ON_POSTGRES: &str = "CHAPPE_TEST_ON_POSTGRES";
 
+/// Whether this is the second run.
+pub(crate) fn is_postgres() -> bool {
+    std::env::var_os(ON_POSTGRES).is_some()
+}
+
 /// A database of a test's own. PostgreSQL is asked by so many connections, SQLite as it is.
 pub(crate) async fn backend(connections: Option<u32>) -> (Backend, TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let backend = if std::env::var_os(ON_POSTGRES).is_some() {
+    let backend = if is_postgres() {
         let mut config = PostgresConfig::from_url(&Scratch::shared().schema().await).unwrap();
         config.connections_max = connections.unwrap_or(config.connections_max);
         Backend::postgres(config).await
@@ -27,7 +32,7 @@ pub(crate) async fn backend(connections: Option<u32>) -> (Backend, TempDir) {
 /// `CHAPPE_TEST_ON_POSTGRES=1 cargo test` runs chosen tests so.
 #[test]
 fn all_tests_hold_on_postgresql() {
-    if std::env::var_os(ON_POSTGRES).is_some() {
+    if is_postgres() {
         return;
     }
     let mut again = Command::new(std::env::current_exe().unwrap());

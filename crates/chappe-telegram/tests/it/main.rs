@@ -29,6 +29,7 @@ mod push;
 mod rivals;
 mod search;
 mod sign_in;
+mod statements;
 mod strangers;
 mod temporary;
 mod turns;

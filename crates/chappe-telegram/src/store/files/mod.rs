@@ -163,10 +163,10 @@ impl Store {
 }
 
 impl Change<'_> {
-    /// Notes that a message shows what this content has.
-    pub(super) async fn hold(&mut self, content: &Content) -> Result<(), StoreError> {
+    /// Notes that a message shows what this content has, in so many boxes.
+    pub(super) async fn hold(&mut self, content: &Content, boxes: usize) -> Result<(), StoreError> {
         if let Some(file) = file_of(content) {
-            hold(self.transaction(), file).await?;
+            hold(self.transaction(), file, boxes).await?;
         }
         Ok(())
     }
@@ -180,12 +180,17 @@ impl Change<'_> {
     }
 }
 
-/// Once shown somewhere a file goes with the last that shows it.
+/// Once shown somewhere a file goes with the last of those that show it, so many more now.
 ///
 /// `false` where it is gone.
-pub(super) async fn hold(transaction: &mut Transaction<'_>, file: i64) -> Result<bool, StoreError> {
-    let hold = sql("UPDATE file SET uses = uses + 1, expires = 0 WHERE id = $1").bind(file);
-    Ok(transaction.run(hold).await? > 0)
+pub(super) async fn hold(
+    transaction: &mut Transaction<'_>,
+    file: i64,
+    uses: usize,
+) -> Result<bool, StoreError> {
+    let uses = i64::try_from(uses).unwrap_or(i64::MAX);
+    let hold = sql("UPDATE file SET uses = uses + $2, expires = 0 WHERE id = $1").bind(file);
+    Ok(transaction.run(hold.bind(uses)).await? > 0)
 }
 
 pub(super) async fn release(

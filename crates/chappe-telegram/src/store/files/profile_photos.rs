@@ -11,7 +11,7 @@ impl Store {
     pub(crate) async fn show_photo(&self, owner: i64, photo: i64) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin().await?;
         if put_first(&mut transaction, owner, photo).await? == 0 {
-            if !hold(&mut transaction, photo).await? {
+            if !hold(&mut transaction, photo, 1).await? {
                 return Ok(false);
             }
             let insert = sql("INSERT INTO profile_photo (owner, photo, place) VALUES ($1, $2,

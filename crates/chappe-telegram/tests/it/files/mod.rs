@@ -70,12 +70,17 @@ fn as_document(file: types::InputFile) -> types::InputMedia {
     }))
 }
 
+/// A file of a few bytes, said and not shown yet.
+pub(crate) async fn few_bytes(client: &mut Client) -> types::InputMedia {
+    as_document(upload(client, 1, &content(1000, 1), 512 << 10).await)
+}
+
 fn as_photo(file: types::InputFile) -> types::InputMedia {
     let photo = ctors::InputMediaUploadedPhoto { file, ..chappe_tl::blank() };
     types::InputMedia::InputMediaUploadedPhoto(Box::new(photo))
 }
 
-fn show(peer: &types::InputPeer, media: types::InputMedia, random_id: i64) -> SendMedia {
+pub(crate) fn show(peer: &types::InputPeer, media: types::InputMedia, random_id: i64) -> SendMedia {
     SendMedia { peer: peer.clone(), media, random_id, ..chappe_tl::blank() }
 }
 
