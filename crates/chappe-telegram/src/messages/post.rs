@@ -58,8 +58,8 @@ impl Service {
                 }
                 None => everybody.clone(),
             };
-            let Sent { message, pts, is_repeat } =
-                self.store.send(&mut change, new, &owners).await?;
+            let sent_now = self.store.send(&mut change, new, &owners).await?;
+            let Sent { message, pts, is_repeat } = sent_now.ok_or_else(gone)?;
             if is_repeat {
                 check_repeat(&mut change, new, message).await?;
             }
@@ -100,7 +100,7 @@ impl Service {
             mentioned: BTreeSet::new(),
             content,
         };
-        Ok(self.store.send(change, &new, owners).await?)
+        self.store.send(change, &new, owners).await?.ok_or_else(gone)
     }
 
     /// What the service said, as the answer to whose doing it was. Clients look for the id of a
@@ -127,6 +127,11 @@ impl Service {
     }
 }
 
+/// What was to be shown is no longer there.
+fn gone() -> Failure {
+    bad("MEDIA_INVALID")
+}
+
 /// What comes under a `random_id` of before has to be what came then (API-12).
 async fn check_repeat(
     change: &mut Change<'_>,
@@ -137,7 +142,7 @@ async fn check_repeat(
     match change.message(new.sender, before).await? {
         Some(before)
             if before.peer != new.peer
-                || (before.edited.is_none() && before.content.text != new.content.text) =>
+                || (before.edited.is_none() && !before.content.is_like(&new.content)) =>
         {
             Err(bad("RANDOM_ID_DUPLICATE"))
         }

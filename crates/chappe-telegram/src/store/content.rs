@@ -221,6 +221,12 @@ impl Content {
         })
     }
 
+    /// Whether it says the same and shows something of the same kind.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let kind = |content: &Self| content.media.as_ref().map(std::mem::discriminant);
+        self.text == other.text && kind(self) == kind(other)
+    }
+
     /// The text as searches compare it: in lower case, whatever the script.
     pub(super) fn folded(&self) -> String {
         self.text.to_lowercase()

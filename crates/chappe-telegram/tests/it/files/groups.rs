@@ -2,10 +2,11 @@
 
 use chappe_api::ctors;
 use chappe_api::functions::messages::{
-    EditChatDefaultBannedRights, EditChatPhoto, ForwardMessages, GetFullChat, ReadMessageContents,
-    Search, SendMultiMedia,
+    DeleteChatUser, EditChatDefaultBannedRights, EditChatPhoto, EditMessage, ExportChatInvite,
+    ForwardMessages, GetFullChat, ImportChatInvite, ReadMessageContents, Search, SendMultiMedia,
 };
 use chappe_api::types::{self, DocumentAttribute, MessageAction, MessagesFilter as Filter, Update};
+use chappe_backend::sql::sql;
 use image::ImageFormat;
 
 use super::pictures::{encoded, picture};
@@ -150,6 +151,57 @@ async fn voice_waits_to_be_heard() {
         (Filter::InputMessagesFilterPhotos, vec![]),
     ] {
         assert_eq!(found(&mut group.ada, of_kind(&peer, filter)).await, expected);
+    }
+}
+
+/// Rule:   an edit lets go of what each box showed, which is not the same where somebody was away; a
+///         file goes with the last box that shows it, and not before.
+/// Source: 20-telegram-api-service §2.1, `messages.editMessage`; issue 5, "removed when nothing refers
+///         to them".
+#[tokio::test]
+async fn edit_lets_go_of_what_each_box_showed() {
+    let mut group = Group::new().await;
+    let (peer, chat_id, myself) = (group.peer(), group.chat_id, types::InputPeer::InputPeerSelf);
+    let mut shown = Vec::new();
+    let first = as_document(upload(&mut group.ada, 1, b"first", 1024).await);
+    let first = super::sent(&mut group.ada, show(&peer, first, 1)).await;
+    shown.push(super::document(&first).id);
+    let user_id = types::InputUser::InputUserSelf;
+    group.cy.ask(DeleteChatUser { revoke_history: false, chat_id, user_id }).await.unwrap();
+    for (file_id, text) in [(2, b"second"), (3, b"third.")] {
+        let file = as_document(upload(&mut group.ada, file_id, text, 1024).await);
+        let media = Some(Box::new(file));
+        let edit = EditMessage { peer: peer.clone(), id: first.id, media, ..chappe_tl::blank() };
+        let edited = updates(group.ada.ask(edit).await.unwrap());
+        let Update::UpdateEditMessage(edit) = &edited.updates[0] else { panic!("no edit") };
+        let types::Message::Message(message) = &edit.message else { panic!("no message") };
+        shown.push(super::document(message).id);
+        if file_id == 2 {
+            // Somebody else shows it, too, and who was away is back.
+            let call = ForwardMessages {
+                from_peer: peer.clone(),
+                id: vec![first.id],
+                random_id: vec![9],
+                to_peer: myself.clone(),
+                ..chappe_tl::blank()
+            };
+            group.ada.ask(call).await.unwrap();
+            let export = ExportChatInvite { peer: peer.clone(), ..chappe_tl::blank() };
+            let types::ExportedChatInvite::ChatInviteExported(link) =
+                group.ada.ask(export).await.unwrap()
+            else {
+                panic!("no link")
+            };
+            let hash = link.link.as_str().unwrap().rsplit_once('+').unwrap().1.into();
+            group.cy.ask(ImportChatInvite { hash }).await.unwrap();
+        }
+    }
+    for (file, expected) in shown.into_iter().zip([0, 1, 3]) {
+        let query = sql("SELECT uses FROM file WHERE id = $1").bind(file);
+        let row = group.home.database().row(query).await.unwrap();
+        // One that nothing shows may be gone by now.
+        let uses = row.map_or(0, |mut row| row.read::<i64>().unwrap());
+        assert_eq!(uses, expected);
     }
 }
 

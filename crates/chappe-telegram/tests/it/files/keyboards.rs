@@ -45,6 +45,7 @@ async fn file_has_its_keyboard_under_it() {
 
     let file = as_document(upload(&mut pair.ada, 1, b"of a person", 512 << 10).await);
     let markup = Some(Box::new(inline(vec![press(b"yes")])));
-    let call = SendMedia { reply_markup: markup, ..show(&pair.to_bot, file, 1) };
-    assert!(sent(&mut pair.ada, call).await.reply_markup.is_none());
+    let call = SendMedia { reply_markup: markup, ..show(&pair.to_bot, file, 2) };
+    let plain = sent(&mut pair.ada, call).await;
+    assert!(plain.media.is_some() && plain.reply_markup.is_none());
 }

@@ -6,6 +6,7 @@ mod keyboards;
 mod media;
 mod pictures;
 mod profiles;
+mod repeats;
 mod sweeps;
 mod uploads;
 
