@@ -190,7 +190,7 @@ pub async fn router(
         .allow_unbound::<GetNearestDc>()
         .known(chappe_api::FUNCTIONS, answer_without_handler(&known))
         .known(Layers::older_functions(), answer_without_handler(&known))
-        .layer(repeat::Repeat)
+        .layer(repeat::Repeat(known))
         .layer(Lowering)
         .pushes(|layer, body| Layers::get().push(layer?, body))
         .quiet(is_quiet)

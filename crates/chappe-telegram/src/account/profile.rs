@@ -92,6 +92,24 @@ impl Service {
         Ok(self.user(caller, me, &account))
     }
 
+    /// What somebody is told of a name: their contacts have those that they gave them, whatever
+    /// these call themselves.
+    pub(crate) async fn as_called_by(
+        &self,
+        viewer: i64,
+        mut update: types::Update,
+    ) -> Result<types::Update, Failure> {
+        if let types::Update::UpdateUserName(name) = &mut update
+            && name.user_id != viewer
+            && let Some((_, Some(known))) =
+                self.store.accounts_seen(viewer, &[name.user_id]).await?.pop()
+        {
+            name.first_name = known.first_name.into();
+            name.last_name = known.last_name.into();
+        }
+        Ok(update)
+    }
+
     /// Tells those who know somebody what they are called now; the answer to who did that.
     async fn renamed(
         &self,

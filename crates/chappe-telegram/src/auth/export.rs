@@ -61,8 +61,9 @@ pub(crate) async fn import_authorization(
     let account = account.filter(|account| *account == call.id);
     let account = account.ok_or_else(|| bad("AUTH_BYTES_INVALID"))?;
     let account = service.store.account(account).await?.ok_or_else(|| bad("USER_ID_INVALID"))?;
-    service.store.sign_in(account.id, service.session_of(&caller)).await?;
-    service.store.end_waiting(caller.auth_key_id).await?;
+    // The bytes are used up.
+    let session = service.session_of(&caller);
+    service.until_done(|| service.store.sign_in_along(account.id, session.clone())).await?;
     info!(account = account.id, auth_key_id = %caller.auth_key_id, "signed in from another key");
     Ok(service.authorization(&caller, &account))
 }

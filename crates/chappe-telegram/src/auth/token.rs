@@ -55,11 +55,14 @@ pub(crate) async fn export_login_token(
     }
     if let Some(account) = service.tokens.take_accepted(caller.auth_key_id, caller.now.mono) {
         let account = service.store.account(account).await?.ok_or_else(Service::signed_out)?;
-        if service.store.sign_in(account.id, service.session_of(&caller)).await? {
+        // The token is used up.
+        let session = service.session_of(&caller);
+        let waits = service.until_done(|| service.store.sign_in(account.id, session.clone()));
+        if waits.await? {
             return Err(password_needed());
         }
         info!(account = account.id, auth_key_id = %caller.auth_key_id, "signed in by a token");
-        service.tell_of_sign_in(&caller, &pusher, &account).await?;
+        service.tell_of_sign_in(&caller, &pusher, &account);
         return Ok(service.success(&caller, &account));
     }
     let token = service.rng().bytes();

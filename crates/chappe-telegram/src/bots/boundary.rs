@@ -96,14 +96,32 @@ pub(crate) fn is_for_bots(function: u32) -> bool {
 }
 
 impl Service {
-    /// Sees whether `me` may write to somebody: nobody does whom one of the two has blocked; bots
+    /// Sees whether `me` may write to somebody whom they may [reach](Self::check_may_reach): bots
     /// write to those alone who have written to them, and not to each other. What goes for a group
     /// is its own matter.
     pub(crate) async fn check_may_write(&self, me: i64, peer: Peer) -> Result<(), Failure> {
+        let are_bots = self.check_may_reach(me, peer).await?;
         let Peer::Account(peer) = peer else { return Ok(()) };
-        if peer == me {
-            return Ok(());
+        match are_bots {
+            (false, false) => Ok(()),
+            (false, true) => Ok(self.store.acquaint(peer, me).await?),
+            (true, true) => Err(bad("USER_IS_BOT")),
+            (true, false) if self.store.is_acquainted(me, peer).await? => Ok(()),
+            (true, false) => Err(bad("PEER_ID_INVALID")),
         }
+    }
+
+    /// Sees whether anything that `me` does in a dialog may be seen by somebody: nothing is where
+    /// one of the two has blocked the other. Which of the two, oneself first, are bots.
+    pub(crate) async fn check_may_reach(
+        &self,
+        me: i64,
+        peer: Peer,
+    ) -> Result<(bool, bool), Failure> {
+        let peer = match peer {
+            Peer::Account(peer) if peer != me => peer,
+            Peer::Account(_) | Peer::Chat(_) => return Ok((false, false)),
+        };
         let between = self.store.between(me, peer).await?;
         if between.has_blocked {
             return Err(bad("YOU_BLOCKED_USER"));
@@ -111,13 +129,7 @@ impl Service {
         if between.is_blocked {
             return Err(bad("USER_IS_BLOCKED"));
         }
-        match between.are_bots {
-            (false, false) => Ok(()),
-            (false, true) => Ok(self.store.acquaint(peer, me).await?),
-            (true, true) => Err(bad("USER_IS_BOT")),
-            (true, false) if self.store.is_acquainted(me, peer).await? => Ok(()),
-            (true, false) => Err(bad("PEER_ID_INVALID")),
-        }
+        Ok(between.are_bots)
     }
 
     /// The bot that somebody means.

@@ -44,6 +44,7 @@ pub(crate) async fn get_callback_answer(
     let too_late = || bad("BOT_RESPONSE_TIMEOUT");
     let waiting = service.callbacks.ask(bot, query_id, ()).ok_or_else(too_late)?;
     let (chat_instance, data) = (service.chat_instance(me, peer), Some(data));
+    let mut place = None;
     let update = if found.content.via_bot.is_some() {
         types::Update::UpdateInlineBotCallbackQuery(Box::new(ctors::UpdateInlineBotCallbackQuery {
             query_id,
@@ -54,10 +55,12 @@ pub(crate) async fn get_callback_answer(
             game_short_name: None,
         }))
     } else {
+        let peer = peer.seen_by_other(me);
+        place = Some(peer);
         types::Update::UpdateBotCallbackQuery(ctors::UpdateBotCallbackQuery {
             query_id,
             user_id: me,
-            peer: peer_of(peer.seen_by_other(me)),
+            peer: peer_of(peer),
             // It is the bot's message: what the bot calls it.
             msg_id: found.origin,
             chat_instance,
@@ -65,7 +68,7 @@ pub(crate) async fn get_callback_answer(
             game_short_name: None,
         })
     };
-    service.ask_bot(&pusher, &caller, (me, bot), update).await?;
+    service.ask_bot(&pusher, &caller, (me, bot), place, update).await?;
     waiting.answer(service.config.callback_wait).await.ok_or_else(too_late)
 }
 
@@ -93,16 +96,20 @@ pub(crate) async fn set_callback_answer(
 }
 
 impl Service {
-    /// Tells a bot that somebody asks something of it.
+    /// Tells a bot that somebody asks something of it, and where if the bot is there.
     pub(super) async fn ask_bot(
         &self,
         pusher: &Pusher,
         caller: &Caller,
         (me, bot): (i64, i64),
+        place: Option<Peer>,
         update: types::Update,
     ) -> Result<(), Failure> {
         let mut named = Named::default();
         named.account(me);
+        if let Some(place) = place {
+            named.peer(place);
+        }
         let updates = self.updates(bot, vec![update], named, caller.now.unix_seconds()).await?;
         self.push(pusher, bot, &updates, None).await
     }

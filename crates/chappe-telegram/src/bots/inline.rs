@@ -57,7 +57,7 @@ pub(crate) async fn get_inline_results(
         peer_type: service.peer_type(me, bot.id, &call.peer).await?,
         offset: question.offset.as_str().into(),
     }));
-    service.ask_bot(&pusher, &caller, (me, bot.id), update).await?;
+    service.ask_bot(&pusher, &caller, (me, bot.id), None, update).await?;
     let answer = waiting.answer(service.config.inline_wait).await.ok_or_else(too_late)?;
     Ok(shown(&answer))
 }

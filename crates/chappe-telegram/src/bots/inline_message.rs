@@ -8,6 +8,7 @@ use chappe_server::{Caller, Pusher, State};
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::messages::{both, replied};
+use crate::store::Peer;
 
 pub(crate) async fn send_inline_result(
     State(service): State<Service>,
@@ -37,7 +38,7 @@ pub(crate) async fn send_inline_result(
         msg_id: msg_id.map(|id| service.inline_id(bot, me, id)),
     };
     let update = types::Update::UpdateBotInlineSend(Box::new(sent));
-    service.ask_bot(&pusher, &caller, (me, bot), update).await?;
+    service.ask_bot(&pusher, &caller, (me, bot), None, update).await?;
     Ok(updates)
 }
 
@@ -60,6 +61,12 @@ pub(crate) async fn edit_inline_message(
     let before = service.store.message(owner, id).await?;
     let before = before.filter(|message| message.content.via_bot == Some(me));
     let before = before.ok_or_else(invalid)?;
+    // Who may say nothing any more has nothing said for them either.
+    if let Peer::Account(peer) = before.peer
+        && service.store.is_blocked(peer, owner).await?
+    {
+        return Err(invalid());
+    }
     let mut content = match &call.message {
         Some(said) => {
             let entities = call.entities.as_deref().unwrap_or_default();
@@ -72,16 +79,18 @@ pub(crate) async fn edit_inline_message(
     if content == before.content {
         return Err(bad("MESSAGE_NOT_MODIFIED"));
     }
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
-    let now = caller.now.unix_seconds();
-    let owners = match service.room(&mut change, owner, before.peer).await? {
+    let gate = service.lines.gate().await;
+    let owners = match service.room_as_it_is(owner, before.peer).await? {
         Some(room) => room.inside(),
         None => both(owner, before.peer),
     };
+    let turn = service.lines.turn_of(gate, &owners).await;
+    let mut change = service.store.change_apart().await?;
+    let now = caller.now.unix_seconds();
     let edited = service.store.edit(&mut change, (owner, id), (&content, now), &owners).await?;
     edited.ok_or_else(invalid)?;
-    service.announce(turn, change, &pusher, (me, &caller)).await?;
+    // The bot may have the message, too, and hears nothing of it by the answer.
+    service.announce_to_all(turn, change, &pusher, &caller).await?;
     Ok(true)
 }
 

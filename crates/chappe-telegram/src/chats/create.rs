@@ -2,6 +2,7 @@
 
 use chappe_api::functions::messages::{CreateChat, DeleteChat};
 use chappe_api::types;
+use chappe_proto::rpc::RpcError;
 use chappe_server::{Caller, Pusher, State};
 
 use super::{MEMBERS_MAX, Room, TITLE_MAX};
@@ -9,6 +10,7 @@ use crate::Service;
 use crate::error::{Failure, bad, text};
 use crate::store::{Action, Content, Peer};
 
+/// Who has blocked whoever makes a group is not put into it.
 pub(crate) async fn create_chat(
     State(service): State<Service>,
     caller: Caller,
@@ -20,15 +22,18 @@ pub(crate) async fn create_chat(
     if call.users.len() >= MEMBERS_MAX {
         return Err(bad("USERS_TOO_MUCH"));
     }
-    let mut accounts = Vec::with_capacity(call.users.len());
+    let (mut accounts, mut missing) = (Vec::with_capacity(call.users.len()), Vec::new());
     for user in &call.users {
-        let account = service.meant(me, user).await?.ok_or_else(|| bad("USER_ID_INVALID"))?;
-        if account.id != me && !accounts.contains(&account.id) {
-            accounts.push(account.id);
+        let account = service.meant(me, user).await?.ok_or_else(|| bad("USER_ID_INVALID"))?.id;
+        if account == me || accounts.contains(&account) || missing.contains(&account) {
+            continue;
         }
+        let is_willing = !service.store.is_blocked(account, me).await?;
+        if is_willing { accounts.push(account) } else { missing.push(account) }
     }
     if accounts.is_empty() {
-        return Err(bad("USERS_TOO_FEW"));
+        let is_refused = !missing.is_empty();
+        return Err(if is_refused { unwilling() } else { bad("USERS_TOO_FEW") });
     }
     let now = caller.now.unix_seconds();
     let turn = service.lines.turn().await;
@@ -39,7 +44,10 @@ pub(crate) async fn create_chat(
     let sent = service.declare(&mut change, (me, &room), action, None, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     let updates = service.declared(&caller, me, sent).await?;
-    Ok(types::messages::InvitedUsers { updates, missing_invitees: Vec::new() })
+    Ok(types::messages::InvitedUsers {
+        updates,
+        missing_invitees: missing.into_iter().map(uninvited).collect(),
+    })
 }
 
 /// Everybody is removed, and nobody can write there again. What was said stays with who has it.
@@ -70,6 +78,16 @@ pub(super) fn title_of(title: &chappe_tl::Str) -> Result<&str, Failure> {
         return Err(bad("CHAT_TITLE_EMPTY"));
     }
     Ok(title)
+}
+
+/// The error where nobody of those who were named wants to be in a group with who named them.
+fn unwilling() -> Failure {
+    Failure::Rpc(RpcError::new(403, "USER_PRIVACY_RESTRICTED"))
+}
+
+/// Somebody who was named and is not in the group.
+pub(super) fn uninvited(user_id: i64) -> types::MissingInvitee {
+    types::MissingInvitee { user_id, ..chappe_tl::blank() }
 }
 
 impl Service {

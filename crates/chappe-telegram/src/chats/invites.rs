@@ -12,7 +12,7 @@ use super::view::clamp;
 use crate::Service;
 use crate::error::{Failure, bad, text};
 use crate::messages::Named;
-use crate::store::{Invite, Peer, Role};
+use crate::store::{Invite, Member, Peer, Role};
 
 /// What a link begins with; clients know it.
 const PREFIX: &str = "https://t.me/+";
@@ -69,13 +69,19 @@ pub(crate) async fn edit_exported_chat_invite(
     call: EditExportedChatInvite,
 ) -> Result<types::messages::ExportedChatInvite, Failure> {
     let me = service.me(&caller).await?;
-    let mut invite = service.invite_of(me, &call.peer, &call.link).await?;
+    let chat = service.chat_of(me, &call.peer).await?;
+    let hash = hash_in(&call.link)?;
     let now = caller.now.unix_seconds();
-    if invite.is_revoked {
-        return Err(bad("INVITE_HASH_EXPIRED"));
-    }
     if call.request_needed == Some(true) {
         return Err(bad("METHOD_INVALID"));
+    }
+    let turn = service.lines.turn().await;
+    let mut change = service.store.change().await?;
+    let room = Room::open(&mut change, me, chat).await?;
+    let found = change.invite(hash).await?;
+    let mut invite = in_hand(me, room.as_ref().and_then(|room| room.member(me)), chat, found)?;
+    if invite.is_revoked {
+        return Err(bad("INVITE_HASH_EXPIRED"));
     }
     if !call.revoked {
         if invite.is_permanent {
@@ -89,10 +95,6 @@ pub(crate) async fn edit_exported_chat_invite(
         check_bounds(&invite, now)?;
     }
     invite.is_revoked = call.revoked;
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
-    let room = Room::enter(&mut change, me, invite.chat).await?;
-    room.check_admin(me)?;
     change.set_invite(&invite).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     service.one_invite(&caller, me, &invite).await
@@ -105,11 +107,12 @@ pub(crate) async fn delete_exported_chat_invite(
     call: DeleteExportedChatInvite,
 ) -> Result<bool, Failure> {
     let me = service.me(&caller).await?;
-    let invite = service.invite_of(me, &call.peer, &call.link).await?;
+    let chat = service.chat_of(me, &call.peer).await?;
     let turn = service.lines.turn().await;
     let mut change = service.store.change().await?;
-    let room = Room::enter(&mut change, me, invite.chat).await?;
-    room.check_admin(me)?;
+    let room = Room::open(&mut change, me, chat).await?;
+    let found = change.invite(hash_in(&call.link)?).await?;
+    let invite = in_hand(me, room.as_ref().and_then(|room| room.member(me)), chat, found)?;
     if !change.forget_invite(&invite).await? {
         return Err(bad("INVITE_REVOKED_MISSING"));
     }
@@ -210,7 +213,7 @@ impl Service {
         }
     }
 
-    /// A link of a group that `me` is an administrator of.
+    /// A link that `me` may look at.
     async fn invite_of(
         &self,
         me: i64,
@@ -218,11 +221,9 @@ impl Service {
         link: &chappe_tl::Str,
     ) -> Result<Invite, Failure> {
         let chat = self.chat_of(me, peer).await?;
-        self.check_own_invites(me, chat).await?;
-        let link = text(link)?;
-        let hash = link.strip_prefix(PREFIX).unwrap_or(link);
-        let invite = self.store.invite(hash).await?.filter(|invite| invite.chat == chat);
-        invite.ok_or_else(|| bad("INVITE_HASH_INVALID"))
+        let member = self.store.member(chat, me).await?;
+        let found = self.store.invite(hash_in(link)?).await?;
+        in_hand(me, member.as_ref(), chat, found)
     }
 
     async fn one_invite(
@@ -237,6 +238,29 @@ impl Service {
         let one = ctors::messages::ExportedChatInvite { invite: shown(invite), users };
         Ok(types::messages::ExportedChatInvite::ExportedChatInvite(one))
     }
+}
+
+fn hash_in(link: &chappe_tl::Str) -> Result<&str, Failure> {
+    let link = text(link)?;
+    Ok(link.strip_prefix(PREFIX).unwrap_or(link))
+}
+
+/// A link of a group that a member has something to do with: administrators with their own, whoever
+/// made the group with all.
+fn in_hand(
+    me: i64,
+    member: Option<&Member>,
+    chat: i64,
+    found: Option<Invite>,
+) -> Result<Invite, Failure> {
+    let standing = member.map(|member| member.standing).filter(|standing| standing.is_admin());
+    let role = standing.ok_or_else(super::admin_required)?.role;
+    let invite = found.filter(|invite| invite.chat == chat);
+    let invite = invite.ok_or_else(|| bad("INVITE_HASH_INVALID"))?;
+    if invite.creator != me && role != Role::Creator {
+        return Err(super::admin_required());
+    }
+    Ok(invite)
 }
 
 fn check_bounds(invite: &Invite, now: i64) -> Result<(), Failure> {

@@ -4,12 +4,14 @@ use chappe_api::functions::messages::{AddChatUser, DeleteChatUser};
 use chappe_api::types;
 use chappe_server::{Caller, Pusher, State};
 
+use super::create::uninvited;
 use super::{MEMBERS_MAX, Room};
 use crate::Service;
 use crate::error::{Failure, bad};
 use crate::store::{self, Action, Role};
 
-/// Whoever left by their own will is brought back by people they know, or comes by a link.
+/// Whoever left by their own will is brought back by people they know, or comes by a link. Nobody is
+/// brought by whom they have blocked.
 pub(crate) async fn add_chat_user(
     State(service): State<Service>,
     caller: Caller,
@@ -20,6 +22,7 @@ pub(crate) async fn add_chat_user(
     let found = service.meant(me, &call.user_id).await?;
     let account = found.ok_or_else(|| bad("USER_ID_INVALID"))?.id;
     let is_known = service.store.contact_name(account, me).await?.is_some();
+    let is_willing = account == me || !service.store.is_blocked(account, me).await?;
     let now = caller.now.unix_seconds();
     let turn = service.lines.turn().await;
     let mut change = service.store.change().await?;
@@ -36,14 +39,14 @@ pub(crate) async fn add_chat_user(
     }
     match before.map(|standing| standing.state) {
         Some(store::State::In) => return Err(bad("USER_ALREADY_PARTICIPANT")),
-        Some(store::State::Left) if !is_return && !is_known => {
-            let missing = types::MissingInvitee { user_id: account, ..chappe_tl::blank() };
-            let updates = service.updates(me, Vec::new(), Default::default(), now).await?;
-            let missing_invitees = vec![missing];
-            return Ok(types::messages::InvitedUsers { updates, missing_invitees });
-        }
         Some(store::State::Removed) => room.check_admin(me)?,
         Some(store::State::Left) | None => {}
+    }
+    let has_left = before.is_some_and(|standing| standing.state == store::State::Left);
+    if !is_willing || (has_left && !is_return && !is_known) {
+        let updates = service.updates(me, Vec::new(), Default::default(), now).await?;
+        let missing_invitees = vec![uninvited(account)];
+        return Ok(types::messages::InvitedUsers { updates, missing_invitees });
     }
     if room.inside().len() >= MEMBERS_MAX {
         return Err(bad("USERS_TOO_MUCH"));

@@ -46,9 +46,15 @@ rights! {
 pub(super) const VIEW_MESSAGES: i64 = 1;
 pub(super) const SEND_MESSAGES: i64 = 1 << 1;
 pub(super) const SEND_MEDIA: i64 = 1 << 2;
+pub(super) const SEND_GIFS: i64 = 1 << 4;
+pub(super) const SEND_INLINE: i64 = 1 << 6;
 pub(super) const CHANGE_INFO: i64 = 1 << 10;
 pub(super) const INVITE_USERS: i64 = 1 << 15;
 pub(super) const PIN_MESSAGES: i64 = 1 << 17;
 pub(super) const SEND_PHOTOS: i64 = 1 << 19;
+pub(super) const SEND_VIDEOS: i64 = 1 << 20;
+pub(super) const SEND_ROUND_VIDEOS: i64 = 1 << 21;
+pub(super) const SEND_AUDIOS: i64 = 1 << 22;
+pub(super) const SEND_VOICES: i64 = 1 << 23;
 pub(super) const SEND_DOCS: i64 = 1 << 24;
 pub(super) const SEND_PLAIN: i64 = 1 << 25;

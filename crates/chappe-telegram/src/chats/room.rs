@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use chappe_proto::rpc::RpcError;
 
 use super::rights::{
-    CHANGE_INFO, INVITE_USERS, PIN_MESSAGES, SEND_DOCS, SEND_MEDIA, SEND_MESSAGES, SEND_PHOTOS,
-    SEND_PLAIN,
+    CHANGE_INFO, INVITE_USERS, PIN_MESSAGES, SEND_AUDIOS, SEND_DOCS, SEND_GIFS, SEND_INLINE,
+    SEND_MEDIA, SEND_MESSAGES, SEND_PHOTOS, SEND_PLAIN, SEND_ROUND_VIDEOS, SEND_VIDEOS,
+    SEND_VOICES,
 };
 use crate::error::{Failure, bad};
-use crate::store::{Change, Chat, Content, Media, Member, NewMessage, Role, Standing, Store};
+use crate::store::{Change, Chat, Content, Member, NewMessage, Role, Standing, Store, kinds};
 
 /// A group and everybody who is or was in it, as of a change that holds it.
 #[derive(Debug)]
@@ -108,12 +109,10 @@ impl Room {
         if self.lacks(me, SEND_MESSAGES) {
             return Err(forbidden("CHAT_WRITE_FORBIDDEN"));
         }
-        let (right, message) = match &content.media {
-            None => (SEND_PLAIN, "CHAT_SEND_PLAIN_FORBIDDEN"),
-            Some(Media::Photo { .. }) => (SEND_PHOTOS | SEND_MEDIA, "CHAT_SEND_PHOTOS_FORBIDDEN"),
-            Some(Media::Document { .. }) => (SEND_DOCS | SEND_MEDIA, "CHAT_SEND_DOCS_FORBIDDEN"),
-            Some(_) => (SEND_MEDIA, "CHAT_SEND_MEDIA_FORBIDDEN"),
-        };
+        if content.via_bot.is_some() && self.lacks(me, SEND_INLINE) {
+            return Err(forbidden("CHAT_SEND_INLINE_FORBIDDEN"));
+        }
+        let (right, message) = right_to_show(content);
         if self.lacks(me, right) { Err(forbidden(message)) } else { Ok(()) }
     }
 
@@ -167,6 +166,30 @@ impl Room {
         let is_admin = self.standing(me).is_some_and(Standing::is_admin);
         !is_admin && self.chat.banned & right != 0
     }
+}
+
+/// What kinds of files need, each with the error of who may not show them.
+const FILES: [(i64, i64, &str); 7] = [
+    (kinds::PHOTO, SEND_PHOTOS, "CHAT_SEND_PHOTOS_FORBIDDEN"),
+    (kinds::VIDEO, SEND_VIDEOS, "CHAT_SEND_VIDEOS_FORBIDDEN"),
+    (kinds::ROUND, SEND_ROUND_VIDEOS, "CHAT_SEND_ROUNDVIDEOS_FORBIDDEN"),
+    (kinds::GIF, SEND_GIFS, "CHAT_SEND_GIFS_FORBIDDEN"),
+    (kinds::MUSIC, SEND_AUDIOS, "CHAT_SEND_AUDIOS_FORBIDDEN"),
+    (kinds::VOICE, SEND_VOICES, "CHAT_SEND_VOICES_FORBIDDEN"),
+    (kinds::FILE, SEND_DOCS, "CHAT_SEND_DOCS_FORBIDDEN"),
+];
+
+/// The right without which something cannot be said, by what it shows. Links are but text: those
+/// who may not embed them have no previews, and nobody has.
+fn right_to_show(content: &Content) -> (i64, &'static str) {
+    if content.media.is_none() {
+        return (SEND_PLAIN, "CHAT_SEND_PLAIN_FORBIDDEN");
+    }
+    let shown = content.kinds();
+    let file = FILES.iter().find(|(kind, ..)| shown & kind != 0);
+    file.map_or((SEND_MEDIA, "CHAT_SEND_MEDIA_FORBIDDEN"), |(_, right, message)| {
+        (SEND_MEDIA | right, message)
+    })
 }
 
 pub(crate) fn admin_required() -> Failure {

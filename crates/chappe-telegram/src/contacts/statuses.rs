@@ -44,7 +44,8 @@ impl Service {
         for account in told {
             let mut named = Named::default();
             named.account(me);
-            let updates = self.updates(account, vec![update.clone()], named, now).await?;
+            let update = self.as_called_by(account, update.clone()).await?;
+            let updates = self.updates(account, vec![update], named, now).await?;
             let but = (account == me).then_some((caller.auth_key_id, caller.session_id));
             self.push(pusher, account, &updates, but).await?;
         }

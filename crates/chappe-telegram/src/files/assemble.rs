@@ -72,8 +72,6 @@ impl Service {
         upload: &Upload,
         wanted: Wanted<'_>,
     ) -> Result<Blob, Failure> {
-        // The semaphore is never closed.
-        let _turn = self.files.assemblies.acquire().await;
         let sizes = self.store.parts(upload.round).await?;
         for (at, expected) in (0..wanted.parts).enumerate() {
             if sizes.get(at).is_none_or(|(part, _)| *part != expected) {
@@ -83,10 +81,12 @@ impl Service {
         if sizes.len() > wanted.parts as usize {
             return Err(bad("FILE_PARTS_INVALID"));
         }
+        let total: i64 = sizes.iter().map(|(_, size)| size).sum();
+        // Until then another call may have used the parts up, which shows when they are read.
+        let _turn = self.files.assemblies.turn(me, total as usize).await;
         let now = caller.now.unix_seconds();
         let ids = self.store.begin_blobs(1, now).await?;
         let id = ids.first().copied().unwrap_or_default();
-        let total: i64 = sizes.iter().map(|(_, size)| size).sum();
         let mut digest = Digest::new(!wanted.md5.is_empty());
         let mut content = Vec::new();
         let mut writing = match total as usize > PIECE {

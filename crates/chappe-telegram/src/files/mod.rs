@@ -2,6 +2,7 @@
 //! them (20-telegram-api-service §5).
 
 mod assemble;
+mod assemblies;
 mod blobs;
 mod digest;
 mod download;
@@ -25,10 +26,9 @@ pub(crate) use hashes::get_file_hashes;
 pub(crate) use kind::Kind;
 pub(crate) use upload::{save_big_file_part, save_file_part};
 
+use assemblies::Assemblies;
 use sweep::Sweeps;
 
-/// Uploads put together at once: each holds some 24 MiB.
-const ASSEMBLIES_MAX: usize = 4;
 /// Millions of pixels decoded at once: each is up to 15 MB while it is scaled.
 const PIXELS_MAX: usize = 32;
 
@@ -36,7 +36,7 @@ const PIXELS_MAX: usize = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     pub(crate) blobs: Blobs,
-    pub(crate) assemblies: Arc<Semaphore>,
+    assemblies: Assemblies,
     /// In millions of pixels.
     pub(crate) pictures: Arc<Semaphore>,
     sweeps: Arc<Sweeps>,
@@ -46,7 +46,7 @@ impl Files {
     pub(crate) fn new(blobs: Blobs) -> Self {
         Self {
             blobs,
-            assemblies: Arc::new(Semaphore::new(ASSEMBLIES_MAX)),
+            assemblies: Assemblies::default(),
             pictures: Arc::new(Semaphore::new(PIXELS_MAX)),
             sweeps: Arc::default(),
         }

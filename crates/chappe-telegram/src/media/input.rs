@@ -90,6 +90,28 @@ impl Service {
     }
 }
 
+/// Whether this may be what is shown already, as far as can be told once its parts are used up.
+pub(crate) fn may_be(said: &types::InputMedia, shown: Option<&Media>) -> bool {
+    use types::InputMedia as M;
+    match (said, shown) {
+        (M::InputMediaPhoto(said), Some(Media::Photo { photo, .. })) => {
+            matches!(&said.id, types::InputPhoto::InputPhoto(named) if named.id == photo.id)
+        }
+        (M::InputMediaDocument(said), Some(Media::Document { document, .. })) => {
+            matches!(&said.id, types::InputDocument::InputDocument(named) if named.id == document.id)
+        }
+        (M::InputMediaContact(said), Some(Media::Contact { phone, .. })) => {
+            said.phone_number == **phone
+        }
+        (M::InputMediaUploadedPhoto(_), Some(Media::Photo { .. }))
+        | (M::InputMediaUploadedDocument(_), Some(Media::Document { .. }))
+        | (M::InputMediaGeoPoint(_), Some(Media::Geo(_)))
+        | (M::InputMediaVenue(_), Some(Media::Venue { .. }))
+        | (M::InputMediaDice(_), Some(Media::Dice { .. })) => true,
+        _ => false,
+    }
+}
+
 /// Seconds after which something that was seen is gone, at most; more means: once seen.
 const TTL_MAX: i32 = 60;
 

@@ -10,6 +10,7 @@ mod plain;
 mod stripped;
 mod view;
 
+pub(crate) use input::may_be;
 pub(crate) use photo::{NewPhoto, Purpose};
 
 /// Seconds for which a file is kept that nothing shows yet.

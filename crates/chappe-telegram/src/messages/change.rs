@@ -1,6 +1,6 @@
 //! `messages.editMessage`, `messages.deleteMessages` and `messages.deleteHistory`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chappe_api::functions::messages::{DeleteHistory, DeleteMessages, EditMessage};
 use chappe_api::types;
@@ -15,8 +15,9 @@ use crate::store::{Peer, Standing};
 
 /// Messages deleted at once.
 const IDS_MAX: usize = 100;
-/// Messages of a history deleted at once; clients ask again.
-const HISTORY_MAX: i64 = 1000;
+/// Messages of a history deleted at once, and rows of them in all boxes; clients ask again.
+const HISTORY_MAX: usize = 1000;
+const COPIES_MAX: usize = 10_000;
 /// Seconds within which a message may be edited.
 const EDIT_TIME: i64 = 172_800;
 
@@ -35,6 +36,7 @@ pub(crate) async fn edit_message(
     if before.sender != me || before.content.forwarded.is_some() {
         return Err(Failure::Rpc(RpcError::new(403, "MESSAGE_AUTHOR_REQUIRED")));
     }
+    service.check_may_reach(me, peer).await?;
     let is_bot = service.store.is_bot(me).await?;
     if peer != Peer::Account(me) && !is_bot && before.date + EDIT_TIME < now {
         return Err(bad("MESSAGE_EDIT_TIME_EXPIRED"));
@@ -64,15 +66,16 @@ pub(crate) async fn edit_message(
     if content == before.content {
         return Err(bad("MESSAGE_NOT_MODIFIED"));
     }
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
-    let owners = match service.room(&mut change, me, peer).await? {
+    let gate = service.lines.gate().await;
+    let owners = match service.room_as_it_is(me, peer).await? {
         Some(room) => {
             room.check_write(me, &content)?;
             room.inside()
         }
         None => both(me, peer),
     };
+    let turn = service.lines.turn_of(gate, &owners).await;
+    let mut change = service.store.change_apart().await?;
     let edited = service.store.edit(&mut change, (me, call.id), (&content, now), &owners).await?;
     let pts = edited.ok_or_else(|| bad("MESSAGE_ID_INVALID"))?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
@@ -90,19 +93,20 @@ pub(crate) async fn delete_messages(
     if call.id.len() > IDS_MAX {
         return Err(bad("MESSAGE_ID_INVALID"));
     }
+    let meant = service.store.headings(me, &call.id).await?;
+    let mut owners = BTreeSet::from([me]);
     // By group: whether something there is somebody else's.
     let mut chats: BTreeMap<i64, bool> = BTreeMap::new();
-    for id in call.id.iter().filter(|_| call.revoke) {
-        let Some(message) = service.store.message(me, *id).await? else { continue };
-        if let Peer::Chat(chat) = message.peer {
-            *chats.entry(chat).or_default() |= message.sender != me;
+    for heading in meant.iter().filter(|_| call.revoke) {
+        match heading.peer {
+            Peer::Chat(chat) => *chats.entry(chat).or_default() |= heading.sender != me,
+            Peer::Account(peer) => owners.extend([peer]),
         }
     }
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
+    let gate = service.lines.gate().await;
     let mut everybody = BTreeMap::new();
     for (chat, is_foreign) in chats {
-        let room = Room::open(&mut change, me, chat).await?;
+        let room = Room::as_it_is(&service.store, me, chat).await?;
         let may = |room: &Room| {
             let standing = room.standing(me).filter(|standing| standing.is_in());
             standing.is_some_and(|standing| standing.is_admin() || !is_foreign)
@@ -110,10 +114,13 @@ pub(crate) async fn delete_messages(
         let room = room.filter(may);
         let room =
             room.ok_or_else(|| Failure::Rpc(RpcError::new(403, "MESSAGE_DELETE_FORBIDDEN")))?;
+        owners.extend(room.ever());
         everybody.insert(chat, room.ever());
     }
+    let turn = service.lines.turn_of(gate, &owners).await;
+    let mut change = service.store.change_apart().await?;
     let now = caller.now.unix_seconds();
-    let deleted = (me, &call.id[..]);
+    let deleted = (me, &meant[..]);
     let deleted = service.store.delete(&mut change, deleted, call.revoke, &everybody, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     service.sweep_now(now);
@@ -135,22 +142,29 @@ pub(crate) async fn delete_history(
     if after < 0 || before < 0 || (before > 0 && before < after) {
         return Err(bad("MAX_DATE_INVALID"));
     }
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
+    let gate = service.lines.gate().await;
     let mut everybody = BTreeMap::new();
     let revoke = call.revoke && !call.just_clear;
-    if let Some(room) = service.room(&mut change, me, peer).await?.filter(|_| revoke) {
-        if !room.standing(me).is_some_and(Standing::is_admin) {
-            return Err(admin_required());
+    let owners = match service.room_as_it_is(me, peer).await? {
+        _ if !revoke => [me].into(),
+        None => both(me, peer),
+        Some(room) => {
+            if !room.standing(me).is_some_and(Standing::is_admin) {
+                return Err(admin_required());
+            }
+            everybody.insert(room.chat.id, room.ever());
+            room.ever()
         }
-        everybody.insert(room.chat.id, room.ever());
-    }
+    };
+    let turn = service.lines.turn_of(gate, &owners).await;
     let (what, when) = ((peer, call.max_id), (after.into(), before.into()));
-    let mut ids = service.store.ids_of(me, what, when, HISTORY_MAX + 1).await?;
-    let offset = ids.len().saturating_sub(HISTORY_MAX as usize);
-    ids.truncate(HISTORY_MAX as usize);
+    let most = (COPIES_MAX / owners.len()).clamp(1, HISTORY_MAX);
+    let mut meant = service.store.headings_of(me, what, when, most as i64 + 1).await?;
+    let offset = meant.len().saturating_sub(most);
+    meant.truncate(most);
+    let mut change = service.store.change_apart().await?;
     let now = caller.now.unix_seconds();
-    let deleted = service.store.delete(&mut change, (me, &ids), revoke, &everybody, now).await?;
+    let deleted = service.store.delete(&mut change, (me, &meant), revoke, &everybody, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     let (pts, pts_count) = deleted;
     let offset = i32::try_from(offset).unwrap_or(i32::MAX);

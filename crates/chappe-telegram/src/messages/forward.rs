@@ -11,7 +11,7 @@ use super::post::Post;
 use super::send::replied;
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::store::{Content, Forwarded, Message, NewMessage, Peer};
+use crate::store::{Content, Forwarded, Markup, Message, NewMessage, Peer};
 
 /// Messages forwarded at once.
 const FORWARDED_MAX: usize = 100;
@@ -70,6 +70,8 @@ pub(crate) async fn forward_messages(
                 noforwards: call.noforwards,
                 forwarded,
                 album,
+                // A button that asks its bot would be pressed where the bot is not.
+                markup: content.markup.filter(Markup::leads_elsewhere),
                 ..content
             },
         });

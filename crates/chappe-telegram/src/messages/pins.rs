@@ -21,10 +21,12 @@ pub(crate) async fn update_pinned_message(
     let found = service.store.message(me, call.id).await?;
     let found = found.filter(|it| it.peer == peer && it.content.action.is_none());
     found.ok_or_else(|| bad("MESSAGE_ID_INVALID"))?;
+    if !call.pm_oneside {
+        service.check_may_reach(me, peer).await?;
+    }
     let now = caller.now.unix_seconds();
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
-    let owners = match service.room(&mut change, me, peer).await? {
+    let gate = service.lines.gate().await;
+    let owners = match service.room_as_it_is(me, peer).await? {
         Some(room) => {
             room.check_pin(me)?;
             room.inside()
@@ -32,6 +34,8 @@ pub(crate) async fn update_pinned_message(
         None if call.pm_oneside => both(me, Peer::Account(me)),
         None => both(me, peer),
     };
+    let turn = service.lines.turn_of(gate, &owners).await;
+    let mut change = service.store.change_apart().await?;
     let (what, how) = ((me, call.id), (!call.unpin, now));
     let pts = service.store.pin(&mut change, what, how, &owners).await?;
     let pts = pts.ok_or_else(|| bad("CHAT_NOT_MODIFIED"))?;
@@ -62,16 +66,18 @@ pub(crate) async fn unpin_all_messages(
 ) -> Result<types::messages::AffectedHistory, Failure> {
     let me = service.me(&caller).await?;
     let peer = service.peer(me, &call.peer).await?;
+    service.check_may_reach(me, peer).await?;
     let now = caller.now.unix_seconds();
-    let turn = service.lines.turn().await;
-    let mut change = service.store.change().await?;
-    let owners = match service.room(&mut change, me, peer).await? {
+    let gate = service.lines.gate().await;
+    let owners = match service.room_as_it_is(me, peer).await? {
         Some(room) => {
             room.check_pin(me)?;
             room.inside()
         }
         None => both(me, peer),
     };
+    let turn = service.lines.turn_of(gate, &owners).await;
+    let mut change = service.store.change_apart().await?;
     let unpinned = service.store.unpin_all(&mut change, (me, peer), &owners, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     let (pts, pts_count) = unpinned;

@@ -58,10 +58,10 @@ impl Service {
                 }
                 None => everybody.clone(),
             };
-            let Sent { message, pts, is_repeat } =
-                self.store.send(&mut change, new, &owners).await?;
+            let sent_now = self.store.send(&mut change, new, &owners).await?;
+            let Sent { message, pts, is_repeat } = sent_now.ok_or_else(gone)?;
             if is_repeat {
-                self.check_repeat(new, message).await?;
+                check_repeat(&mut change, new, message).await?;
             }
             sent.push((message, new.random_id.unwrap_or(0), pts));
         }
@@ -73,36 +73,8 @@ impl Service {
         self.own_messages(caller, me, &sent).await
     }
 
-    /// What comes under a `random_id` of before has to be what came then (API-12).
-    async fn check_repeat(&self, new: &NewMessage, before: i32) -> Result<(), Failure> {
-        match self.store.message(new.sender, before).await? {
-            Some(before)
-                if before.peer != new.peer
-                    || (before.edited.is_none() && before.content.text != new.content.text) =>
-            {
-                Err(bad("RANDOM_ID_DUPLICATE"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The group that a peer is, held until the end of a change; `None` for somebody.
-    pub(crate) async fn room(
-        &self,
-        change: &mut Change<'_>,
-        me: i64,
-        peer: Peer,
-    ) -> Result<Option<Room>, Failure> {
-        match peer {
-            Peer::Account(_) => Ok(None),
-            Peer::Chat(chat) => {
-                let room = Room::open(change, me, chat).await?;
-                Ok(Some(room.ok_or_else(|| bad("PEER_ID_INVALID"))?))
-            }
-        }
-    }
-
-    /// The same for whoever changes nothing of it, behind the gate that keeps changes off.
+    /// The group that a peer is, for whoever changes nothing of it, behind the gate that keeps
+    /// changes off; `None` for somebody.
     pub(crate) async fn room_as_it_is(&self, me: i64, peer: Peer) -> Result<Option<Room>, Failure> {
         let Peer::Chat(chat) = peer else { return Ok(None) };
         let room = Room::as_it_is(&self.store, me, chat).await?;
@@ -128,7 +100,7 @@ impl Service {
             mentioned: BTreeSet::new(),
             content,
         };
-        Ok(self.store.send(change, &new, owners).await?)
+        self.store.send(change, &new, owners).await?.ok_or_else(gone)
     }
 
     /// What the service said, as the answer to whose doing it was. Clients look for the id of a
@@ -152,6 +124,29 @@ impl Service {
             }
         }
         Ok(accounts)
+    }
+}
+
+/// What was to be shown is no longer there.
+fn gone() -> Failure {
+    bad("MEDIA_INVALID")
+}
+
+/// What comes under a `random_id` of before has to be what came then (API-12).
+async fn check_repeat(
+    change: &mut Change<'_>,
+    new: &NewMessage,
+    before: i32,
+) -> Result<(), Failure> {
+    // By the connection that the change has: once all of the pool wait for another, none gets it.
+    match change.message(new.sender, before).await? {
+        Some(before)
+            if before.peer != new.peer
+                || (before.edited.is_none() && !before.content.is_like(&new.content)) =>
+        {
+            Err(bad("RANDOM_ID_DUPLICATE"))
+        }
+        _ => Ok(()),
     }
 }
 

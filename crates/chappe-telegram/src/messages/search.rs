@@ -3,6 +3,8 @@
 //! A search is a walk over one's own box, newest first: nothing is kept for it but the text in
 //! lower case. Words have to occur in their order, each anywhere.
 
+use std::collections::BTreeSet;
+
 use chappe_api::functions::messages::{
     GetSearchCounters, GetUnreadMentions, ReadMentions, Search, SearchGlobal,
 };
@@ -250,10 +252,15 @@ impl Service {
         me: i64,
         ids: &[i32],
     ) -> Result<(i32, i32), Failure> {
-        let turn = self.lines.turn().await;
-        let mut change = self.store.change().await?;
+        let meant = self.store.headings(me, ids).await?;
+        let mut owners = BTreeSet::from([me]);
+        owners.extend(meant.iter().map(|heading| heading.sender));
+        let turn = self.lines.turn_of(self.lines.gate().await, &owners).await;
+        let mut change = self.store.change_apart().await?;
         let now = caller.now.unix_seconds();
-        let heeded = self.store.heed(&mut change, (me, ids), now).await?;
+        // What has come under one of these ids meanwhile was not looked at.
+        let ids: Vec<i32> = meant.iter().map(|heading| heading.id).collect();
+        let heeded = self.store.heed(&mut change, (me, &ids), now).await?;
         self.announce(turn, change, pusher, (me, caller)).await?;
         Ok(heeded)
     }

@@ -9,7 +9,8 @@ use super::post::Post;
 use super::send::replied;
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::store::{Content, NewMessage};
+use crate::media::may_be;
+use crate::store::{Content, Message, NewMessage, Peer};
 
 /// Messages of one album.
 const ALBUM_MAX: usize = 10;
@@ -25,14 +26,19 @@ pub(crate) async fn send_media(
     if call.schedule_date.is_some() {
         return Err(bad("SCHEDULE_DATE_INVALID"));
     }
-    // A repeat may come when the parts are used up (API-12).
-    if let Some(sent) = service.store.sent(me, call.random_id).await? {
-        let sent = (sent.message, call.random_id, sent.pts);
-        return service.own_messages(&caller, me, &[sent]).await;
-    }
-    let said = Said { text: &call.message, entities: call.entities.as_deref().unwrap_or(&[]) };
-    let mut content = service.captioned(&caller, me, &said, &call.media).await?;
-    (content.silent, content.noforwards) = (call.silent, call.noforwards);
+    let markup = service.markup(me, call.reply_markup.as_deref()).await?;
+    let single = Single {
+        random_id: call.random_id,
+        text: &call.message,
+        entities: call.entities.as_deref().unwrap_or(&[]),
+        media: &call.media,
+    };
+    let content = match service.shown_once(&caller, (me, peer), single).await? {
+        Once::Before(sent) => return service.own_messages(&caller, me, &[sent]).await,
+        Once::Now(content) => content,
+    };
+    let (silent, noforwards) = (call.silent, call.noforwards);
+    let content = Content { silent, noforwards, markup, ..content };
     let new = NewMessage {
         sender: me,
         peer,
@@ -70,19 +76,26 @@ pub(crate) async fn send_multi_media(
     let mut news = Vec::with_capacity(call.multi_media.len());
     let mut repeated = Vec::new();
     for single in &call.multi_media {
-        if let Some(sent) = service.store.sent(me, single.random_id).await? {
-            repeated.push((sent.message, single.random_id, sent.pts));
-            continue;
-        }
-        let entities = single.entities.as_deref().unwrap_or(&[]);
-        let said = Said { text: &single.message, entities };
-        let mut content = service.captioned(&caller, me, &said, &single.media).await?;
+        let random_id = single.random_id;
+        let single = Single {
+            random_id,
+            text: &single.message,
+            entities: single.entities.as_deref().unwrap_or(&[]),
+            media: &single.media,
+        };
+        let mut content = match service.shown_once(&caller, (me, peer), single).await? {
+            Once::Before(sent) => {
+                repeated.push(sent);
+                continue;
+            }
+            Once::Now(content) => content,
+        };
         (content.silent, content.noforwards) = (call.silent, call.noforwards);
         content.album = Some(album);
         news.push(NewMessage {
             sender: me,
             peer,
-            random_id: Some(single.random_id),
+            random_id: Some(random_id),
             reply_to: call.reply_to.as_ref().and_then(replied),
             date: now,
             mentioned: Default::default(),
@@ -106,23 +119,45 @@ pub(crate) async fn upload_media(
     Ok(service.shown_media(caller.now.unix_seconds(), me, &media))
 }
 
-/// What is said besides what is shown.
-struct Said<'c> {
+/// What somebody wants to show, and what is said of it.
+struct Single<'c> {
+    random_id: i64,
     text: &'c Str,
     entities: &'c [types::MessageEntity],
+    media: &'c types::InputMedia,
+}
+
+enum Once {
+    /// It was sent under its `random_id` before: its id, that, and its pts.
+    Before((i32, i64, i32)),
+    Now(Content),
 }
 
 impl Service {
-    async fn captioned(
+    /// A repeat may come when the parts are used up; it has to be what came before (API-12).
+    async fn shown_once(
         &self,
         caller: &Caller,
-        me: i64,
-        said: &Said<'_>,
-        media: &types::InputMedia,
-    ) -> Result<Content, Failure> {
+        (me, peer): (i64, Peer),
+        single: Single<'_>,
+    ) -> Result<Once, Failure> {
+        let Single { random_id, text, entities, media } = single;
         // What is wrong with the caption is found before the file is worked on.
-        let content = self.caption(me, said.text, said.entities).await?;
+        let content = self.caption(me, text, entities).await?;
+        if let Some(sent) = self.store.sent(me, random_id).await? {
+            let before = self.store.message(me, sent.message).await?;
+            let is_other = |before: &Message| {
+                let shown = before.content.media.as_ref();
+                before.peer != peer
+                    || (before.edited.is_none()
+                        && (before.content.text != content.text || !may_be(media, shown)))
+            };
+            if before.as_ref().is_some_and(is_other) {
+                return Err(bad("RANDOM_ID_DUPLICATE"));
+            }
+            return Ok(Once::Before((sent.message, random_id, sent.pts)));
+        }
         let media = self.media(caller, me, media).await?;
-        Ok(Content { media: Some(media), ..content })
+        Ok(Once::Now(Content { media: Some(media), ..content }))
     }
 }

@@ -18,7 +18,9 @@ pub(crate) async fn set_typing(
 ) -> Result<bool, Failure> {
     let me = service.me(&caller).await?;
     let SetTyping { peer, action, top_msg_id, .. } = call;
-    let (update, others) = match service.peer(me, &peer).await? {
+    let peer = service.peer(me, &peer).await?;
+    service.check_may_reach(me, peer).await?;
+    let (update, others) = match peer {
         Peer::Account(other) => {
             let typing = ctors::UpdateUserTyping { user_id: me, top_msg_id, action };
             (types::Update::UpdateUserTyping(Box::new(typing)), vec![other])

@@ -139,6 +139,16 @@ impl Store {
         Ok(self.database.row(query.bind(bot).bind(account)).await?.is_some())
     }
 
+    /// Whether somebody has ever written to a bot, or was in a group with it.
+    pub(crate) async fn has_met(&self, bot: i64, account: i64) -> Result<bool, StoreError> {
+        let query = sql("SELECT 1 FROM bot_acquaintance WHERE bot = $1 AND account = $2
+             UNION ALL SELECT 1 FROM chat_member AS own
+                 JOIN chat_member AS other ON other.chat = own.chat AND other.account = $2
+                 WHERE own.account = $1
+             LIMIT 1");
+        Ok(self.database.row(query.bind(bot).bind(account)).await?.is_some())
+    }
+
     /// Who has ever written to a bot, `limit` at most.
     pub(crate) async fn acquaintances(&self, bot: i64, limit: i64) -> Result<Vec<i64>, StoreError> {
         let query =

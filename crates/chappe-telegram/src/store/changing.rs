@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Transaction, sql};
+use chappe_backend::sql::{Transaction, in_rows, sql, sql_rows};
 
 use super::events::{Change, Happening};
-use super::messages::{copy_of, message};
-use super::{Content, Message, Peer, Store};
+use super::messages::message;
+use super::{Content, Heading, Peer, Store, files};
 
 impl Store {
     /// Gives a message of one's own another content, in the boxes of `owners`. Its new pts in the
-    /// sender's; `None` where the message is not one's own.
+    /// sender's; `None` where the message is not one's own, or what it is to show is gone.
     pub(crate) async fn edit(
         &self,
         change: &mut Change<'_>,
@@ -23,20 +23,25 @@ impl Store {
         let Some(original) = found.filter(|message| message.sender == editor) else {
             return Ok(None);
         };
+        let meant = owners.iter().map(|owner| (*owner, editor, original.origin));
+        let copies = copies(change.transaction(), &meant.collect::<Vec<_>>()).await?;
+        if !change.hold(content, copies.len()).await? {
+            return Ok(None);
+        }
         let mut own_pts = None;
-        for owner in owners {
+        let mut files = Files::default();
+        for Copy { owner, id, file, .. } in copies {
             let edit = sql("UPDATE message SET content = $1, folded = $2, kinds = $3, edited = $4
-                 WHERE owner = $5 AND sender = $6 AND origin = $7 RETURNING id");
+                 WHERE owner = $5 AND id = $6");
             let edit = edit.bind(content.to_json()).bind(content.folded()).bind(content.kinds());
-            let edit = edit.bind(now).bind(*owner).bind(editor).bind(original.origin);
-            let Some(mut row) = change.transaction().row(edit).await? else { continue };
-            change.hold(content, 1).await?;
-            change.release(&original.content).await?;
-            let pts = change.happen(*owner, Happening::Edited(row.read()?), 1, now).await?;
-            if *owner == editor {
+            change.transaction().run(edit.bind(now).bind(owner).bind(id)).await?;
+            files.note(file);
+            let pts = change.happen(owner, Happening::Edited(id), 1, now).await?;
+            if owner == editor {
                 own_pts = Some(pts);
             }
         }
+        files.release(change.transaction()).await?;
         Ok(own_pts)
     }
 
@@ -46,46 +51,122 @@ impl Store {
     pub(crate) async fn delete(
         &self,
         change: &mut Change<'_>,
-        (owner, ids): (i64, &[i32]),
+        (owner, meant): (i64, &[Heading]),
         revoke: bool,
         everybody: &BTreeMap<i64, BTreeSet<i64>>,
         now: i64,
     ) -> Result<(i32, i32), StoreError> {
         // Boxes in the order of their owners, each with the messages that go.
-        let mut gone: BTreeMap<i64, BTreeMap<i32, Message>> = BTreeMap::new();
-        for id in ids {
-            let Some(own) = message(change.transaction(), owner, *id).await? else { continue };
-            let others: Vec<i64> = match own.peer {
-                _ if !revoke => Vec::new(),
-                Peer::Account(peer) => vec![peer],
-                Peer::Chat(chat) => everybody.get(&chat).into_iter().flatten().copied().collect(),
-            };
-            for other in others.into_iter().filter(|other| *other != owner) {
-                if let Some(copy) = copy_of(change.transaction(), other, &own).await? {
-                    gone.entry(other).or_default().insert(copy.id, copy);
-                }
+        let mut boxes: BTreeMap<i64, BTreeSet<(i64, i32)>> = BTreeMap::new();
+        for Heading { peer, sender, origin, .. } in meant {
+            let mut owners = BTreeSet::from([owner]);
+            match peer {
+                _ if !revoke => {}
+                Peer::Account(peer) => owners.extend([*peer]),
+                Peer::Chat(chat) => owners.extend(everybody.get(chat).into_iter().flatten()),
             }
-            gone.entry(owner).or_default().insert(own.id, own);
+            for of in owners {
+                boxes.entry(of).or_default().insert((*sender, *origin));
+            }
         }
         let mut own = (change.pts(owner).await?, 0);
-        for (of, messages) in gone {
-            for message in messages.values() {
-                let delete = sql("DELETE FROM message WHERE owner = $1 AND id = $2");
-                change.transaction().run(delete.bind(of).bind(message.id)).await?;
-                change.release(&message.content).await?;
+        let mut files = Files::default();
+        for (of, messages) in boxes {
+            let meant = messages.into_iter().map(|(sender, origin)| (of, sender, origin));
+            let copies = copies(change.transaction(), &meant.collect::<Vec<_>>()).await?;
+            let (mut gone, mut peers) = (BTreeSet::new(), BTreeSet::new());
+            for Copy { id, peer, file, .. } in copies {
+                gone.insert(id);
+                peers.insert(peer);
+                files.note(file);
             }
-            for peer in messages.values().map(|message| message.peer).collect::<BTreeSet<_>>() {
+            if gone.is_empty() {
+                continue;
+            }
+            let gone: Vec<i32> = gone.into_iter().collect();
+            take_out(change.transaction(), of, &gone).await?;
+            for peer in peers {
                 settle_dialog(change.transaction(), of, peer).await?;
             }
-            let ids: Vec<i32> = messages.into_keys().collect();
-            let count = i32::try_from(ids.len()).unwrap_or(i32::MAX);
-            let pts = change.happen(of, Happening::Deleted(ids), count, now).await?;
+            let count = i32::try_from(gone.len()).unwrap_or(i32::MAX);
+            let pts = change.happen(of, Happening::Deleted(gone), count, now).await?;
             if of == owner {
                 own = (pts, count);
             }
         }
+        files.release(change.transaction()).await?;
         Ok(own)
     }
+}
+
+/// What has to be known of a message in some box to change it there: of what it says, the file that
+/// it shows.
+struct Copy {
+    owner: i64,
+    id: i32,
+    peer: Peer,
+    file: Option<i64>,
+}
+
+/// Those of these messages that are there, each named by its box, its sender and its id there, in the
+/// order of their owners.
+async fn copies(
+    transaction: &mut Transaction<'_>,
+    meant: &[(i64, i64, i32)],
+) -> Result<Vec<Copy>, StoreError> {
+    let mut found = Vec::with_capacity(meant.len());
+    for part in in_rows(meant) {
+        let before = "SELECT owner, id, peer, content FROM (VALUES";
+        let after = ") AS meant JOIN message ON message.owner = meant.column1
+             AND message.sender = meant.column2 AND message.origin = meant.column3
+             ORDER BY owner, id";
+        let query = sql_rows(before, (part.len(), 3), after);
+        let query = part.iter().fold(query, |query, (owner, sender, origin)| {
+            query.bind(*owner).bind(*sender).bind(*origin)
+        });
+        for mut row in transaction.rows(query).await? {
+            let (owner, id, peer) = (row.read()?, row.read()?, Peer::of_column(row.read()?));
+            let file = files::file_of(&Content::from_json(&row.read::<String>()?)?);
+            found.push(Copy { owner, id, peer, file });
+        }
+    }
+    Ok(found)
+}
+
+/// Files, and how many boxes show each no longer.
+#[derive(Default)]
+struct Files(BTreeMap<i64, usize>);
+
+impl Files {
+    fn note(&mut self, file: Option<i64>) {
+        if let Some(file) = file {
+            *self.0.entry(file).or_default() += 1;
+        }
+    }
+
+    async fn release(self, transaction: &mut Transaction<'_>) -> Result<(), StoreError> {
+        for (file, boxes) in self.0 {
+            files::release(transaction, file, boxes).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Deletes messages from a box by their ids there.
+async fn take_out(
+    transaction: &mut Transaction<'_>,
+    of: i64,
+    ids: &[i32],
+) -> Result<(), StoreError> {
+    for part in in_rows(ids) {
+        // The first place is the owner, of any row.
+        let before = "DELETE FROM message WHERE owner = $1
+             AND id IN (SELECT column2 FROM (VALUES";
+        let delete = sql_rows(before, (part.len(), 2), ") AS gone)");
+        let delete = part.iter().fold(delete, |delete, id| delete.bind(of).bind(*id));
+        transaction.run(delete).await?;
+    }
+    Ok(())
 }
 
 /// After messages are gone: the dialog shows the newest that is left, or is gone, too.

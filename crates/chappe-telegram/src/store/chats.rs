@@ -163,7 +163,7 @@ impl Change<'_> {
             return Ok(false);
         }
         if let Some(before) = &chat.photo {
-            files::release(self.transaction(), before.id).await?;
+            files::release(self.transaction(), before.id, 1).await?;
         }
         let json =
             photo.map(|photo| serde_json::to_string(photo).expect("strings and numbers are JSON"));

@@ -221,13 +221,19 @@ impl Content {
         })
     }
 
+    /// Whether it says the same and shows something of the same kind.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let kind = |content: &Self| content.media.as_ref().map(std::mem::discriminant);
+        self.text == other.text && kind(self) == kind(other)
+    }
+
     /// The text as searches compare it: in lower case, whatever the script.
     pub(super) fn folded(&self) -> String {
         self.text.to_lowercase()
     }
 
     /// What it is besides a text, in bits.
-    pub(super) fn kinds(&self) -> i64 {
+    pub(crate) fn kinds(&self) -> i64 {
         let is_url =
             |entity: &Entity| matches!(entity.kind, EntityKind::Url | EntityKind::TextUrl { .. });
         let url = if self.entities.iter().any(is_url) { kinds::URL } else { 0 };

@@ -93,6 +93,11 @@ impl Store {
 }
 
 impl Change<'_> {
+    pub(crate) async fn invite(&mut self, hash: &str) -> Result<Option<Invite>, StoreError> {
+        let row = self.transaction().row(sql(select!("hash = $1")).bind(hash)).await?;
+        row.map(Invite::read).transpose()
+    }
+
     pub(crate) async fn insert_invite(&mut self, invite: &Invite) -> Result<(), StoreError> {
         let insert = sql("INSERT INTO chat_invite (hash, chat, creator, date, expires,
                 usage_limit, title, is_permanent)
@@ -136,8 +141,7 @@ impl Change<'_> {
         if self.transaction().run(take.bind(hash).bind(now)).await? == 0 {
             return Ok(None);
         }
-        let row = self.transaction().row(sql(select!("hash = $1")).bind(hash)).await?;
-        row.map(Invite::read).transpose()
+        self.invite(hash).await
     }
 
     /// Forgets a link that was revoked; whether there was one.

@@ -89,6 +89,12 @@ impl Markup {
         })
     }
 
+    /// Whether it is made of links under the message, which lead to the same wherever it is shown.
+    pub(crate) fn leads_elsewhere(&self) -> bool {
+        let Self::Inline { rows, .. } = self else { return false };
+        rows.iter().flatten().all(|button| matches!(button.kind, InlineKind::Url { .. }))
+    }
+
     pub(crate) fn is_inline(&self) -> bool {
         matches!(self, Self::Inline { .. })
     }

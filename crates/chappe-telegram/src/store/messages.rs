@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chappe_backend::StoreError;
 use chappe_backend::sql::{Row, Statement, Transaction, in_rows, sql, sql_rows};
 
-use super::{Content, Peer, Store};
+use super::{Change, Content, Peer, Store};
 
 /// A message in the box of one account.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +26,15 @@ pub(crate) struct Message {
     /// The owner has yet to look at it.
     pub(crate) is_unheeded: bool,
     pub(crate) content: Content,
+}
+
+/// What names a message: in its owner's box, and in everybody's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heading {
+    pub(crate) id: i32,
+    pub(crate) peer: Peer,
+    pub(crate) sender: i64,
+    pub(crate) origin: i32,
 }
 
 /// Which part of a box is asked for.
@@ -107,6 +116,13 @@ impl Message {
             is_unheeded: row.read::<i64>()? != 0,
             content: Content::from_json(&row.read::<String>()?)?,
         })
+    }
+}
+
+impl Heading {
+    fn read(mut row: Row) -> Result<Self, StoreError> {
+        let (id, peer) = (row.read()?, Peer::of_column(row.read()?));
+        Ok(Self { id, peer, sender: row.read()?, origin: row.read()? })
     }
 }
 
@@ -240,21 +256,41 @@ impl Store {
         Ok((rows.into_iter().map(Message::read).collect::<Result<_, _>>()?, count))
     }
 
-    /// Ids of a dialog, newest first, up to one and between two seconds; 0 is no bound.
-    pub(crate) async fn ids_of(
+    /// Those of these messages that are in a box.
+    pub(crate) async fn headings(
+        &self,
+        owner: i64,
+        ids: &[i32],
+    ) -> Result<Vec<Heading>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for part in in_rows(ids) {
+            let before = "SELECT id, peer, sender, origin FROM (VALUES";
+            let after = ") AS meant JOIN message
+                 ON message.owner = meant.column1 AND message.id = meant.column2";
+            let query = sql_rows(before, (part.len(), 2), after);
+            let query = part.iter().fold(query, |query, id| query.bind(owner).bind(*id));
+            for row in self.database.rows(query).await? {
+                found.push(Heading::read(row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Messages of a dialog, newest first, up to one and between two seconds; 0 is no bound.
+    pub(crate) async fn headings_of(
         &self,
         owner: i64,
         (peer, max_id): (Peer, i32),
         (after, before): (i64, i64),
         limit: i64,
-    ) -> Result<Vec<i32>, StoreError> {
+    ) -> Result<Vec<Heading>, StoreError> {
         let max_id = if max_id > 0 { max_id } else { i32::MAX };
         let before = if before > 0 { before } else { i64::MAX };
-        let query = sql("SELECT id FROM message
+        let query = sql("SELECT id, peer, sender, origin FROM message
              WHERE owner = $1 AND peer = $2 AND id <= $3 AND date >= $4 AND date <= $5
              ORDER BY id DESC LIMIT $6");
         let query = query.bind(owner).bind(peer).bind(max_id).bind(after).bind(before).bind(limit);
-        self.database.rows(query).await?.into_iter().map(|mut row| row.read()).collect()
+        self.database.rows(query).await?.into_iter().map(Heading::read).collect()
     }
 }
 
@@ -294,6 +330,17 @@ const COUNT_EVERYWHERE: &str =
        AND folded LIKE $4 ESCAPE '\\' AND ($5 = 0 OR (kinds & $5) <> 0)
        AND ($6 = 0 OR sender = $6) AND pinned >= $7 AND mentioned >= $8 AND unheeded >= $9
        AND date > $10 AND date < $11";
+
+impl Change<'_> {
+    /// A message as of this change.
+    pub(crate) async fn message(
+        &mut self,
+        owner: i64,
+        id: i32,
+    ) -> Result<Option<Message>, StoreError> {
+        message(self.transaction(), owner, id).await
+    }
+}
 
 pub(super) async fn message(
     transaction: &mut Transaction<'_>,

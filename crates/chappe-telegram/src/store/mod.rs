@@ -46,7 +46,7 @@ pub(crate) use files::{Blob, File, Judged, NewBlob, NewPart, Quota, Source, Uplo
 pub(crate) use invites::Invite;
 pub(crate) use markup::{Button, ButtonKind, InlineButton, InlineKind, Markup, Style};
 pub(crate) use members::{Member, Role, Standing, State};
-pub(crate) use messages::{Message, Sieve, Window, kinds};
+pub(crate) use messages::{Heading, Message, Sieve, Window, kinds};
 pub(crate) use names::Contact;
 pub(crate) use passwords::Password;
 pub(crate) use peers::Peer;

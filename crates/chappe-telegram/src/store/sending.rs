@@ -41,15 +41,16 @@ const FORGET_EVERY: i32 = 64;
 
 impl Store {
     /// Puts a message into the boxes of `owners`, whose rows are taken in the order of their
-    /// numbers, so that no two senders wait for each other. A repeat of one sent before gives that.
+    /// numbers, so that no two senders wait for each other. A repeat of one sent before gives that;
+    /// `None` where what it shows is gone.
     pub(crate) async fn send(
         &self,
         change: &mut Change<'_>,
         new: &NewMessage,
         owners: &BTreeSet<i64>,
-    ) -> Result<Sent, StoreError> {
+    ) -> Result<Option<Sent>, StoreError> {
         if let Some(before) = sent_before(change.transaction(), new).await? {
-            return Ok(before);
+            return Ok(Some(before));
         }
         let replied = match new.reply_to {
             Some(id) => message(change.transaction(), new.sender, id).await?,
@@ -78,12 +79,14 @@ impl Store {
                 is_mention: is_mention && *owner != new.sender,
             });
         }
-        change.hold(&new.content, copies.len()).await?;
+        if !change.hold(&new.content, copies.len()).await? {
+            return Ok(None);
+        }
         Copy::insert(&copies, change.transaction(), new).await?;
         change.log_messages(&places, new.date).await?;
         let sent = Sent { message: origin, pts, is_repeat: false };
         remember(change.transaction(), new, sent).await?;
-        Ok(sent)
+        Ok(Some(sent))
     }
 }
 

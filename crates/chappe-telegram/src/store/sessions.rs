@@ -54,13 +54,38 @@ impl Store {
         session: SignedIn,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin_apart().await?;
-        let key = row_id(session.key);
-        insert(&mut transaction, account, session).await?;
-        let wait = sql("UPDATE session_of_account SET is_waiting = 1
-             WHERE key_id = $1 AND EXISTS (SELECT 1 FROM password WHERE account = $2)");
-        let waits = transaction.run(wait.bind(key).bind(account)).await? > 0;
+        let waits = insert_to_wait(&mut transaction, account, session).await?;
         transaction.commit().await?;
         Ok(waits)
+    }
+
+    /// The same for whoever told the code of this number and name, which is used up by that; `None`
+    /// where another key has used it.
+    pub(crate) async fn sign_in_by_code(
+        &self,
+        (phone, hash): (&str, &str),
+        account: i64,
+        session: SignedIn,
+    ) -> Result<Option<bool>, StoreError> {
+        let mut transaction = self.database.begin_apart().await?;
+        let used = sql("DELETE FROM login_code WHERE hash = $1 AND phone = $2 AND is_proved = 1");
+        if transaction.run(used.bind(hash).bind(phone)).await? == 0 {
+            return Ok(None);
+        }
+        let waits = insert_to_wait(&mut transaction, account, session).await?;
+        transaction.commit().await?;
+        Ok(Some(waits))
+    }
+
+    /// Signs a key in without its password: another one has told it.
+    pub(crate) async fn sign_in_along(
+        &self,
+        account: i64,
+        session: SignedIn,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin_apart().await?;
+        insert(&mut transaction, account, session).await?;
+        transaction.commit().await
     }
 
     /// Makes an account and signs a key in as it; `None` where somebody has the number already.
@@ -171,6 +196,19 @@ impl Store {
             sql("SELECT 1 FROM session_of_account WHERE account = $1 AND is_waiting = 0 LIMIT 1");
         Ok(self.database.row(query.bind(account)).await?.is_some())
     }
+}
+
+/// Whether it waits for its password.
+async fn insert_to_wait(
+    transaction: &mut Transaction<'_>,
+    account: i64,
+    session: SignedIn,
+) -> Result<bool, StoreError> {
+    let key = row_id(session.key);
+    insert(transaction, account, session).await?;
+    let wait = sql("UPDATE session_of_account SET is_waiting = 1
+         WHERE key_id = $1 AND EXISTS (SELECT 1 FROM password WHERE account = $2)");
+    Ok(transaction.run(wait.bind(key).bind(account)).await? > 0)
 }
 
 async fn insert(

@@ -73,10 +73,32 @@ impl Service {
         pusher: &Pusher,
         (me, caller): (i64, &Caller),
     ) -> Result<(), Failure> {
+        self.announce_but(turn, change, pusher, (Some(me), caller)).await
+    }
+
+    /// The same of a call whose answer says nothing of what has happened: its session hears of it
+    /// like any other.
+    pub(crate) async fn announce_to_all(
+        &self,
+        turn: Turn<'_>,
+        change: Change<'_>,
+        pusher: &Pusher,
+        caller: &Caller,
+    ) -> Result<(), Failure> {
+        self.announce_but(turn, change, pusher, (None, caller)).await
+    }
+
+    async fn announce_but(
+        &self,
+        turn: Turn<'_>,
+        change: Change<'_>,
+        pusher: &Pusher,
+        (answered, caller): (Option<i64>, &Caller),
+    ) -> Result<(), Failure> {
         let session = (caller.auth_key_id, caller.session_id);
         let mut begin = Vec::new();
         for news in change.commit().await? {
-            let answered = (news.account == me).then_some(session);
+            let answered = (answered == Some(news.account)).then_some(session);
             self.prune_now_and_then(news, caller.now.unix_seconds());
             let step = Step { pts: news.pts, count: news.count };
             let now = caller.now.unix_seconds();

@@ -1,8 +1,8 @@
 //! Who may change what at a time, so that announcements come in the order of commits.
 //!
-//! Most changes go alone. Those that are made all the time, messages and read marks, go beside each
-//! other where they are of different accounts: that is what databases can do at once, and what one
-//! commit can hold.
+//! What changes a group goes alone. What changes boxes, messages and all that becomes of them, goes
+//! beside each other where it is of different accounts: that is what databases can do at once, and
+//! what one commit can hold.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

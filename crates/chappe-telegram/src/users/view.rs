@@ -93,9 +93,9 @@ impl Service {
         if hash == 0 { 1 } else { hash }
     }
 
-    /// Whether a bot may name somebody without a hash: who has written to it (API-10).
+    /// Whether a bot may name somebody without a hash: whom it has met (API-10).
     async fn knows_as_bot(&self, viewer: i64, account: i64) -> Result<bool, Failure> {
-        Ok(self.store.is_bot(viewer).await? && self.store.is_acquainted(viewer, account).await?)
+        Ok(self.store.is_bot(viewer).await? && self.store.has_met(viewer, account).await?)
     }
 
     /// The account that `viewer` means; `None` where there is none that it may name.

@@ -2,6 +2,9 @@
 
 use chappe_api::functions::account::{UpdateProfile, UpdateStatus, UpdateUsername};
 use chappe_api::functions::contacts::{Block, GetBlocked, GetStatuses, ImportContacts, Unblock};
+use chappe_api::functions::messages::{
+    AddChatUser, EditMessage, SetTyping, UnpinAllMessages, UpdatePinnedMessage,
+};
 use chappe_api::functions::updates::GetState;
 use chappe_api::functions::users::GetFullUser;
 use chappe_api::types::contacts::Blocked;
@@ -9,13 +12,14 @@ use chappe_api::types::{self, Update};
 
 use crate::bots::user_of;
 use crate::client::{Client, Home};
-use crate::messages::{find, say};
+use crate::groups::{create, number};
+use crate::messages::{Pair, find, new_message, say, updates};
 use crate::sign_in::{enter, test_numbers};
 
 /// Rule:   those who know somebody are told that they are there, and what they are called now, as
 ///         are their own other devices; others are not.
 /// Source: 20-telegram-api-service §2.1, `account.updateStatus`, `updateProfile`, `updateUsername`,
-///         `contacts.getStatuses`.
+///         `contacts.getStatuses`; API-09.
 #[tokio::test]
 async fn who_knows_somebody_is_told() {
     let mut home = Home::open(test_numbers()).await;
@@ -40,16 +44,18 @@ async fn who_knows_somebody_is_told() {
     let name = UpdateProfile { first_name: Some("A".into()), last_name: None, about: None };
     ada.ask(name).await.unwrap();
     ada.ask(UpdateUsername { username: "ada_l".into() }).await.unwrap();
-    for client in [&mut bob, &mut second] {
+    // A contact keeps the name that it was given.
+    for (client, called) in [(&mut bob, "Ada"), (&mut second, "A")] {
         let [Update::UpdateUserStatus(status)] = &client.pushed().await.updates[..] else {
             panic!("not told")
         };
         assert_eq!(status.user_id, of_ada);
         assert!(matches!(status.status, types::UserStatus::UserStatusOnline(_)));
-        let [Update::UpdateUserName(name)] = &client.pushed().await.updates[..] else {
-            panic!("not told")
-        };
-        assert!(name.first_name == "A" && name.usernames.is_empty());
+        let told = client.pushed().await;
+        let [Update::UpdateUserName(name)] = &told.updates[..] else { panic!("not told") };
+        assert!(name.first_name == called && name.usernames.is_empty());
+        assert!(matches!(&told.users[..], [types::User::User(user)]
+            if user.first_name.as_ref().unwrap() == called));
         let [Update::UpdateUserName(name)] = &client.pushed().await.updates[..] else {
             panic!("not told")
         };
@@ -98,6 +104,58 @@ async fn blocked_people_do_not_write() {
     assert!(ada.ask(unblock).await.unwrap());
     assert_eq!(list(&mut ada).await, Vec::<i64>::new());
     bob.ask(say(&to_ada, "hello", 1)).await.unwrap();
+}
+
+/// Rule:   nothing that a blocked person does in the dialog reaches who blocked them: no edit, no pin
+///         and none taken away, no typing; nor do they bring them into a group.
+/// Source: 20-telegram-api-service §2.1, `messages.setTyping`, `editMessage`,
+///         `updatePinnedMessage`; §2.2, `messages.createChat`, `addChatUser`, `USER_IS_BLOCKED`.
+#[tokio::test]
+async fn blocked_people_reach_nobody_by_other_ways() {
+    let mut pair = Pair::new().await;
+    let mut cy = pair.home.client().await;
+    let of_cy = enter(&mut cy, &number(3)).await.id;
+    let (to_ada, to_cy) = (pair.to_ada.clone(), find(&mut pair.bob, &number(3)).await);
+    let sent = updates(pair.bob.ask(say(&to_ada, "hello", 1)).await.unwrap());
+    let (mine, ..) = new_message(&sent.updates[1]);
+    pair.ada.pushed().await;
+    let id = pair.to_bob.clone();
+    pair.ada.ask(Block { my_stories_from: false, id }).await.unwrap();
+
+    let bob = &mut pair.bob;
+    let blocked = (400, "USER_IS_BLOCKED".to_owned());
+    let message = Some("still here".into());
+    let edit = EditMessage { peer: to_ada.clone(), id: mine.id, message, ..chappe_tl::blank() };
+    assert_eq!(bob.fail(edit).await, blocked);
+    let pin = |pm_oneside| UpdatePinnedMessage {
+        pm_oneside,
+        peer: to_ada.clone(),
+        id: mine.id,
+        ..chappe_tl::blank()
+    };
+    assert_eq!(bob.fail(pin(false)).await, blocked);
+    let unpin = UnpinAllMessages { peer: to_ada.clone(), ..chappe_tl::blank() };
+    assert_eq!(bob.fail(unpin).await, blocked);
+    let action = types::SendMessageAction::SendMessageTypingAction;
+    let typing = SetTyping { peer: to_ada.clone(), top_msg_id: None, action };
+    assert_eq!(bob.fail(typing).await, blocked);
+    // On one's own side one pins what one likes.
+    bob.ask(pin(true)).await.unwrap();
+
+    let (ada, other) = (user_of(&to_ada), user_of(&to_cy));
+    let privacy = (403, "USER_PRIVACY_RESTRICTED".to_owned());
+    assert_eq!(bob.fail(create(vec![ada.clone()], "Two")).await, privacy);
+    let made = bob.ask(create(vec![ada.clone(), other], "Three")).await.unwrap();
+    let [missing] = &made.missing_invitees[..] else { panic!("nobody is missing") };
+    assert_ne!(missing.user_id, of_cy);
+    let made = updates(made.updates);
+    let types::Chat::Chat(chat) = &made.chats[0] else { panic!("no group") };
+    assert_eq!(chat.participants_count, 2);
+    let add = AddChatUser { chat_id: chat.id, user_id: ada, fwd_limit: 0 };
+    assert_eq!(bob.ask(add).await.unwrap().missing_invitees.len(), 1);
+    // An answer comes after what was pushed before it.
+    assert_eq!(pair.ada.ask(GetState {}).await.unwrap().pts, 2);
+    assert_eq!(pair.ada.take_pushed().len(), 0);
 }
 
 async fn list(client: &mut Client) -> Vec<i64> {

@@ -403,7 +403,13 @@ pub(crate) fn inline(buttons: Vec<InlineButtonType>) -> ReplyMarkup {
     ReplyMarkup::ReplyInlineMarkup(ctors::ReplyInlineMarkup { force_reply: false, rows })
 }
 
-fn with(peer: &types::InputPeer, text: &str, random_id: i64, markup: &ReplyMarkup) -> SendMessage {
+/// Says something with a keyboard.
+pub(crate) fn with(
+    peer: &types::InputPeer,
+    text: &str,
+    random_id: i64,
+    markup: &ReplyMarkup,
+) -> SendMessage {
     SendMessage { reply_markup: Some(Box::new(markup.clone())), ..say(peer, text, random_id) }
 }
 

@@ -2,8 +2,9 @@
 
 use chappe_api::ctors;
 use chappe_api::functions::messages::{EditMessage, ForwardMessages, SendMessage};
-use chappe_api::types::{self, Update};
+use chappe_api::types::{self, InlineButtonType, ReplyMarkup, Update};
 
+use crate::bots::{self, inline, press};
 use crate::groups::Group;
 use crate::messages::{Pair, history, new_message, replied, say, updates, window, wrong};
 
@@ -103,6 +104,38 @@ async fn foreign_messages_are_not_passed_on() {
     call.reply_to = reply_to;
     let sent = updates(pair.ada.ask(call).await.unwrap());
     assert_eq!(replied(&new_message(&sent.updates[1]).0), Some(2));
+}
+
+/// Rule:   of keyboards those alone are passed on that are made of links: what else a button does it
+///         does with its bot, where the bot put it; and nobody's screen gets the keys of another.
+/// Source: 20-telegram-api-service §2.1, `messages.forwardMessages`, `messages.getBotCallbackAnswer`.
+#[tokio::test]
+async fn keyboards_that_ask_a_bot_are_not_passed_on() {
+    let mut pair = bots::Pair::new(crate::sign_in::test_numbers()).await;
+    let to_ada = pair.begin().await;
+    let url = ctors::InlineButtonTypeUrl { url: "https://example.org/".into() };
+    let link = || InlineButtonType::InlineButtonTypeUrl(url.clone());
+    let force =
+        ctors::ReplyKeyboardForceReply { single_use: false, selective: false, placeholder: None };
+    let force = ReplyMarkup::ReplyKeyboardForceReply(force);
+    let myself = types::InputPeer::InputPeerSelf;
+    for (place, (markup, is_kept)) in [
+        (inline(vec![link(), link()]), true),
+        (inline(vec![press(b"yes")]), false),
+        (inline(vec![link(), press(b"yes")]), false),
+        (force, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let random_id = place as i64 + 1;
+        pair.bot.ask(bots::with(&to_ada, "look", random_id, &markup)).await.unwrap();
+        let (heard, ..) = new_message(&pair.ada.pushed().await.updates[0]);
+        assert!(heard.reply_markup.is_some());
+        let call = forward(&pair.to_bot, &myself, vec![heard.id], vec![100 + random_id]);
+        let sent = updates(pair.ada.ask(call).await.unwrap());
+        assert_eq!(new_message(&sent.updates[1]).0.reply_markup.is_some(), is_kept, "{place}");
+    }
 }
 
 fn forward(

@@ -7,7 +7,9 @@ use chappe_api::functions::messages::{
     EditExportedChatInvite, EditMessage, ExportChatInvite, GetChatInviteImporters, GetChats,
     GetExportedChatInvites, GetFullChat, GetHistory, ImportChatInvite, ReadHistory, SetTyping,
 };
+use chappe_api::functions::updates::GetState;
 use chappe_api::types::{self, Update};
+use chappe_backend::sql::sql;
 
 use crate::client::Client;
 use crate::groups::{Group, action, user};
@@ -234,6 +236,35 @@ async fn messages_are_taken_back_by_their_authors() {
     group.bob.ask(delete(again.id, false)).await.unwrap();
     let read = GetHistory { peer: peer.clone(), limit: 10, ..chappe_tl::blank() };
     assert_eq!(history(&mut group.ada, read).await.0.len(), 3);
+}
+
+/// Rule:   taking a history back from everybody is done in steps, smaller the more boxes there are:
+///         the answer says whether to ask again.
+/// Source: 20-telegram-api-service §2.1, `messages.deleteHistory`, `offset`; UPD-01, UPD-02.
+#[tokio::test]
+async fn large_histories_are_taken_back_in_steps() {
+    let mut group = Group::new().await;
+    let peer = group.peer();
+    for random_id in 1..=110 {
+        group.ada.ask(say(&peer, "x", random_id)).await.unwrap();
+    }
+    // As many as make a hundred with those who are there: who has left may have a message still.
+    let mut change = group.home.database().begin().await.unwrap();
+    for account in 1..=97 {
+        let member = sql("INSERT INTO chat_member (chat, account, inviter, date, role, state)
+             VALUES ($1, $2, $2, 0, 1, 2)");
+        change.run(member.bind(group.chat_id).bind(9_000_000_000_i64 + account)).await.unwrap();
+    }
+    change.commit().await.unwrap();
+    let clear = || DeleteHistory { revoke: true, peer: peer.clone(), ..chappe_tl::blank() };
+    let gone = group.ada.ask(clear()).await.unwrap();
+    assert_eq!((gone.pts_count, gone.offset), (100, 1));
+    assert_eq!(history(&mut group.bob, window(&peer)).await.0.len(), 11);
+    let gone = group.ada.ask(clear()).await.unwrap();
+    assert_eq!((gone.pts_count, gone.offset), (11, 0));
+    assert!(history(&mut group.bob, window(&peer)).await.0.is_empty());
+    // The group, what was said there, and all of that gone again.
+    assert_eq!(group.cy.ask(GetState {}).await.unwrap().pts, 1 + 1 + 110 + 111);
 }
 
 /// Rule:   administrators make links; whoever has an open one joins by it, but for who was removed;

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use chappe_api::ctors;
 use chappe_api::functions::messages::{
-    EditInlineBotMessage, GetBotCallbackAnswer, GetInlineBotResults, SendInlineBotResult,
-    SetBotCallbackAnswer, SetInlineBotResults,
+    EditChatDefaultBannedRights, EditInlineBotMessage, GetBotCallbackAnswer, GetInlineBotResults,
+    SendInlineBotResult, SetBotCallbackAnswer, SetInlineBotResults,
 };
 use chappe_api::functions::updates::GetState;
 use chappe_api::types::{self, InputBotInlineMessageId, ReplyMarkup, Update};
 
 use crate::bots::{Pair, bot, inline, press, user_of};
 use crate::client::Client;
-use crate::messages::{find, new_message, updates};
+use crate::groups::{create, number};
+use crate::messages::{find, new_message, say, updates};
 use crate::sign_in::{enter, test_numbers};
 
 /// Rule:   a query goes to the bot that is named, and its answer to who asked; who asks the same
@@ -162,6 +163,52 @@ async fn chosen_result_is_sent_via_its_bot() {
     assert!(answer.unwrap().message.is_none());
 }
 
+/// Rule:   a bot that has the message itself hears of its edit like anybody: its answer says nothing
+///         of it.
+/// Source: UPD-01, UPD-03, 20-telegram-api-service §2.1, `messages.editInlineBotMessage`.
+#[tokio::test]
+async fn edit_of_a_chosen_result_is_in_the_line_of_its_bot() {
+    let mut pair = open().await;
+    let to_bot = pair.to_bot.clone();
+    let id = offered(&mut pair).await;
+    pair.ada.ask(choice(&to_bot, id, "a", 1)).await.unwrap();
+    let (mut before, mut named) = (None, None);
+    while before.is_none() || named.is_none() {
+        match pair.bot.pushed().await.updates.remove(0) {
+            Update::UpdateNewMessage(new) => before = Some(new.pts),
+            Update::UpdateBotInlineSend(sent) => named = sent.msg_id,
+            _ => {}
+        }
+    }
+    let message = Some("edited".into());
+    let edit = EditInlineBotMessage { id: named.unwrap(), message, ..chappe_tl::blank() };
+    assert!(pair.bot.ask(edit).await.unwrap());
+    let told = pair.bot.pushed().await;
+    let [Update::UpdateEditMessage(edit)] = &told.updates[..] else { panic!("no edit") };
+    assert_eq!((edit.pts, edit.pts_count), (before.unwrap() + 1, 1));
+}
+
+/// Rule:   where members may send nothing of inline bots, they do not.
+/// Source: 20-telegram-api-service §2.2, `messages.editChatDefaultBannedRights`.
+#[tokio::test]
+async fn inline_results_are_forbidden_where_they_are() {
+    let mut pair = open().await;
+    let mut bob = pair.home.client().await;
+    enter(&mut bob, &number(2)).await;
+    let (to_ada, myself) = (find(&mut bob, &number(1)).await, types::InputPeer::InputPeerSelf);
+    let made = bob.ask(create(vec![user_of(&to_ada)], "Two")).await.unwrap();
+    let types::Chat::Chat(chat) = &updates(made.updates).chats[0] else { panic!("no group") };
+    let chat = ctors::InputPeerChat { chat_id: chat.id };
+    let peer = types::InputPeer::InputPeerChat(chat);
+    let banned_rights = types::ChatBannedRights { send_inline: true, ..chappe_tl::blank() };
+    bob.ask(EditChatDefaultBannedRights { peer: peer.clone(), banned_rights }).await.unwrap();
+    let id = offered(&mut pair).await;
+    let forbidden = (403, "CHAT_SEND_INLINE_FORBIDDEN".to_owned());
+    assert_eq!(pair.ada.fail(choice(&peer, id, "a", 1)).await, forbidden);
+    pair.ada.ask(choice(&myself, id, "a", 1)).await.unwrap();
+    pair.ada.ask(say(&peer, "without a bot", 2)).await.unwrap();
+}
+
 /// Rule:   only a bot whose operator wants it answers inline queries, and shows that it does.
 /// Source: 20-telegram-api-service §2.1, `BOT_INLINE_DISABLED`.
 #[tokio::test]
@@ -187,6 +234,17 @@ async fn open() -> Pair {
     let pair = Pair::new(config).await;
     pair.home.admin().await.set_inline("echo_bot", Some("Search")).await.unwrap();
     pair
+}
+
+/// What the bot offers to Ada.
+async fn offered(pair: &mut Pair) -> i64 {
+    let asked = query(pair, "x");
+    let bot = &mut pair.bot;
+    let (found, ()) = tokio::join!(pair.ada.ask(asked), async {
+        let heard = inline_query(bot).await;
+        bot.ask(results(heard.query_id, &["a"])).await.unwrap();
+    });
+    found.unwrap().query_id
 }
 
 fn query(pair: &Pair, text: &str) -> GetInlineBotResults {

@@ -5,6 +5,7 @@
 
 mod acquaintances;
 mod bots;
+mod bots_in_groups;
 mod boundaries;
 mod client;
 mod devices;
@@ -18,6 +19,7 @@ mod groups;
 mod groups_rights;
 mod inline;
 mod layers;
+mod links;
 mod messages;
 mod notices;
 mod password;
@@ -30,3 +32,4 @@ mod sign_in;
 mod statements;
 mod strangers;
 mod temporary;
+mod turns;

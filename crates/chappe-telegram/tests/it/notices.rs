@@ -13,7 +13,7 @@ use crate::client::{Client, Home};
 use crate::messages::new_message;
 use crate::sign_in::{enter, test_numbers};
 
-const NUMBER: &str = "15550100001";
+pub(crate) const NUMBER: &str = "15550100001";
 
 /// Rule:   the devices of an account are told the code by which another is about to sign in, as a
 ///         message of 777000, and then that it has, with what it said of itself; the new one hears
@@ -128,10 +128,10 @@ fn assert_waits((code, message): (i32, String)) {
 
 /// Codes as they were sent.
 #[derive(Clone, Default)]
-struct Codes(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Codes(pub(crate) Arc<Mutex<Vec<String>>>);
 
 impl Codes {
-    fn last(&self) -> String {
+    pub(crate) fn last(&self) -> String {
         self.0.lock().unwrap().last().unwrap().clone()
     }
 }
@@ -152,13 +152,13 @@ fn code_for(number: &str) -> SendCode {
     }
 }
 
-async fn sent_hash(client: &mut Client) -> chappe_tl::Str {
+pub(crate) async fn sent_hash(client: &mut Client) -> chappe_tl::Str {
     let sent = client.ask(code_for(NUMBER)).await.unwrap();
     let types::auth::SentCode::SentCode(sent) = sent else { panic!("no code") };
     sent.phone_code_hash
 }
 
-fn said(hash: &chappe_tl::Str, code: &str) -> SignIn {
+pub(crate) fn said(hash: &chappe_tl::Str, code: &str) -> SignIn {
     SignIn {
         phone_number: NUMBER.into(),
         phone_code_hash: hash.clone(),
@@ -167,7 +167,7 @@ fn said(hash: &chappe_tl::Str, code: &str) -> SignIn {
     }
 }
 
-async fn sign_in(client: &mut Client, codes: &Codes) {
+pub(crate) async fn sign_in(client: &mut Client, codes: &Codes) {
     let hash = sent_hash(client).await;
     client.ask(said(&hash, &codes.last())).await.unwrap();
 }

@@ -163,19 +163,16 @@ impl Store {
 }
 
 impl Change<'_> {
-    /// Notes that a message shows what this content has, in so many boxes.
-    pub(super) async fn hold(&mut self, content: &Content, boxes: usize) -> Result<(), StoreError> {
-        if let Some(file) = file_of(content) {
-            hold(self.transaction(), file, boxes).await?;
-        }
-        Ok(())
-    }
-
-    /// Notes that a message with this content is gone.
-    pub(super) async fn release(&mut self, content: &Content) -> Result<(), StoreError> {
+    /// Notes that a message shows what this content has, in so many boxes; `false` where that is
+    /// gone.
+    pub(super) async fn hold(
+        &mut self,
+        content: &Content,
+        boxes: usize,
+    ) -> Result<bool, StoreError> {
         match file_of(content) {
-            Some(file) => release(self.transaction(), file).await,
-            None => Ok(()),
+            Some(file) => hold(self.transaction(), file, boxes).await,
+            None => Ok(true),
         }
     }
 }
@@ -196,13 +193,17 @@ pub(super) async fn hold(
 pub(super) async fn release(
     transaction: &mut Transaction<'_>,
     file: i64,
+    uses: usize,
 ) -> Result<(), StoreError> {
-    let release = sql("UPDATE file SET uses = uses - 1 WHERE id = $1 AND uses > 0").bind(file);
-    transaction.run(release).await?;
+    let uses = i64::try_from(uses).unwrap_or(i64::MAX);
+    let release = sql("UPDATE file SET uses = CASE WHEN uses > $2 THEN uses - $2 ELSE 0 END
+         WHERE id = $1");
+    transaction.run(release.bind(file).bind(uses)).await?;
     Ok(())
 }
 
-fn file_of(content: &Content) -> Option<i64> {
+/// The file that a message shows.
+pub(super) fn file_of(content: &Content) -> Option<i64> {
     if let Some(Action::EditPhoto { photo }) = &content.action {
         return Some(photo.id);
     }

@@ -33,7 +33,7 @@ impl Store {
         for photo in photos {
             let delete = sql("DELETE FROM profile_photo WHERE owner = $1 AND photo = $2");
             if transaction.run(delete.bind(owner).bind(*photo)).await? > 0 {
-                release(&mut transaction, *photo).await?;
+                release(&mut transaction, *photo, 1).await?;
                 dropped.push(*photo);
             }
         }

@@ -2,16 +2,17 @@
 
 use chappe_api::ctors;
 use chappe_api::functions::messages::{
-    EditChatDefaultBannedRights, EditChatPhoto, ForwardMessages, GetFullChat, ReadMessageContents,
-    Search, SendMultiMedia,
+    DeleteChatUser, EditChatDefaultBannedRights, EditChatPhoto, EditMessage, ExportChatInvite,
+    ForwardMessages, GetFullChat, ImportChatInvite, ReadMessageContents, Search, SendMultiMedia,
 };
-use chappe_api::types::{self, MessageAction, MessagesFilter as Filter, Update};
+use chappe_api::types::{self, DocumentAttribute, MessageAction, MessagesFilter as Filter, Update};
+use chappe_backend::sql::sql;
 use image::ImageFormat;
 
 use super::pictures::{encoded, picture};
-use super::{as_document, as_photo, at_document, at_photo, bad, download, show, upload};
+use super::{as_document, as_photo, at_document, at_photo, bad, download, named, show, upload};
 use crate::groups::{Group, action, number};
-use crate::messages::{find, new_message, updates};
+use crate::messages::{find, new_message, say, updates};
 use crate::pins::found;
 
 /// Rule:   a group's photo is shown to who is in it and found by them alone; whoever may change what
@@ -151,6 +152,122 @@ async fn voice_waits_to_be_heard() {
     ] {
         assert_eq!(found(&mut group.ada, of_kind(&peer, filter)).await, expected);
     }
+}
+
+/// Rule:   an edit lets go of what each box showed, which is not the same where somebody was away; a
+///         file goes with the last box that shows it, and not before.
+/// Source: 20-telegram-api-service §2.1, `messages.editMessage`; issue 5, "removed when nothing refers
+///         to them".
+#[tokio::test]
+async fn edit_lets_go_of_what_each_box_showed() {
+    let mut group = Group::new().await;
+    let (peer, chat_id, myself) = (group.peer(), group.chat_id, types::InputPeer::InputPeerSelf);
+    let mut shown = Vec::new();
+    let first = as_document(upload(&mut group.ada, 1, b"first", 1024).await);
+    let first = super::sent(&mut group.ada, show(&peer, first, 1)).await;
+    shown.push(super::document(&first).id);
+    let user_id = types::InputUser::InputUserSelf;
+    group.cy.ask(DeleteChatUser { revoke_history: false, chat_id, user_id }).await.unwrap();
+    for (file_id, text) in [(2, b"second"), (3, b"third.")] {
+        let file = as_document(upload(&mut group.ada, file_id, text, 1024).await);
+        let media = Some(Box::new(file));
+        let edit = EditMessage { peer: peer.clone(), id: first.id, media, ..chappe_tl::blank() };
+        let edited = updates(group.ada.ask(edit).await.unwrap());
+        let Update::UpdateEditMessage(edit) = &edited.updates[0] else { panic!("no edit") };
+        let types::Message::Message(message) = &edit.message else { panic!("no message") };
+        shown.push(super::document(message).id);
+        if file_id == 2 {
+            // Somebody else shows it, too, and who was away is back.
+            let call = ForwardMessages {
+                from_peer: peer.clone(),
+                id: vec![first.id],
+                random_id: vec![9],
+                to_peer: myself.clone(),
+                ..chappe_tl::blank()
+            };
+            group.ada.ask(call).await.unwrap();
+            let export = ExportChatInvite { peer: peer.clone(), ..chappe_tl::blank() };
+            let types::ExportedChatInvite::ChatInviteExported(link) =
+                group.ada.ask(export).await.unwrap()
+            else {
+                panic!("no link")
+            };
+            let hash = link.link.as_str().unwrap().rsplit_once('+').unwrap().1.into();
+            group.cy.ask(ImportChatInvite { hash }).await.unwrap();
+        }
+    }
+    for (file, expected) in shown.into_iter().zip([0, 1, 3]) {
+        let query = sql("SELECT uses FROM file WHERE id = $1").bind(file);
+        let row = group.home.database().row(query).await.unwrap();
+        // One that nothing shows may be gone by now.
+        let uses = row.map_or(0, |mut row| row.read::<i64>().unwrap());
+        assert_eq!(uses, expected);
+    }
+}
+
+/// Rule:   each right that is taken from members keeps one kind of file off, and no other; the old
+///         right to send media all of them.
+/// Source: 20-telegram-api-service §2.2, `messages.editChatDefaultBannedRights`.
+#[tokio::test]
+async fn banned_rights_are_of_one_kind_each() {
+    let mut group = Group::new().await;
+    let peer = group.peer();
+    let video = |round_message| {
+        let video = ctors::DocumentAttributeVideo { round_message, ..chappe_tl::blank() };
+        vec![DocumentAttribute::DocumentAttributeVideo(video)]
+    };
+    let audio = |voice| {
+        let audio = ctors::DocumentAttributeAudio { voice, ..chappe_tl::blank() };
+        vec![DocumentAttribute::DocumentAttributeAudio(Box::new(audio))]
+    };
+    let kinds = [
+        ("VIDEOS", video(false)),
+        ("ROUNDVIDEOS", video(true)),
+        ("AUDIOS", audio(false)),
+        ("VOICES", audio(true)),
+        ("GIFS", vec![DocumentAttribute::DocumentAttributeAnimated]),
+        ("DOCS", vec![]),
+    ];
+    let media = |place: usize, attributes: &[DocumentAttribute]| {
+        let document = ctors::InputMediaUploadedDocument {
+            file: named(place as i64 + 1, 1, "x"),
+            mime_type: "application/x".into(),
+            attributes: attributes.to_vec(),
+            ..chappe_tl::blank()
+        };
+        types::InputMedia::InputMediaUploadedDocument(Box::new(document))
+    };
+    for place in 0..kinds.len() {
+        upload(&mut group.bob, place as i64 + 1, b"hello", 512 << 10).await;
+    }
+    let rights = |kind: &str| types::ChatBannedRights {
+        send_media: kind == "all",
+        send_videos: kind == "VIDEOS",
+        send_roundvideos: kind == "ROUNDVIDEOS",
+        send_audios: kind == "AUDIOS",
+        send_voices: kind == "VOICES",
+        send_gifs: kind == "GIFS",
+        send_docs: kind == "DOCS",
+        ..chappe_tl::blank()
+    };
+    let mut random_id = 0;
+    for banned in ["all", "VIDEOS", "ROUNDVIDEOS", "AUDIOS", "VOICES", "GIFS", "DOCS"] {
+        let banned_rights = rights(banned);
+        let ban = EditChatDefaultBannedRights { peer: peer.clone(), banned_rights };
+        group.ada.ask(ban).await.unwrap();
+        for (place, (kind, attributes)) in kinds.iter().enumerate() {
+            random_id += 1;
+            let call = show(&peer, media(place, attributes), random_id);
+            if banned == "all" || banned == *kind {
+                let error = (403, format!("CHAT_SEND_{kind}_FORBIDDEN"));
+                assert_eq!(group.bob.fail(call).await, error, "{banned}");
+            } else {
+                group.bob.ask(call).await.unwrap();
+            }
+        }
+    }
+    // What has nothing to do with files is said as before.
+    group.bob.ask(say(&peer, "https://example.org", 100)).await.unwrap();
 }
 
 fn of_kind(peer: &types::InputPeer, filter: Filter) -> Search {

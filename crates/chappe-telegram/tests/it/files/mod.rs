@@ -2,9 +2,11 @@
 
 mod downloads;
 mod groups;
+mod keyboards;
 mod media;
 mod pictures;
 mod profiles;
+mod repeats;
 mod sweeps;
 mod uploads;
 
