@@ -11,6 +11,7 @@ use chappe_tl::FunctionInfo;
 use crate::auth::{Exports, LoginTokens};
 use crate::bots::{CallbackAnswer, InlineQueries, Queries, Results, is_for_bots, is_for_people};
 use crate::config::Config;
+use crate::contacts::Owed;
 use crate::error::{Failure, bad};
 use crate::files::Files;
 use crate::floods::Floods;
@@ -45,6 +46,8 @@ pub struct Service {
     pub(crate) floods: Arc<Floods>,
     /// Content of photos and documents.
     pub(crate) files: Files,
+    /// What those who know somebody are still to be told.
+    pub(crate) tidings: Owed,
     /// Who hears of what happens.
     pub(crate) lines: Lines,
     rng: Arc<Mutex<Rng>>,
@@ -70,6 +73,7 @@ impl Service {
             inline_queries: Arc::default(),
             results: Arc::default(),
             floods: Arc::default(),
+            tidings: Owed::default(),
             lines: Lines::default(),
             rng: Arc::new(Mutex::new(rng)),
         })

@@ -4,13 +4,13 @@ mod devices;
 mod profile;
 
 use chappe_api::functions::account::UpdateStatus;
-use chappe_api::{ctors, types};
 use chappe_server::{Caller, Pusher, State};
 
 pub(crate) use devices::{get_authorizations, reset_authorization, reset_authorizations};
 pub(crate) use profile::{check as check_name, check_username, update_profile, update_username};
 
 use crate::Service;
+use crate::contacts::Tidings;
 use crate::error::Failure;
 
 /// Seconds for which a client is online after it said so: what it is told in `help.getConfig` to
@@ -26,11 +26,6 @@ pub(crate) async fn update_status(
     let me = service.me(&caller).await?;
     let now = caller.now.unix_seconds();
     service.store.set_online(me, if call.offline { now } else { now + ONLINE }).await?;
-    let account = service.store.account(me).await?.ok_or_else(Service::signed_out)?;
-    if let Some(status) = service.status(now, &account) {
-        let update = ctors::UpdateUserStatus { user_id: me, status };
-        let update = types::Update::UpdateUserStatus(update);
-        service.tell_acquaintances(&caller, &pusher, me, update).await?;
-    }
+    service.tell_acquaintances(&caller, &pusher, me, Tidings::Status);
     Ok(true)
 }

@@ -1,12 +1,13 @@
 //! Names: `account.updateProfile`, `account.updateUsername`, `account.checkUsername`.
 
 use chappe_api::functions::account::{CheckUsername, UpdateProfile, UpdateUsername};
-use chappe_api::{ctors, types};
+use chappe_api::types;
 use chappe_server::{Caller, Pusher, State};
 use chappe_tl::Str;
 
 use crate::Service;
 use crate::auth::NAME_MAX;
+use crate::contacts::Tidings;
 use crate::error::{Failure, bad, text};
 
 /// Longest text about oneself, in characters.
@@ -118,19 +119,7 @@ impl Service {
         me: i64,
     ) -> Result<types::User, Failure> {
         let account = self.store.account(me).await?.ok_or_else(Self::signed_out)?;
-        let username = |username: &str| types::Username {
-            editable: true,
-            active: true,
-            username: username.into(),
-            ..chappe_tl::blank()
-        };
-        let update = types::Update::UpdateUserName(ctors::UpdateUserName {
-            user_id: me,
-            first_name: account.first_name.as_str().into(),
-            last_name: account.last_name.as_str().into(),
-            usernames: account.username.as_deref().map(username).into_iter().collect(),
-        });
-        self.tell_acquaintances(caller, pusher, me, update).await?;
+        self.tell_acquaintances(caller, pusher, me, Tidings::Name);
         Ok(self.user(caller, me, &account))
     }
 }

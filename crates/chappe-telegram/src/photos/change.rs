@@ -5,6 +5,7 @@ use chappe_api::{ctors, types};
 use chappe_server::{Caller, Pusher, State};
 
 use crate::Service;
+use crate::contacts::Tidings;
 use crate::error::{Failure, bad};
 use crate::media::{NewPhoto, Purpose};
 
@@ -50,7 +51,7 @@ pub(crate) async fn update_profile_photo(
             let first = service.store.profile_photos(me, (0, 1)).await?;
             let first: Vec<i64> = first.iter().map(|photo| photo.id).collect();
             service.store.drop_photos(me, &first).await?;
-            service.announce_user(&caller, &pusher, me).await?;
+            service.tell_acquaintances(&caller, &pusher, me, Tidings::Looks);
             let photo = types::Photo::PhotoEmpty(ctors::PhotoEmpty { id: 0 });
             let users = vec![service.myself(&caller, me).await?];
             Ok(types::photos::Photo { photo, users })
@@ -77,7 +78,7 @@ pub(crate) async fn delete_photos(
     }
     let dropped = service.store.drop_photos(me, &ids).await?;
     if !dropped.is_empty() {
-        service.announce_user(&caller, &pusher, me).await?;
+        service.tell_acquaintances(&caller, &pusher, me, Tidings::Looks);
         service.sweep_now(caller.now.unix_seconds());
     }
     Ok(dropped)
@@ -94,22 +95,11 @@ impl Service {
         if !self.store.show_photo(me, photo).await? {
             return Err(bad("PHOTO_ID_INVALID"));
         }
-        self.announce_user(caller, pusher, me).await?;
+        self.tell_acquaintances(caller, pusher, me, Tidings::Looks);
         let photo = self.store.profile_photo_of(me, photo).await?;
         let photo = photo.ok_or_else(|| bad("PHOTO_ID_INVALID"))?;
         let photo = self.shown_photo(caller.now.unix_seconds(), me, &photo);
         let users = vec![self.myself(caller, me).await?];
         Ok(types::photos::Photo { photo, users })
-    }
-
-    /// Tells one's other devices, and whoever knows one, that one looks different now.
-    async fn announce_user(
-        &self,
-        caller: &Caller,
-        pusher: &Pusher,
-        me: i64,
-    ) -> Result<(), Failure> {
-        let update = types::Update::UpdateUser(ctors::UpdateUser { user_id: me });
-        self.tell_acquaintances(caller, pusher, me, update).await
     }
 }

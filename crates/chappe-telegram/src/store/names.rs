@@ -2,6 +2,7 @@
 
 use chappe_backend::StoreError;
 use chappe_backend::sql::{Row, sql};
+use chappe_crypto::AuthKeyId;
 
 use super::{Account, Store};
 
@@ -105,11 +106,32 @@ impl Store {
         transaction.commit().await
     }
 
-    /// Who knows an account, `limit` at most.
-    pub(crate) async fn who_knows(&self, account: i64, limit: i64) -> Result<Vec<i64>, StoreError> {
-        let query = sql("SELECT owner FROM contact WHERE account = $1 ORDER BY owner LIMIT $2");
-        let rows = self.database.rows(query.bind(account).bind(limit)).await?;
-        rows.into_iter().map(|mut row| row.read()).collect()
+    /// Who knows an account, in the order of their numbers after one, `limit` at most; each with
+    /// the keys that they are signed in with.
+    pub(crate) async fn who_knows(
+        &self,
+        account: i64,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<(i64, Vec<AuthKeyId>)>, StoreError> {
+        let query = sql("SELECT known.owner, key_id
+             FROM (SELECT owner FROM contact WHERE account = $1 AND owner > $2
+                   ORDER BY owner LIMIT $3) AS known
+             LEFT JOIN session_of_account
+                 ON session_of_account.account = known.owner AND is_waiting = 0
+             ORDER BY known.owner");
+        let query = query.bind(account).bind(after).bind(limit);
+        let mut found: Vec<(i64, Vec<AuthKeyId>)> = Vec::new();
+        for mut row in self.database.rows(query).await? {
+            let (owner, key): (i64, Option<i64>) = (row.read()?, row.read()?);
+            if found.last().is_none_or(|(last, _)| *last != owner) {
+                found.push((owner, Vec::new()));
+            }
+            if let (Some(key), Some((_, keys))) = (key, found.last_mut()) {
+                keys.push(AuthKeyId(key.cast_unsigned()));
+            }
+        }
+        Ok(found)
     }
 
     pub(crate) async fn forget_contact(&self, owner: i64, account: i64) -> Result<(), StoreError> {

@@ -9,12 +9,14 @@ use chappe_api::functions::updates::GetState;
 use chappe_api::functions::users::GetFullUser;
 use chappe_api::types::contacts::Blocked;
 use chappe_api::types::{self, Update};
+use chappe_backend::sql::sql;
 
 use crate::bots::user_of;
 use crate::client::{Client, Home};
 use crate::groups::{create, number};
 use crate::messages::{Pair, find, new_message, say, updates};
 use crate::sign_in::{enter, test_numbers};
+use crate::statements::Statements;
 
 /// Rule:   those who know somebody are told that they are there, and what they are called now, as
 ///         are their own other devices; others are not.
@@ -43,7 +45,6 @@ async fn who_knows_somebody_is_told() {
     ada.ask(UpdateStatus { offline: false }).await.unwrap();
     let name = UpdateProfile { first_name: Some("A".into()), last_name: None, about: None };
     ada.ask(name).await.unwrap();
-    ada.ask(UpdateUsername { username: "ada_l".into() }).await.unwrap();
     // A contact keeps the name that it was given.
     for (client, called) in [(&mut bob, "Ada"), (&mut second, "A")] {
         let [Update::UpdateUserStatus(status)] = &client.pushed().await.updates[..] else {
@@ -56,6 +57,9 @@ async fn who_knows_somebody_is_told() {
         assert!(name.first_name == called && name.usernames.is_empty());
         assert!(matches!(&told.users[..], [types::User::User(user)]
             if user.first_name.as_ref().unwrap() == called));
+    }
+    ada.ask(UpdateUsername { username: "ada_l".into() }).await.unwrap();
+    for client in [&mut bob, &mut second] {
         let [Update::UpdateUserName(name)] = &client.pushed().await.updates[..] else {
             panic!("not told")
         };
@@ -67,6 +71,47 @@ async fn who_knows_somebody_is_told() {
         client.ask(GetState {}).await.unwrap();
         assert_eq!(client.take_pushed().len(), 0);
     }
+}
+
+/// Rule:   of who comes and goes at the same moment those who know them hear last what is so; who
+///         knows them is told however many others do, and costs nothing while signed in nowhere.
+/// Source: 20-telegram-api-service §2.1, `account.updateStatus`, `contacts.getStatuses`.
+#[tokio::test]
+async fn everybody_who_is_there_is_told_the_newest() {
+    let mut pair = Pair::new().await;
+    let contacts = vec![types::InputContact {
+        client_id: 1,
+        phone: "9996620001".into(),
+        first_name: "Ada".into(),
+        last_name: "".into(),
+        note: None,
+    }];
+    pair.bob.ask(ImportContacts { contacts }).await.unwrap();
+    let mut transaction = pair.home.database().begin().await.unwrap();
+    for owner in 1..=1200 {
+        let insert = sql("INSERT INTO contact (owner, account, first_name, last_name)
+             VALUES ($1, $2, $3, $4)");
+        let insert = insert.bind(owner).bind(pair.ids.0).bind("Ada").bind("");
+        transaction.run(insert).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    let (statements, _guard) = Statements::listen();
+    let calls = (0..10).map(|number| UpdateStatus { offline: number % 2 == 0 }).collect();
+    pair.ada.ask_at_once(calls).await;
+    let said = pair.bob.ask(GetStatuses {}).await.unwrap().remove(0).status;
+    let name = UpdateProfile { first_name: Some("A".into()), last_name: None, about: None };
+    pair.ada.ask(name).await.unwrap();
+    let mut heard = None;
+    loop {
+        match pair.bob.pushed().await.updates.remove(0) {
+            Update::UpdateUserStatus(told) => heard = Some(told.status),
+            Update::UpdateUserName(_) => break,
+            _ => panic!("another update"),
+        }
+    }
+    let written = |status: &types::UserStatus| chappe_tl::to_bytes(status).unwrap();
+    assert_eq!(written(&heard.unwrap()), written(&said), "what is old comes last");
+    assert!(statements.take("") < 400, "the others cost");
 }
 
 /// Rule:   nobody writes to who has blocked them, nor to whom they have blocked; who is blocked is
