@@ -3,7 +3,7 @@
 use chappe_api::functions::contacts::{AddContact, DeleteContacts, GetContacts, ImportContacts};
 use chappe_api::{ctors, types};
 use chappe_crypto::sha256;
-use chappe_server::{Caller, State};
+use chappe_server::{Caller, Pusher, State};
 
 use crate::Service;
 use crate::auth::NAME_MAX;
@@ -41,6 +41,7 @@ pub(crate) async fn get_contacts(
 pub(crate) async fn import_contacts(
     State(service): State<Service>,
     caller: Caller,
+    pusher: Pusher,
     call: ImportContacts,
 ) -> Result<types::contacts::ImportedContacts, Failure> {
     let me = service.me(&caller).await?;
@@ -59,6 +60,8 @@ pub(crate) async fn import_contacts(
         let (user_id, client_id) = (found.id, contact.client_id);
         imported.push(types::ImportedContact { user_id, client_id });
     }
+    let changed = imported.iter().map(|imported| imported.user_id).collect();
+    service.changed((me, &caller), &pusher, changed).await?;
     let users = service.users(&caller, me, named).await?;
     let (popular_invites, retry_contacts) = (Vec::new(), Vec::new());
     Ok(types::contacts::ImportedContacts { imported, popular_invites, retry_contacts, users })
@@ -67,6 +70,7 @@ pub(crate) async fn import_contacts(
 pub(crate) async fn add_contact(
     State(service): State<Service>,
     caller: Caller,
+    pusher: Pusher,
     call: AddContact,
 ) -> Result<types::Updates, Failure> {
     let me = service.me(&caller).await?;
@@ -77,12 +81,13 @@ pub(crate) async fn add_contact(
         return Err(bad("CONTACT_NAME_EMPTY"));
     }
     service.store.keep_contact((me, found.id), name).await?;
-    service.changed(&caller, me, vec![found.id]).await
+    service.changed((me, &caller), &pusher, vec![found.id]).await
 }
 
 pub(crate) async fn delete_contacts(
     State(service): State<Service>,
     caller: Caller,
+    pusher: Pusher,
     call: DeleteContacts,
 ) -> Result<types::Updates, Failure> {
     let me = service.me(&caller).await?;
@@ -96,24 +101,31 @@ pub(crate) async fn delete_contacts(
             forgotten.push(found.id);
         }
     }
-    service.changed(&caller, me, forgotten).await
+    service.changed((me, &caller), &pusher, forgotten).await
 }
 
 impl Service {
-    /// What the caller's device is told of people whom it knows by another name now.
+    /// Tells the other devices of `me` of people whom it knows by another name now; its own is told
+    /// by the answer.
     async fn changed(
         &self,
-        caller: &Caller,
-        me: i64,
+        (me, caller): (i64, &Caller),
+        pusher: &Pusher,
         accounts: Vec<i64>,
     ) -> Result<types::Updates, Failure> {
+        let is_any = !accounts.is_empty();
         let mut named = Named::default();
         let mut updates = Vec::with_capacity(accounts.len());
         for user_id in accounts {
             named.account(user_id);
             updates.push(types::Update::UpdateUser(ctors::UpdateUser { user_id }));
         }
-        self.updates(me, updates, named, caller.now.unix_seconds()).await
+        let updates = self.updates(me, updates, named, caller.now.unix_seconds()).await?;
+        if is_any {
+            let own = Some((caller.auth_key_id, caller.session_id));
+            self.push(pusher, me, &updates, own).await?;
+        }
+        Ok(updates)
     }
 }
 

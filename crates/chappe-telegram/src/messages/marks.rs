@@ -94,10 +94,7 @@ pub(crate) async fn mark_dialog_unread(
     if !service.store.mark_dialog(me, peer, call.unread).await? {
         return Err(bad("PEER_ID_INVALID"));
     }
-    let (unread, saved_peer_id) = (call.unread, None);
-    let update = ctors::UpdateDialogUnreadMark { unread, peer: dialog_peer(peer), saved_peer_id };
-    let update = types::Update::UpdateDialogUnreadMark(update);
-    service.push_to_own((me, &caller), &pusher, update, &[peer]).await?;
+    service.push_unread_mark((me, &caller), &pusher, peer, call.unread).await?;
     Ok(true)
 }
 
@@ -116,6 +113,20 @@ fn dialog_peer(peer: Peer) -> types::DialogPeer {
 }
 
 impl Service {
+    /// Tells the other sessions of `me` that a dialog is marked as unread by hand, or no longer.
+    pub(super) async fn push_unread_mark(
+        &self,
+        own: (i64, &Caller),
+        pusher: &Pusher,
+        peer: Peer,
+        unread: bool,
+    ) -> Result<(), Failure> {
+        let (saved_peer_id, shown) = (None, dialog_peer(peer));
+        let update = ctors::UpdateDialogUnreadMark { unread, peer: shown, saved_peer_id };
+        let update = types::Update::UpdateDialogUnreadMark(update);
+        self.push_to_own(own, pusher, update, &[peer]).await
+    }
+
     /// Tells the other sessions of `me` something that moves no pts.
     async fn push_to_own(
         &self,

@@ -27,6 +27,8 @@ pub(crate) async fn read_history(
     let marks = (me, peer);
     let read = service.store.read_history(&mut change, marks, call.max_id, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
-    let (pts, pts_count) = read;
-    Ok(types::messages::AffectedMessages { pts, pts_count })
+    if read.unmarked {
+        service.push_unread_mark((me, &caller), &pusher, peer, false).await?;
+    }
+    Ok(types::messages::AffectedMessages { pts: read.pts, pts_count: read.count })
 }

@@ -23,6 +23,17 @@ pub(crate) struct Dialog {
     pub(crate) unread_mentions: i32,
 }
 
+/// What reading a dialog comes to for who reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    /// After it.
+    pub(crate) pts: i32,
+    /// How many events it was.
+    pub(crate) count: i32,
+    /// There was nothing to read but a mark set by hand, of which no event tells.
+    pub(crate) unmarked: bool,
+}
+
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -152,14 +163,14 @@ impl Store {
     }
 
     /// Notes that an account has read a dialog up to a message; whoever wrote what it read learns
-    /// it. The pts after it, and how many events that were.
+    /// it. What that comes to for the account.
     pub(crate) async fn read_history(
         &self,
         change: &mut Change<'_>,
         (owner, peer): (i64, Peer),
         max_id: i32,
         now: i64,
-    ) -> Result<(i32, i32), StoreError> {
+    ) -> Result<Read, StoreError> {
         let max_id = if max_id > 0 { max_id } else { i32::MAX };
         let dialog = sql("SELECT read_inbox FROM dialog WHERE owner = $1 AND peer = $2");
         let row = change.transaction().row(dialog.bind(owner).bind(peer)).await?;
@@ -177,12 +188,13 @@ impl Store {
             read = read.max(id);
         }
         if marks.is_empty() {
-            let unmark = sql("UPDATE dialog SET unread_mark = 0 WHERE owner = $1 AND peer = $2");
-            change.transaction().run(unmark.bind(owner).bind(peer)).await?;
-            return Ok((change.pts(owner).await?, 0));
+            let unmark = sql("UPDATE dialog SET unread_mark = 0
+                 WHERE owner = $1 AND peer = $2 AND unread_mark = 1");
+            let unmarked = change.transaction().run(unmark.bind(owner).bind(peer)).await? > 0;
+            return Ok(Read { pts: change.pts(owner).await?, count: 0, unmarked });
         }
         marks.insert(owner, read);
-        let mut own = (0, 0);
+        let mut own = Read { pts: 0, count: 0, unmarked: false };
         // In the order of their numbers, as senders take them.
         for (of, mark) in marks {
             let (set, with, happening) = if of == owner {
@@ -194,7 +206,7 @@ impl Store {
             if change.transaction().run(sql(set).bind(of).bind(with).bind(mark)).await? > 0 {
                 let pts = change.happen(of, happening, 1, now).await?;
                 if of == owner {
-                    own = (pts, 1);
+                    own = Read { pts, count: 1, unmarked: false };
                 }
             }
         }

@@ -95,7 +95,7 @@ async fn everybody_who_is_there_is_told_the_newest() {
         transaction.run(insert).await.unwrap();
     }
     transaction.commit().await.unwrap();
-    let (statements, _guard) = Statements::listen();
+    let (statements, _guard) = Statements::listen().await;
     let calls = (0..10).map(|number| UpdateStatus { offline: number % 2 == 0 }).collect();
     pair.ada.ask_at_once(calls).await;
     let said = pair.bob.ask(GetStatuses {}).await.unwrap().remove(0).status;

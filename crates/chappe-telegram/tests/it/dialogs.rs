@@ -73,7 +73,8 @@ async fn dialogs_have_an_order() {
     assert!(ada.take_pushed().is_empty());
 }
 
-/// Rule:   a dialog that is marked as unread by hand stays so until it is read.
+/// Rule:   a dialog that is marked as unread by hand stays so until it is read, which one's other
+///         devices hear.
 /// Source: 20-telegram-api-service §2.1, `messages.markDialogUnread`, `getDialogUnreadMarks`.
 #[tokio::test]
 async fn dialog_is_marked_by_hand() {
@@ -89,8 +90,17 @@ async fn dialog_is_marked_by_hand() {
     assert!(pair.bob.ask(mark(&to_ada, true)).await.unwrap());
     let marks = || GetDialogUnreadMarks { parent_peer: None };
     assert_eq!(pair.bob.ask(marks()).await.unwrap().len(), 1);
+    let mut second = pair.bob.beside(&pair.home, 8).await;
+    second.ask(GetState {}).await.unwrap();
     let read = pair.bob.ask(ReadHistory { peer: to_ada.clone(), max_id: 0 }).await.unwrap();
     assert_eq!(read.pts_count, 0);
+    let [Update::UpdateDialogUnreadMark(told)] = &second.pushed().await.updates[..] else {
+        panic!("not told")
+    };
+    assert!(!told.unread);
+    pair.bob.ask(ReadHistory { peer: to_ada.clone(), max_id: 0 }).await.unwrap();
+    second.ask(GetState {}).await.unwrap();
+    assert!(second.take_pushed().is_empty(), "nothing changed");
     assert!(pair.bob.ask(marks()).await.unwrap().is_empty());
     let invalid = (400, "PEER_ID_INVALID".to_owned());
     assert_eq!(pair.bob.fail(mark(&wrong(&to_ada), true)).await, invalid);

@@ -5,6 +5,7 @@ use chappe_api::functions::auth::ImportBotAuthorization;
 use chappe_api::functions::contacts::{
     AddContact, DeleteContacts, GetContacts, ImportContacts, ResolvePhone, ResolveUsername,
 };
+use chappe_api::functions::updates::GetState;
 use chappe_api::functions::users::GetUsers;
 use chappe_api::types::contacts::Contacts;
 use chappe_api::{ctors, types};
@@ -74,6 +75,9 @@ async fn contact_is_seen_under_its_name() {
     let (mut ada, mut bob) = (home.client().await, home.client().await);
     let of_ada = enter(&mut ada, "9996620001").await;
     let of_bob = enter(&mut bob, "9996620002").await;
+    let (mut ada_too, mut bob_too) = (ada.beside(&home, 8).await, bob.beside(&home, 9).await);
+    ada_too.ask(GetState {}).await.unwrap();
+    bob_too.ask(GetState {}).await.unwrap();
     let entry = |client_id, phone: &str, first: &str| {
         let (phone, first_name, last_name) = (phone.into(), first.into(), "".into());
         types::InputContact { client_id, phone, first_name, last_name, note: None }
@@ -85,6 +89,7 @@ async fn contact_is_seen_under_its_name() {
         &imported.imported[..],
         [one] if (one.user_id, one.client_id) == (of_bob.id, 7)
     ));
+    assert_eq!(told_of(&mut ada_too).await, of_bob.id);
     let list = |hash| GetContacts { hash };
     let Contacts::Contacts(known) = ada.ask(list(0)).await.unwrap() else { panic!("no list") };
     assert!(matches!(&known.contacts[..], [one] if one.user_id == of_bob.id && !one.mutual));
@@ -103,6 +108,7 @@ async fn contact_is_seen_under_its_name() {
     };
     assert_eq!(bob.fail(add(" ")).await, (400, "CONTACT_NAME_EMPTY".to_owned()));
     bob.ask(add("Countess")).await.unwrap();
+    assert_eq!(told_of(&mut bob_too).await, of_ada.id);
     let myself = AddContact { id: types::InputUser::InputUserSelf, ..add("Me") };
     assert_eq!(bob.fail(myself).await, (400, "CONTACT_ID_INVALID".to_owned()));
     let users = bob.ask(GetUsers { id: vec![input.clone()] }).await.unwrap();
@@ -111,8 +117,17 @@ async fn contact_is_seen_under_its_name() {
     assert_eq!(seen.phone.as_ref().unwrap().as_str(), Ok("9996620001"));
 
     bob.ask(DeleteContacts { id: vec![input] }).await.unwrap();
+    assert_eq!(told_of(&mut bob_too).await, of_ada.id);
+    assert!(bob.take_pushed().is_empty());
     let Contacts::Contacts(known) = bob.ask(list(0)).await.unwrap() else { panic!("no list") };
     assert!(known.contacts.is_empty());
+}
+
+/// Who is known by another name now, as another device hears it.
+async fn told_of(client: &mut Client) -> i64 {
+    let told = client.pushed().await;
+    let [types::Update::UpdateUser(told)] = &told.updates[..] else { panic!("another update") };
+    told.user_id
 }
 
 /// Rule:   a bot signs in by its token alone, is shown as one, and is found by its name.
