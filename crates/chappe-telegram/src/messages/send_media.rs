@@ -35,7 +35,7 @@ pub(crate) async fn send_media(
     };
     let content = match service.shown_once(&caller, (me, peer), single).await? {
         Once::Before(sent) => return service.own_messages(&caller, me, &[sent]).await,
-        Once::Now(content) => content,
+        Once::Now(content) => *content,
     };
     let (silent, noforwards) = (call.silent, call.noforwards);
     let content = Content { silent, noforwards, markup, ..content };
@@ -88,7 +88,7 @@ pub(crate) async fn send_multi_media(
                 repeated.push(sent);
                 continue;
             }
-            Once::Now(content) => content,
+            Once::Now(content) => *content,
         };
         (content.silent, content.noforwards) = (call.silent, call.noforwards);
         content.album = Some(album);
@@ -130,7 +130,7 @@ struct Single<'c> {
 enum Once {
     /// It was sent under its `random_id` before: its id, that, and its pts.
     Before((i32, i64, i32)),
-    Now(Content),
+    Now(Box<Content>),
 }
 
 impl Service {
@@ -158,6 +158,6 @@ impl Service {
             return Ok(Once::Before((sent.message, random_id, sent.pts)));
         }
         let media = self.media(caller, me, media).await?;
-        Ok(Once::Now(Content { media: Some(media), ..content }))
+        Ok(Once::Now(Box::new(Content { media: Some(media), ..content })))
     }
 }
