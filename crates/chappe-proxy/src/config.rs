@@ -349,6 +349,9 @@ pub enum ConfigError {
     /// The keys of a link depend on addresses that nobody behind a proxy knows.
     #[error("middle servers cannot be reached through a proxy")]
     MiddleByProxy,
+    /// A time that nobody means, and that no clock here could count to.
+    #[error("{0} is longer than a year")]
+    TooLong(&'static str),
     /// A number out of its bounds.
     #[error("{0} has to be from {1} to {2}")]
     Bounds(&'static str, usize, usize),
@@ -433,7 +436,27 @@ impl ProxyConfig {
         if let RecordShape::Fixed(len) = self.relay.records {
             bounded("relay.records", len.into(), 1, 1 << 14)?;
         }
-        Ok(())
+        match self.times().into_iter().flatten().find(|(_, time)| *time > TIME_MAX) {
+            Some((name, _)) => Err(ConfigError::TooLong(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that is waited for.
+    fn times(&self) -> [Option<(&'static str, Duration)>; 10] {
+        let middle = self.middle.as_ref();
+        [
+            Some(("hello.age-max", self.hello.age_max)),
+            Some(("hello.future-max", self.hello.future_max)),
+            Some(("direct.connect-wait-max", self.direct.connect_wait_max)),
+            middle.map(|middle| ("middle.connect-wait-max", middle.connect_wait_max)),
+            middle.map(|middle| ("middle.link-wait-max", middle.link_wait_max)),
+            Some(("relay.idle-max", self.relay.idle_max)),
+            Some(("relay.stalled-max", self.relay.stalled_max)),
+            Some(("strangers.connect-wait-max", self.strangers.connect_wait_max)),
+            Some(("strangers.idle-max", self.strangers.idle_max)),
+            Some(("access.greeting-wait-max", self.access.greeting_wait_max)),
+        ]
     }
 
     /// Users whose secrets anybody would guess (PRX-04).
@@ -442,6 +465,9 @@ impl ProxyConfig {
         weak.map(|user| user.name.as_str())
     }
 }
+
+/// Longest time that a setting may be: what is added to the time of now stays a time.
+pub const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Longest name of a site in a secret.
 const DOMAIN_MAX: usize = 182;

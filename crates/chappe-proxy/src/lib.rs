@@ -50,8 +50,8 @@ mod users;
 pub use centres::Centres;
 pub use config::{
     AccessConfig, ConfigError, DirectConfig, Domain, Family, HelloConfig, MiddleConfig, Modes,
-    ProxyConfig, Quota, RecordShape, RelayConfig, SiteAddress, StrangersConfig, UnknownDomain,
-    UserConfig,
+    ProxyConfig, Quota, RecordShape, RelayConfig, SiteAddress, StrangersConfig, TIME_MAX,
+    UnknownDomain, UserConfig,
 };
 pub use handover::{Charge, HandoverError, Predecessor, Socket};
 pub use mask::{NoSite, visit};

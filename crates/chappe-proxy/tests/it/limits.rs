@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chappe_proto::transport::Secret;
-use chappe_proxy::{ConfigError, Quota, UserConfig};
+use chappe_proxy::{ConfigError, Quota, TIME_MAX, UserConfig};
 use tokio::net::TcpSocket;
 use tokio::time::{sleep, timeout};
 
@@ -236,6 +236,10 @@ fn impossible_settings_are_refused() {
         config.modes = chappe_proxy::Modes { plain: false, padded: false, tls: false };
     };
     assert_eq!(check(none), Err(ConfigError::NoMode));
+    let long = |config: &mut chappe_proxy::ProxyConfig| config.relay.idle_max = Duration::MAX;
+    assert_eq!(check(long), Err(ConfigError::TooLong("relay.idle-max")));
+    let year = |config: &mut chappe_proxy::ProxyConfig| config.relay.idle_max = TIME_MAX;
+    assert_eq!(check(year), Ok(()));
     let twice = ConfigError::Twice("alice".into(), "bob".into());
     assert_eq!(check(|config| config.users[1].secret = ALICE.into()), Err(twice));
     let weak = |config: &mut chappe_proxy::ProxyConfig| config.users[1].secret = [0; 16].into();

@@ -1,5 +1,6 @@
 //! Settings of `chappe proxy`: defaults, then the file, then the flags.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use chappe_net::proxy_protocol::Version;
 use chappe_proto::middle::messages::AdTag;
 use chappe_proto::transport::{EndpointSecret, Framing};
 use chappe_proxy::{
-    Centres, Domain, Family, Modes, ProxyConfig, Quota, RecordShape, SiteAddress, UnknownDomain,
-    UserConfig,
+    Centres, Domain, Family, Modes, ProxyConfig, Quota, RecordShape, SiteAddress, TIME_MAX,
+    UnknownDomain, UserConfig,
 };
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -504,7 +505,7 @@ pub(super) fn set<T>(place: &mut T, written: Option<T>) {
 /// Seconds, with a fraction or without.
 pub(super) fn set_time(place: &mut Duration, name: &str, written: Option<f64>) -> Result<()> {
     if let Some(seconds) = written {
-        let time = Duration::try_from_secs_f64(seconds);
+        let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= TIME_MAX);
         *place = time.with_context(|| format!("{name}: {seconds} is not possible"))?;
     }
     Ok(())
@@ -517,16 +518,29 @@ pub(crate) fn tag(text: &str) -> String {
 
 /// What is wrong and where, without what stands there: it may be a secret.
 fn place(text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let message = error.message();
+    let message = without_value(error.message());
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
         return anyhow::anyhow!("{message}");
     };
     let (number, start) =
         (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |at| at + 1));
     let line = text[start..].lines().next().unwrap_or_default();
-    match line.split_once('=') {
+    // What is in quotes may be a value, with `=` in its base64.
+    match line.split_once('=').filter(|(key, _)| !key.contains(['"', '\''])) {
         Some((key, _)) => anyhow::anyhow!("line {number}, `{}`: {message}", key.trim()),
         None => anyhow::anyhow!("line {number}: {message}"),
+    }
+}
+
+/// A message of the reader of the file, some of which quote the value that they complain of.
+fn without_value(message: &str) -> Cow<'_, str> {
+    let quotes = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
+    if !quotes.iter().any(|begin| message.starts_with(begin)) {
+        return message.into();
+    }
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}").into(),
+        None => "this cannot stand here".into(),
     }
 }
 

@@ -279,6 +279,8 @@ fn what_cannot_be_done_is_said_in_json() {
         ("PUT", "/v1/users/a%20b", "{}", 422, "invalid"),
         ("PATCH", "/v1/limits", "{\"buffer_bytes\":1}", 422, "invalid"),
         ("PATCH", "/v1/limits", "{\"idle_max\":-1.0}", 422, "invalid"),
+        ("PATCH", "/v1/limits", "{\"idle_max\":1e19}", 422, "invalid"),
+        ("PATCH", "/v1/limits", "{\"greeting_wait_max\":40000000.0}", 422, "invalid"),
     ] {
         let answer = world.ask_with(method, path, &[], body);
         assert_eq!(
@@ -353,6 +355,26 @@ fn settings_are_read_again_or_stay() {
         world.ask("GET", "/v1/users", Value::Null).body["users"].as_array().unwrap().len(),
         3
     );
+
+    // Forms of other proxies, whose values are of another type than the one that belongs there.
+    for (written, place) in [
+        (format!("user.dan = \"{secret}\"\n"), "`user.dan`"),
+        (format!("user.dan = [\n\"{secret}\",\n]\n"), "line"),
+        (format!("drain-max = \"{secret}\"\n"), "`drain-max`"),
+        (format!("unknown-domain = \"{secret}\"\n"), "`unknown-domain`"),
+        (format!("drain-max = [\n\"{secret}=\"]\n"), "line"),
+    ] {
+        let (others, _) = before.split_once("# The first.").unwrap();
+        fs::write(&world.path, format!("{written}{others}")).unwrap();
+        let answer = world.ask("POST", "/v1/reload", Value::Null);
+        let message = answer.body["message"].as_str().unwrap();
+        assert_eq!((answer.status, &answer.body["error"]), (409, &json!("file-broken")));
+        assert!(message.contains(place) && !message.contains(secret), "{message}");
+        let refused = world.ask("PATCH", "/v1/limits", json!({ "idle_max": 60.0 }));
+        assert!(!refused.body["message"].as_str().unwrap().contains(secret));
+    }
+    fs::write(&world.path, &before).unwrap();
+    assert!(!world.log().contains(secret), "{}", world.log());
 
     let moved = before.replace("127.0.0.1:0", "127.0.0.1:2").replace("# hers", "\nrate-up = 7");
     fs::write(&world.path, &moved).unwrap();
