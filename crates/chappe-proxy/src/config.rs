@@ -44,6 +44,9 @@ pub struct ProxyConfig {
     pub relay: RelayConfig,
     /// What strangers are given.
     pub strangers: StrangersConfig,
+    /// Where others see the proxy, if that is elsewhere than it sees itself: a site there is this
+    /// proxy. Default: unknown.
+    pub public: Option<SocketAddr>,
     /// From whom, and how often.
     pub access: AccessConfig,
     /// Connections in all and by address.
@@ -105,7 +108,7 @@ pub struct Modes {
 }
 
 /// A web site that the proxy seems to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Domain {
     /// Its name, as hellos have it, in small letters.
@@ -295,12 +298,16 @@ pub enum RecordShape {
 pub struct StrangersConfig {
     /// Wait for the site (PRX-23). Default: 5 s.
     pub connect_wait_max: Duration,
-    /// Longest time without a byte either way. Default: 60 s.
+    /// Longest time without a byte either way; a site that closes earlier is not kept from it.
+    /// Default: 3 min, for many sites wait for more than one.
     pub idle_max: Duration,
     /// Bytes either way, each. Default: any.
     pub bytes_max: Option<u64>,
-    /// Strangers shown a site at once; others are closed. Default: 1000.
+    /// Strangers shown a site at once; others see nothing. Default: 1000.
     pub total_max: usize,
+    /// Of these, from one address, IPv6 by blocks of 64 bits: one alone shall not be able to have
+    /// others see nothing. Default: 100.
+    pub per_address_max: usize,
     /// Whether the first encrypted bytes of the sites are measured (PRX-30). Default: yes.
     pub measure: bool,
 }
@@ -526,9 +533,10 @@ impl Default for StrangersConfig {
     fn default() -> Self {
         Self {
             connect_wait_max: Duration::from_secs(5),
-            idle_max: Duration::from_secs(60),
+            idle_max: Duration::from_secs(180),
             bytes_max: None,
             total_max: 1000,
+            per_address_max: 100,
             measure: true,
         }
     }

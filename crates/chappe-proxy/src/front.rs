@@ -205,16 +205,17 @@ fn answer(
     has_surplus: bool,
     rng: &mut Rng,
 ) -> Result<(usize, Vec<u8>), Stranger> {
+    // Everybody knows these without a secret, and a scanner's hello costs little.
+    let domain = hello.domain().and_then(|name| policy.domain(name)).ok_or(Stranger::Domain)?;
+    if has_surplus {
+        return Err(Stranger::Surplus);
+    }
     // All of them, so that the time taken tells nothing of who is here (PRX-05).
     let mut found = None;
     for (at, secret) in policy.secrets.iter().enumerate() {
         found = found.or(hello.time_by(secret).map(|time| (at, time)));
     }
-    let domain = hello.domain().and_then(|name| policy.domain(name)).ok_or(Stranger::Domain)?;
     let (user, time) = found.ok_or(Stranger::Secret)?;
-    if has_surplus {
-        return Err(Stranger::Surplus);
-    }
     let own = &policy.listed[user].config.domain;
     if own.as_ref().is_some_and(|own| *own != domain.name) {
         return Err(Stranger::Domain);
@@ -236,6 +237,7 @@ fn is_fresh(policy: &Policy, seen: &Seen, now: Now, time: u64) -> bool {
     let unix = now.unix.as_secs();
     if unix.saturating_sub(time) > hello.age_max.as_secs()
         || time.saturating_sub(unix) > hello.future_max.as_secs()
+        || !seen.reaches(time)
     {
         return false;
     }
@@ -296,11 +298,12 @@ fn is_other_protocol(input: &[u8]) -> bool {
 
 /// What becomes of a stranger who sent these bytes: the name of the site that he asked for, if he
 /// is shown one.
-pub(crate) fn fate(policy: &Policy, stranger: Stranger, input: &[u8]) -> Fate {
+pub(crate) fn fate(policy: &Policy, input: &[u8]) -> Fate {
     let asked = asked_domain(input);
     let is_known = asked.as_deref().is_some_and(|name| policy.domain(name).is_some());
     match policy.config.unknown_domain {
-        _ if is_known || stranger != Stranger::Domain => Fate::Shown(asked),
+        // Whatever else is wrong with a hello, or right: no site would look at that first.
+        _ if is_known || asked.is_none() => Fate::Shown(asked),
         UnknownDomain::Mask => Fate::Shown(asked),
         UnknownDomain::Drop => Fate::Closed(&[]),
         UnknownDomain::Alert => Fate::Closed(&UNRECOGNIZED_NAME),

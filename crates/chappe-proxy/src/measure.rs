@@ -11,7 +11,7 @@ use chappe_crypto::{Rng, x25519_public};
 use chappe_proto::transport::Secret;
 use chappe_proto::transport::fake_tls::{Group, RECORD_HEADER, RECORD_MAX, greeting};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::config::Domain;
@@ -78,24 +78,33 @@ pub async fn measure(
     Ok(Site { suite, post_quantum: group == Group::X25519MlKem768, encrypted_bytes })
 }
 
-/// Measures all sites, now and each day, and whenever the settings change.
+/// Measures all sites, now and each day, and those that settings bring anew.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut changes = shared.policy.subscribe();
+    let mut measured: Vec<(Domain, Instant)> = Vec::new();
     loop {
         let policy = Arc::clone(&changes.borrow_and_update());
-        let mut next = INTERVAL;
-        if policy.config.modes.tls && policy.config.strangers.measure {
-            for domain in &policy.config.domains {
-                let wait_max = policy.config.strangers.connect_wait_max;
-                if let Err(error) = learn(&shared, domain, wait_max).await {
-                    warn!(site = domain.name, %error, "the site is no good mask");
-                    next = RETRY;
-                }
+        let is_wanted = policy.config.modes.tls && policy.config.strangers.measure;
+        let domains: &[Domain] = if is_wanted { &policy.config.domains } else { &[] };
+        measured.retain(|(domain, due)| domains.contains(domain) && *due > Instant::now());
+        for domain in domains {
+            if measured.iter().any(|(known, _)| known == domain) {
+                continue;
             }
+            let wait_max = policy.config.strangers.connect_wait_max;
+            let wait = match learn(&shared, domain, wait_max).await {
+                Ok(()) => INTERVAL,
+                Err(error) => {
+                    warn!(site = domain.name, %error, "the site is no good mask");
+                    RETRY
+                }
+            };
+            measured.push((domain.clone(), Instant::now() + wait));
         }
         drop(policy);
+        let next = measured.iter().map(|(_, due)| *due).min();
         tokio::select! {
-            () = sleep(next) => {}
+            () = sleep_until(next.unwrap_or_else(|| Instant::now() + INTERVAL)) => {}
             changed = changes.changed() => if changed.is_err() { return },
         }
     }

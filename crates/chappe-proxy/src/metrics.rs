@@ -2,6 +2,7 @@
 //! [`Totals`](crate::Totals) tell is counted here as well, for a recorder cannot be asked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{
@@ -25,11 +26,15 @@ pub(crate) struct Metrics {
     pub(crate) suspected_replays: Counter,
     pub(crate) refused: Family,
     pub(crate) masked: Gauge,
+    pub(crate) masked_total: Count,
     pub(crate) masked_failed: Count,
+    pub(crate) masked_refused: Count,
+    /// From strangers, and to them.
+    pub(crate) masked_bytes: [Counter; 2],
     pub(crate) ended: Family,
     pub(crate) duration: Histogram,
     pub(crate) held: Gauge,
-    pub(crate) evicted: Counter,
+    pub(crate) evicted: Arc<Count>,
     pub(crate) reloads: Count,
 }
 
@@ -67,6 +72,13 @@ impl Rejected {
 pub(crate) struct Count {
     counter: Counter,
     total: AtomicU64,
+}
+
+impl Default for Count {
+    /// One that nobody is told of.
+    fn default() -> Self {
+        Self::new(Counter::noop())
+    }
 }
 
 impl Count {
@@ -125,7 +137,13 @@ impl Metrics {
             "Connections of users to which their data centre answered with an error alone."
         );
         describe_gauge!(MASKED, "Strangers shown a web site now.");
+        describe_counter!(MASKED_TOTAL, "Strangers who were shown a web site.");
         describe_counter!(MASKED_FAILED, "Strangers for whom the web site was not to be had.");
+        describe_counter!(
+            MASKED_REFUSED,
+            "Strangers who saw nothing, for too many were shown a web site."
+        );
+        describe_counter!(MASKED_BYTES, "Bytes of strangers who were shown a web site.");
         describe_histogram!(DURATION, "How long connections of users lasted, in seconds.");
         describe_gauge!(HELD, "Bytes that wait for slow ends.");
         describe_counter!(EVICTED, "Connections closed because too many bytes waited.");
@@ -162,7 +180,10 @@ impl Metrics {
                 Refusal::ALL.map(Refusal::name),
             ),
             masked: gauge!(MASKED),
+            masked_total: Count::new(counter!(MASKED_TOTAL)),
             masked_failed: Count::new(counter!(MASKED_FAILED)),
+            masked_refused: Count::new(counter!(MASKED_REFUSED)),
+            masked_bytes: ["up", "down"].map(|way| counter!(MASKED_BYTES, "direction" => way)),
             ended: Family::new(
                 "chappe_proxy_ended_total",
                 "Connections of users that are over, by why.",
@@ -171,7 +192,7 @@ impl Metrics {
             ),
             duration: histogram!(DURATION),
             held: gauge!(HELD),
-            evicted: counter!(EVICTED),
+            evicted: Arc::new(Count::new(counter!(EVICTED))),
             reloads: Count::new(counter!(RELOADS)),
         }
     }
@@ -229,7 +250,10 @@ const OPEN: &str = "chappe_proxy_connections";
 const BROKEN: &str = "chappe_proxy_broken_total";
 const SUSPECTED_REPLAYS: &str = "chappe_proxy_suspected_replays_total";
 const MASKED: &str = "chappe_proxy_masked";
+const MASKED_TOTAL: &str = "chappe_proxy_masked_total";
 const MASKED_FAILED: &str = "chappe_proxy_masked_failed_total";
+const MASKED_REFUSED: &str = "chappe_proxy_masked_refused_total";
+const MASKED_BYTES: &str = "chappe_proxy_masked_bytes_total";
 const DURATION: &str = "chappe_proxy_connection_duration_seconds";
 const HELD: &str = "chappe_proxy_held_bytes";
 const EVICTED: &str = "chappe_proxy_evicted_total";

@@ -29,6 +29,8 @@ pub(crate) struct User {
     /// What he may use; `u64::MAX` where there is no quota.
     quota: AtomicU64,
     monthly: AtomicBool,
+    /// When he ceases to be served, in seconds since 1970; `u64::MAX` where he does not.
+    expires: AtomicU64,
     present: Mutex<Present>,
     refused: AtomicU64,
     suspected: AtomicU64,
@@ -184,6 +186,7 @@ impl User {
             used: Mutex::new(used),
             quota: AtomicU64::new(u64::MAX),
             monthly: false.into(),
+            expires: AtomicU64::new(u64::MAX),
             present: Mutex::default(),
             refused: AtomicU64::new(0),
             suspected: AtomicU64::new(0),
@@ -203,6 +206,13 @@ impl User {
         self.quota.store(config.quota.map_or(u64::MAX, |quota| quota.bytes), Ordering::Relaxed);
         let monthly = config.quota.is_some_and(|quota| quota.monthly);
         self.monthly.store(monthly, Ordering::Relaxed);
+        self.expires.store(config.expires.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long he is still served; `None` for ever.
+    pub(crate) fn time_left(&self, unix: Duration) -> Option<Duration> {
+        let expires = self.expires.load(Ordering::Relaxed);
+        (expires != u64::MAX).then(|| Duration::from_secs(expires).saturating_sub(unix))
     }
 
     /// Counts a connection from `address`, or says which limit it would break.
@@ -225,7 +235,7 @@ impl User {
         address: IpAddr,
         unix: Duration,
     ) -> Result<Seat, Refusal> {
-        if config.expires.is_some_and(|expires| unix.as_secs() >= expires) {
+        if self.time_left(unix).is_some_and(|left| left.is_zero()) {
             return Err(Refusal::Expired);
         }
         self.begin_month(unix);
@@ -265,10 +275,10 @@ impl User {
         self.suspected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Gives up the connections that are open now, as far as they are served by settings to come
-    /// no more.
-    pub(crate) fn revoke(&self) {
-        self.revoked.fetch_add(1, Ordering::Relaxed);
+    /// Gives up, so many times, the connections that are open now, as far as settings do not serve
+    /// them.
+    pub(crate) fn revoke(&self, times: u64) {
+        self.revoked.fetch_add(times, Ordering::Relaxed);
     }
 
     /// How often that was done: a connection that began before the last time is given up.

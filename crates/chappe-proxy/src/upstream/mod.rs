@@ -50,7 +50,9 @@ pub(crate) async fn serve(
     // What came together with the header passes as well.
     let (user, now) = (client.seat.user(), shared.clock.now());
     user.pass(Direction::Up, client.accepted.early.len(), now.mono);
-    match policy.config.middle.clone() {
+    // Of now: who greets for some seconds while the settings change would have the links of before
+    // made anew.
+    match shared.policy().config.middle.clone() {
         Some(config) => middle::serve(shared, policy, config, client, rng).await,
         None => direct::serve(shared, policy, client, rng).await,
     }

@@ -287,6 +287,8 @@ impl ProxySettings {
             };
         }
         let public = args.public.clone().or(file.public.map(|Text(public)| public));
+        let place = public.as_ref().and_then(|at| Some(SocketAddr::new(at.ip()?, at.port())));
+        proxy.public = place;
         let mut files = Vec::from_iter(args.config.clone());
         let mut middle = file.middle;
         middle.secret = args.middle_secret.clone().or(middle.secret);
@@ -330,6 +332,15 @@ impl ProxySettings {
             files,
             tag: tag(text.unwrap_or_default()),
         })
+    }
+
+    /// Whether `new` has a user come in by the secret that he came by, if he is to come in at all.
+    pub(crate) fn serves_as(&self, new: &Self, name: &str) -> bool {
+        let secret = |settings: &Self| {
+            let user = settings.proxy.users.iter().find(|user| user.name == name && user.enabled);
+            user.map(|user| user.secret.fingerprint())
+        };
+        secret(self).is_none_or(|before| secret(new) == Some(before))
     }
 
     /// What is different in `new` and takes a restart.
