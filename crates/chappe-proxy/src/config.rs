@@ -244,6 +244,11 @@ impl MiddleConfig {
         servers
     }
 
+    /// Whether servers are listed for a data centre by itself.
+    pub(crate) fn names(&self, dc: i16) -> bool {
+        self.clusters.contains_key(&dc)
+    }
+
     /// The servers for a data centre, as a client names it.
     pub(crate) fn servers(&self, dc: i16) -> &[Endpoint] {
         self.clusters.get(&dc).unwrap_or(&self.unknown)
@@ -480,8 +485,13 @@ pub const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 const DOMAIN_MAX: usize = 182;
 
 impl AccessConfig {
+    /// Whether connections from there have to say on whose behalf they come.
+    pub fn is_balancer(&self, address: IpAddr) -> bool {
+        self.proxy_protocol_from.iter().any(|network| network.contains(&address))
+    }
+
     /// Whether connections from there are served.
-    pub(crate) fn admits(&self, address: IpAddr) -> bool {
+    pub fn admits(&self, address: IpAddr) -> bool {
         let is_in = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
         (self.allow.is_empty() || is_in(&self.allow)) && !is_in(&self.deny)
     }

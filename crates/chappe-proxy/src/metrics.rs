@@ -12,7 +12,7 @@ use metrics::{
 
 use crate::front::{Mode, Stranger};
 use crate::relay::End;
-use crate::users::{self, Refusal};
+use crate::users::{self, Direction, Refusal};
 
 /// Handles, taken once.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub(crate) struct Metrics {
     pub(crate) held: Gauge,
     pub(crate) evicted: Arc<Count>,
     pub(crate) reloads: Count,
+    pub(crate) reloads_failed: Count,
 }
 
 /// Why a connection was not looked at.
@@ -148,8 +149,16 @@ impl Metrics {
         describe_gauge!(HELD, "Bytes that wait for slow ends.");
         describe_counter!(EVICTED, "Connections closed because too many bytes waited.");
         describe_counter!(RELOADS, "Times that the settings were replaced.");
+        describe_counter!(RELOADS_FAILED, "Times that new settings were of no use.");
         describe_counter!(users::BYTES, "Bytes that passed, by user and direction.");
         describe_gauge!(users::OPEN, "Connections open, by user.");
+        describe_gauge!(users::ADDRESSES, "Distinct addresses of these, by user.");
+        describe_counter!(
+            CENTRE_CONNECTIONS,
+            "Connections to data centres, and how they came about."
+        );
+        describe_gauge!(CENTRE_OPEN, "Connections of users open, by data centre.");
+        describe_counter!(CENTRE_BYTES, "Bytes of users, by data centre and direction.");
         Self {
             accepted: Count::new(counter!(ACCEPTED)),
             open: gauge!(OPEN),
@@ -194,6 +203,7 @@ impl Metrics {
             held: gauge!(HELD),
             evicted: Arc::new(Count::new(counter!(EVICTED))),
             reloads: Count::new(counter!(RELOADS)),
+            reloads_failed: Count::new(counter!(RELOADS_FAILED)),
         }
     }
 
@@ -222,10 +232,29 @@ impl Metrics {
     }
 }
 
-/// One connection to a data centre that came about or did not (PRX-19).
-pub(crate) fn count_centre(dc: i16, outcome: &'static str) {
-    counter!("chappe_proxy_centre_connections_total", "dc" => dc.to_string(), "outcome" => outcome)
-        .increment(1);
+/// One connection to a data centre that came about or did not (PRX-19); `family` is that of the
+/// address, where there was one.
+pub(crate) fn count_centre(dc: i16, outcome: &'static str, family: &'static str) {
+    let dc = dc.to_string();
+    counter!(CENTRE_CONNECTIONS, "dc" => dc, "outcome" => outcome, "family" => family).increment(1);
+}
+
+/// A connection of a user to a data centre, as it is counted.
+pub(crate) struct CentreCount {
+    bytes: [Counter; 2],
+    _open: Gauged,
+}
+
+impl CentreCount {
+    pub(crate) fn new(dc: i16) -> Self {
+        let bytes = |way| counter!(CENTRE_BYTES, "dc" => dc.to_string(), "direction" => way);
+        let open = Gauged::new(&gauge!(CENTRE_OPEN, "dc" => dc.to_string()));
+        Self { bytes: ["up", "down"].map(bytes), _open: open }
+    }
+
+    pub(crate) fn pass(&self, direction: Direction, bytes: usize) {
+        self.bytes[usize::from(direction == Direction::Down)].increment(bytes as u64);
+    }
 }
 
 /// Counts for one on a gauge until dropped.
@@ -245,6 +274,9 @@ impl Drop for Gauged {
     }
 }
 
+const CENTRE_CONNECTIONS: &str = "chappe_proxy_centre_connections_total";
+const CENTRE_OPEN: &str = "chappe_proxy_centre_connections";
+const CENTRE_BYTES: &str = "chappe_proxy_centre_bytes_total";
 const ACCEPTED: &str = "chappe_proxy_accepted_total";
 const OPEN: &str = "chappe_proxy_connections";
 const BROKEN: &str = "chappe_proxy_broken_total";
@@ -258,3 +290,4 @@ const DURATION: &str = "chappe_proxy_connection_duration_seconds";
 const HELD: &str = "chappe_proxy_held_bytes";
 const EVICTED: &str = "chappe_proxy_evicted_total";
 const RELOADS: &str = "chappe_proxy_reloads_total";
+const RELOADS_FAILED: &str = "chappe_proxy_reloads_failed_total";

@@ -189,6 +189,11 @@ impl Handle {
         Ok(())
     }
 
+    /// Counts settings that were of no use before they came here.
+    pub fn reload_failed(&self) {
+        self.shared.metrics.reloads_failed.increment(1);
+    }
+
     /// Whether this process is the one that accepts connections.
     pub fn charge(&self) -> Charge {
         *self.shared.charge.borrow()

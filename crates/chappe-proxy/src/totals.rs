@@ -48,6 +48,8 @@ pub struct Totals {
     pub suspected_replays_total: u64,
     /// Times that the settings were replaced.
     pub reloads_total: u64,
+    /// Times that new settings were of no use.
+    pub reloads_failed_total: u64,
 }
 
 impl Handle {
@@ -76,6 +78,7 @@ impl Handle {
             evicted_total: metrics.evicted.total(),
             suspected_replays_total: users.iter().map(|user| user.suspected_replays_total).sum(),
             reloads_total: metrics.reloads.total(),
+            reloads_failed_total: metrics.reloads_failed.total(),
         }
     }
 }

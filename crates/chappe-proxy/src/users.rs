@@ -37,6 +37,7 @@ pub(crate) struct User {
     /// How often those of his connections were given up that settings do not serve any more.
     revoked: AtomicU64,
     open: Gauge,
+    addresses: Gauge,
 }
 
 /// One direction.
@@ -81,6 +82,9 @@ impl Present {
 
     /// Distinct addresses here and elsewhere.
     fn addresses(&self) -> usize {
+        if self.elsewhere.is_empty() {
+            return self.addresses.len();
+        }
         let mut addresses: HashSet<_> = self.addresses.keys().collect();
         addresses.extend(self.elsewhere.values().flat_map(|presence| presence.addresses.keys()));
         addresses.len()
@@ -192,6 +196,7 @@ impl User {
             suspected: AtomicU64::new(0),
             revoked: AtomicU64::new(0),
             open: gauge!(OPEN, "user" => name.to_owned()),
+            addresses: gauge!(ADDRESSES, "user" => name.to_owned()),
         }
     }
 
@@ -254,6 +259,7 @@ impl User {
         present.connections += 1;
         present.total += 1;
         *present.addresses.entry(address).or_default() += 1;
+        self.addresses.set(present.addresses() as f64);
         self.open.increment(1.0);
         Ok(Seat { user: Arc::clone(self), address })
     }
@@ -364,6 +370,7 @@ impl User {
             0 => present.elsewhere.remove(&link),
             _ => present.elsewhere.insert(link, presence),
         };
+        self.addresses.set(present.addresses() as f64);
         self.open.increment(more as f64);
         self.open.decrement(before.map_or(0, |before| before.connections) as f64);
     }
@@ -462,6 +469,7 @@ impl Drop for Seat {
                 present.addresses.remove(&self.address);
             }
         }
+        self.user.addresses.set(present.addresses() as f64);
         self.user.open.decrement(1.0);
     }
 }
@@ -481,6 +489,7 @@ impl Quota {
 /// Names of counters, which [`metrics`](crate::metrics) describes.
 pub(crate) const BYTES: &str = "chappe_proxy_user_bytes_total";
 pub(crate) const OPEN: &str = "chappe_proxy_user_connections";
+pub(crate) const ADDRESSES: &str = "chappe_proxy_user_addresses";
 
 /// The counts stay true whatever panicked elsewhere while they were held.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

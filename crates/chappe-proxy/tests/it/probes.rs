@@ -212,7 +212,7 @@ async fn silence_ends_as_at_the_site() {
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = site.accept().await {
             tokio::spawn(async move {
-                stream.read(&mut [0; 100]).await.unwrap();
+                assert_ne!(stream.read(&mut [0; 100]).await.unwrap(), 0);
                 stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
                 sleep(SITE_IDLE_MAX).await;
             });

@@ -149,6 +149,7 @@ struct Strangers {
     idle_max: Option<f64>,
     bytes_max: Option<u64>,
     total_max: Option<usize>,
+    per_address_max: Option<usize>,
     measure: Option<bool>,
 }
 
@@ -407,6 +408,7 @@ impl Strangers {
         set_time(&mut strangers.idle_max, "strangers.idle-max", self.idle_max)?;
         strangers.bytes_max = self.bytes_max;
         set(&mut strangers.total_max, self.total_max);
+        set(&mut strangers.per_address_max, self.per_address_max);
         set(&mut strangers.measure, self.measure);
         Ok(())
     }

@@ -103,6 +103,14 @@ impl Live {
     ///
     /// What is wrong with it. The settings stay as they were.
     pub(crate) fn reload(&self) -> Result<Arc<InUse>> {
+        let reloaded = self.read_again();
+        if reloaded.is_err() {
+            self.handle.reload_failed();
+        }
+        reloaded
+    }
+
+    fn read_again(&self) -> Result<Arc<InUse>> {
         let mut known = self.lock();
         // Whatever changes from here on will be seen.
         *known = looks(&self.in_use().settings.files);
