@@ -315,6 +315,9 @@ pub struct StrangersConfig {
     pub per_address_max: usize,
     /// Whether the first encrypted bytes of the sites are measured (PRX-30). Default: yes.
     pub measure: bool,
+    /// Whether users wait for an answer as long as strangers wait for the site's, as far as that was
+    /// measured (PRX-31). Default: no, for it makes each of their connections so much slower.
+    pub imitate_time: bool,
 }
 
 /// From whom connections are taken, and how often.
@@ -548,6 +551,7 @@ impl Default for StrangersConfig {
             total_max: 1000,
             per_address_max: 100,
             measure: true,
+            imitate_time: false,
         }
     }
 }

@@ -134,7 +134,10 @@ impl Connection {
             if !input.is_empty() {
                 match front.handle(policy, &shared.seen, shared.clock.now(), &mut input, rng) {
                     Step::More => {}
-                    Step::Say(answer) => {
+                    Step::Say(answer, wait) => {
+                        if !wait.is_zero() {
+                            sleep(wait).await;
+                        }
                         if stream.write_all(&answer).await.is_err() {
                             return Who::Nobody;
                         }

@@ -72,7 +72,7 @@ pub async fn measure(
     wait_max: Duration,
     rng: &mut Rng,
 ) -> Result<Site, Unsuitable> {
-    let answer = answer(domain, wait_max, rng).await?;
+    let (answer, _) = answer(domain, wait_max, rng).await?;
     let (suite, group, _) = read_hello(&answer).ok_or(Unsuitable::Version)?;
     let encrypted_bytes = encrypted_len(&answer)?;
     Ok(Site { suite, post_quantum: group == Group::X25519MlKem768, encrypted_bytes })
@@ -112,21 +112,29 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// Measures one site.
 async fn learn(shared: &Shared, domain: &Domain, wait_max: Duration) -> Result<(), Unsuitable> {
-    let mut lens = Vec::new();
+    let (mut lens, mut times) = (Vec::new(), Vec::new());
     for _ in 0..TRIES {
-        let answer = answer(domain, wait_max, &mut shared.rng()).await?;
+        let (answer, time) = answer(domain, wait_max, &mut shared.rng()).await?;
         let (suite, group, version_first) = read_hello(&answer).ok_or(Unsuitable::Version)?;
         lens.push(encrypted_len(&answer)?);
-        let encrypted = lens.clone();
-        shared.sites.learn(&domain.name, Measured { suite, group, version_first, encrypted });
+        times.push(time);
+        let (encrypted, times) = (lens.clone(), times.clone());
+        let measured = Measured { suite, group, version_first, encrypted, times };
+        shared.sites.learn(&domain.name, measured);
         sleep(PAUSE).await;
     }
     info!(site = domain.name, min = ?lens.iter().min(), max = ?lens.iter().max(), "measured");
     Ok(())
 }
 
-/// What the site answers to a hello, as it came.
-async fn answer(domain: &Domain, wait_max: Duration, rng: &mut Rng) -> Result<Vec<u8>, Unsuitable> {
+/// What the site answers to a hello, as it came, and how long it took from when it was called: a
+/// stranger is the reason for a call as well.
+async fn answer(
+    domain: &Domain,
+    wait_max: Duration,
+    rng: &mut Rng,
+) -> Result<(Vec<u8>, Duration), Unsuitable> {
+    let (begun, mut time) = (Instant::now(), Duration::ZERO);
     let mut stream = mask::visit(domain, wait_max).await?;
     let (keys, nobodys) = ([x25519_public(rng), x25519_public(rng)], Secret::from(rng.bytes()));
     let (hello, _) = greeting(&domain.name, &nobodys, rng.u32(), &keys, rng);
@@ -135,12 +143,13 @@ async fn answer(domain: &Domain, wait_max: Duration, rng: &mut Rng) -> Result<Ve
     while answer.len() < ANSWER_MAX {
         let wait = if answer.is_empty() { ANSWER_WAIT } else { SILENCE };
         match timeout(wait, stream.read_buf(&mut answer)).await {
+            Ok(Ok(1..)) if time.is_zero() => time = begun.elapsed(),
             Ok(Ok(1..)) => {}
             Ok(Err(error)) => return Err(error.into()),
             Ok(Ok(0)) | Err(_) => break,
         }
     }
-    Ok(answer)
+    Ok((answer, time))
 }
 
 /// The length of the one record that stands for all that came encrypted.

@@ -151,6 +151,7 @@ struct Strangers {
     total_max: Option<usize>,
     per_address_max: Option<usize>,
     measure: Option<bool>,
+    imitate_time: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -410,6 +411,7 @@ impl Strangers {
         set(&mut strangers.total_max, self.total_max);
         set(&mut strangers.per_address_max, self.per_address_max);
         set(&mut strangers.measure, self.measure);
+        set(&mut strangers.imitate_time, self.imitate_time);
         Ok(())
     }
 }
