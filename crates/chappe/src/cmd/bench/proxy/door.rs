@@ -112,7 +112,7 @@ pub(super) async fn hear_receipt(hearer: &mut Hearer) -> Result<(), Fault> {
     if heard == receipt() { Ok(()) } else { Err(Fault::Changed) }
 }
 
-/// The hello and its answer.
+/// The hello and its answer, at once and without the waiting and the retries of our own client.
 async fn shake_hands(stream: &mut TcpStream, key: &Key, rng: &mut Rng) -> Result<(), Fault> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let time = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);
