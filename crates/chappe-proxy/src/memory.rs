@@ -24,6 +24,8 @@ pub(crate) struct Memory {
 struct Waiting {
     next: u64,
     by_age: BTreeMap<u64, oneshot::Sender<()>>,
+    /// Those who were told to go and have not gone yet.
+    going: usize,
 }
 
 /// Bytes that wait, until dropped.
@@ -63,16 +65,13 @@ impl Memory {
     }
 
     /// Counts bytes that wait from now on for somebody who has a ticket for others already, or for
-    /// nobody who could be closed. Where they are too many, who waits longest has to go.
+    /// nobody who could be closed. Where they are too many, who waits longest has to go: one at a
+    /// time, for what he gives back may be enough.
     pub(crate) fn count(self: &Arc<Self>, bytes: usize) -> Held {
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.gauge.increment(bytes as f64);
-        if held > self.max.load(Ordering::Relaxed)
-            && let Some((_, longest)) = self.waiting().by_age.pop_first()
-        {
-            self.evicted.increment(1);
-            // Who is gone already has gone by himself.
-            let _ = longest.send(());
+        if held > self.max.load(Ordering::Relaxed) {
+            self.evict();
         }
         Held { memory: Arc::clone(self), bytes }
     }
@@ -86,6 +85,18 @@ impl Memory {
         waiting.by_age.insert(place, sender);
         drop(waiting);
         Ticket { held: self.count(bytes), place, evicted }
+    }
+
+    fn evict(&self) {
+        let mut waiting = self.waiting();
+        if waiting.going == 0
+            && let Some((_, longest)) = waiting.by_age.pop_first()
+        {
+            waiting.going += 1;
+            self.evicted.increment(1);
+            // Who is gone already has gone by himself.
+            let _ = longest.send(());
+        }
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -102,7 +113,10 @@ impl Drop for Held {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.held.memory.waiting().by_age.remove(&self.place);
+        let mut waiting = self.held.memory.waiting();
+        if waiting.by_age.remove(&self.place).is_none() {
+            waiting.going -= 1;
+        }
     }
 }
 
@@ -125,9 +139,13 @@ mod tests {
         assert!(!memory.is_full());
         let _fourth = memory.hold(70);
         assert!(second.evicted.try_recv().is_ok() && third.evicted.try_recv().is_err());
-        // What waits beside that counts as well, and has its longest waiter go.
+        // What waits beside that counts as well, and has who waits longest go, once the one before
+        // him has gone.
         let _beside = memory.count(10);
+        assert!(third.evicted.try_recv().is_err());
+        drop(second);
+        let _more = memory.count(10);
         assert!(third.evicted.try_recv().is_ok());
-        assert_eq!(memory.held(), 40 + 20 + 70 + 10);
+        assert_eq!(memory.held(), 20 + 70 + 10 + 10);
     }
 }
