@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Result;
+use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
@@ -16,6 +18,7 @@ use super::wish::{BULK_PACKET, Bulk, PACKET, Wish, receipt};
 /// A data centre that listens; gone when dropped.
 pub(super) struct Centre {
     pub(super) address: SocketAddr,
+    listener: Arc<TcpListener>,
     serving: JoinHandle<()>,
 }
 
@@ -26,9 +29,15 @@ impl Centre {
     pub(super) fn start() -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let listener = socket.listen(BACKLOG)?;
+        let listener = Arc::new(socket.listen(BACKLOG)?);
         let address = listener.local_addr()?;
-        Ok(Self { address, serving: tokio::spawn(accept(listener)) })
+        let serving = tokio::spawn(accept(Arc::clone(&listener)));
+        Ok(Self { address, listener, serving })
+    }
+
+    /// Takes segments of so many bytes from here on, or of any length by 0.
+    pub(super) fn set_segment(&self, bytes: u32) -> io::Result<()> {
+        SockRef::from(&*self.listener).set_tcp_mss(bytes)
     }
 }
 
@@ -38,7 +47,7 @@ impl Drop for Centre {
     }
 }
 
-async fn accept(listener: TcpListener) {
+async fn accept(listener: Arc<TcpListener>) {
     loop {
         // Whoever is not let in finds that out by himself.
         if let Ok((stream, _)) = listener.accept().await {

@@ -8,6 +8,7 @@ use chappe_crypto::{Rng, x25519_public};
 use chappe_proto::transport::fake_tls::{
     CHANGE_CIPHER_SPEC, Records, greeting, read_flight, record_header,
 };
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -65,6 +66,7 @@ impl Door {
         if matches!(wish, Wish::Exchange(_)) {
             socket.set_recv_buffer_size(exchange::BUFFER)?;
             socket.set_send_buffer_size(exchange::BUFFER)?;
+            SockRef::from(&socket).set_tcp_mss(exchange::SEGMENT)?;
         }
         let mut stream = socket.connect(self.address).await?;
         stream.set_nodelay(true)?;

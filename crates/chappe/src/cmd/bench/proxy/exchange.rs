@@ -13,6 +13,9 @@ use super::wish::Bulk;
 
 /// Buffers of sockets at the ends, so that the proxy finds no room soon.
 pub(super) const BUFFER: u32 = 4 << 10;
+/// Bytes of a segment: the system has room for some twenty of them in the proxy, and those of
+/// loopback are so long that it would have room for everything.
+pub(super) const SEGMENT: u32 = 536;
 /// Longest piece said at once, and heard at once.
 const SAID_MAX: u32 = 20_000;
 const HEARD_MAX: u32 = 8 << 10;
