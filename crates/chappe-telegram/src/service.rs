@@ -90,14 +90,25 @@ impl Service {
             }
             Some(Identity { is_waiting: false, account, .. }) => Ok(account),
             Some(_) => Err(Failure::Rpc(RpcError::unauthorized("SESSION_PASSWORD_NEEDED"))),
-            None => Err(Self::signed_out()),
+            None => Err(self.not_in(caller).await?),
         }
     }
 
     /// The account that calls, or is about to be once its password is told (API-05).
     pub(crate) async fn whoever(&self, caller: &Caller) -> Result<i64, Failure> {
         let identity = self.store.identity(caller.auth_key_id).await?;
-        identity.map(|identity| identity.account).ok_or_else(Self::signed_out)
+        match identity {
+            Some(identity) => Ok(identity.account),
+            None => Err(self.not_in(caller).await?),
+        }
+    }
+
+    /// Why a key is nobody's: it never was somebody's or left, or another device has ended it.
+    async fn not_in(&self, caller: &Caller) -> Result<Failure, Failure> {
+        match self.store.was_ended(caller.auth_key_id).await? {
+            true => Ok(Failure::Rpc(RpcError::unauthorized("SESSION_REVOKED"))),
+            false => Ok(Self::signed_out()),
+        }
     }
 
     /// What a function says that has no handler (API-04, API-06).

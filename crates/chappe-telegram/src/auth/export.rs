@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chappe_api::functions::auth::{ExportAuthorization, ImportAuthorization};
 use chappe_api::types;
+use chappe_crypto::AuthKeyId;
 use chappe_server::{Caller, State};
 use tracing::info;
 
@@ -20,6 +21,7 @@ pub(crate) struct Exports(Mutex<HashMap<Vec<u8>, Export>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Export {
+    key: AuthKeyId,
     account: i64,
     /// On the monotonic clock.
     until: Duration,
@@ -45,32 +47,36 @@ pub(crate) async fn export_authorization(
         return Err(bad("DC_ID_INVALID"));
     }
     let token = service.rng().bytes::<TOKEN_LEN>().to_vec();
-    if !service.exports.keep(token.clone(), me, caller.now.mono) {
+    let export = Export { key: caller.auth_key_id, account: me, until: caller.now.mono + LIFE };
+    if !service.exports.keep(token.clone(), export, caller.now.mono) {
         return Err(Failure::Rpc(chappe_proto::rpc::RpcError::new(420, "FLOOD_WAIT_60")));
     }
     Ok(types::auth::ExportedAuthorization { id: me, bytes: token.into() })
 }
 
-/// The password is not asked for again: whoever exported has told it.
+/// The password is not asked for again: whoever exported has told it, and still is signed in.
 pub(crate) async fn import_authorization(
     State(service): State<Service>,
     caller: Caller,
     call: ImportAuthorization,
 ) -> Result<types::auth::Authorization, Failure> {
-    let account = service.exports.take(&call.bytes, caller.now.mono);
-    let account = account.filter(|account| *account == call.id);
-    let account = account.ok_or_else(|| bad("AUTH_BYTES_INVALID"))?;
+    let export = service.exports.take(&call.bytes, caller.now.mono);
+    let export = export.filter(|export| export.account == call.id);
+    let Export { key, account, .. } = export.ok_or_else(|| bad("AUTH_BYTES_INVALID"))?;
     let account = service.store.account(account).await?.ok_or_else(|| bad("USER_ID_INVALID"))?;
     // The bytes are used up.
     let session = service.session_of(&caller);
-    service.until_done(|| service.store.sign_in_along(account.id, session.clone())).await?;
+    let sign_in = || service.store.sign_in_along(key, account.id, session.clone());
+    if !service.until_done(sign_in).await? {
+        return Err(bad("AUTH_BYTES_INVALID"));
+    }
     info!(account = account.id, auth_key_id = %caller.auth_key_id, "signed in from another key");
     Ok(service.authorization(&caller, &account))
 }
 
 impl Exports {
     /// Whether there was room.
-    fn keep(&self, token: Vec<u8>, account: i64, now: Duration) -> bool {
+    fn keep(&self, token: Vec<u8>, export: Export, now: Duration) -> bool {
         let mut exports = self.lock();
         if exports.len() >= EXPORTS_MAX {
             exports.retain(|_, export| export.until > now);
@@ -78,14 +84,14 @@ impl Exports {
         if exports.len() >= EXPORTS_MAX {
             return false;
         }
-        exports.insert(token, Export { account, until: now + LIFE });
+        exports.insert(token, export);
         true
     }
 
     /// Whose sign-in it is, once.
-    fn take(&self, token: &[u8], now: Duration) -> Option<i64> {
+    fn take(&self, token: &[u8], now: Duration) -> Option<Export> {
         let export = self.lock().remove(token)?;
-        (export.until > now).then_some(export.account)
+        (export.until > now).then_some(export)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Export>> {

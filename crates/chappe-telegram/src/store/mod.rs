@@ -69,6 +69,7 @@ const MIGRATIONS: Migrations = Migrations {
         include_str!("migrations/0005-files.sql"),
         include_str!("migrations/0006-groups.sql"),
         include_str!("migrations/0007-bots.sql"),
+        include_str!("migrations/0008-families.sql"),
     ],
 };
 
