@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use chappe_api::functions::auth::{CancelCode, ResendCode, SendCode};
+use chappe_api::functions::auth::{CancelCode, ReportMissingCode, ResendCode, SendCode};
 use chappe_api::{ctors, types};
 use chappe_proto::rpc::RpcError;
 use chappe_server::{Caller, Pusher, State};
@@ -85,6 +85,20 @@ pub(crate) async fn cancel_code(
     } else {
         Err(bad("PHONE_CODE_EXPIRED"))
     }
+}
+
+/// Somebody waits for a code in vain, and the operator is to know.
+pub(crate) async fn report_missing_code(
+    State(service): State<Service>,
+    caller: Caller,
+    call: ReportMissingCode,
+) -> Result<bool, Failure> {
+    let phone = Phone::parse(text(&call.phone_number)?)?;
+    let hash = code_hash(&call.phone_code_hash)?;
+    let kept = service.store.code(phone.digits(), hash, caller.now.unix_seconds()).await?;
+    kept.ok_or_else(|| bad("PHONE_CODE_EXPIRED"))?;
+    warn!(phone = phone.digits(), "a login code has not reached whoever waits for it");
+    Ok(true)
 }
 
 pub(super) fn code_hash(hash: &Str) -> Result<&str, Failure> {

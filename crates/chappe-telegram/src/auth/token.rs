@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chappe_api::functions::auth::{AcceptLoginToken, ExportLoginToken};
+use chappe_api::functions::auth::{AcceptLoginToken, ExportLoginToken, ImportLoginToken};
 use chappe_api::{ctors, types};
 use chappe_crypto::AuthKeyId;
 use chappe_proto::SessionId;
@@ -97,6 +97,13 @@ pub(crate) async fn accept_login_token(
         let _ = pusher.to_session(key, session, body).await;
     }
     Ok(types::Authorization { unconfirmed: true, ..chappe_tl::blank() })
+}
+
+/// Nobody is sent to another data centre with a token, so none comes from one.
+pub(crate) async fn import_login_token(
+    _call: ImportLoginToken,
+) -> Result<types::auth::LoginToken, Failure> {
+    Err(bad("AUTH_TOKEN_INVALID"))
 }
 
 impl LoginTokens {

@@ -76,6 +76,19 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
+    /// Accounts whose username begins so, in lower case.
+    pub(crate) async fn accounts_of_usernames(
+        &self,
+        beginning: &str,
+        limit: i32,
+    ) -> Result<Vec<i64>, StoreError> {
+        let pattern = format!("{}%", beginning.replace('_', "\\_"));
+        let query = sql("SELECT account FROM username WHERE folded LIKE $1 ESCAPE '\\'
+             ORDER BY account LIMIT $2");
+        let rows = self.database.rows(query.bind(pattern).bind(limit)).await?;
+        rows.into_iter().map(|mut row| row.read()).collect()
+    }
+
     /// The name that `owner` gave to somebody.
     pub(crate) async fn contact_name(
         &self,

@@ -8,3 +8,13 @@ CREATE TABLE ended_session (
     ended BIGINT NOT NULL
 );
 CREATE INDEX ended_session_by_time ON ended_session (ended);
+
+-- The button beside the text field in a talk with a bot: of one person, or (0) of all others.
+CREATE TABLE bot_menu_button (
+    bot BIGINT NOT NULL,
+    account BIGINT NOT NULL,
+    -- Nothing: it shows the commands.
+    text TEXT,
+    url TEXT,
+    PRIMARY KEY (bot, account)
+);
