@@ -20,8 +20,7 @@ use crate::updates::Lines;
 
 /// Functions without a handler that are called before signing in, or to sign in. A 401 would be
 /// no answer to them, and makes TDLib throw its key away (QRK-22).
-const FOR_STRANGERS: &[&str] =
-    &["auth.initPasskeyLogin", "help.getCountriesList", "help.getDeepLinkInfo", "help.saveAppLog"];
+const FOR_STRANGERS: &[&str] = &["auth.initPasskeyLogin", "help.getDeepLinkInfo"];
 
 /// What handlers share. Clones share it, too.
 #[derive(Clone)]
@@ -111,7 +110,8 @@ impl Service {
         }
     }
 
-    /// What a function says that has no handler (API-04, API-06).
+    /// What a function says that has no handler (API-04, API-06). Those that are there while a
+    /// password is asked for say so then, too (API-05).
     pub(crate) async fn without_handler(
         &self,
         caller: &Caller,
@@ -120,7 +120,11 @@ impl Service {
         if FOR_STRANGERS.contains(&function.name) {
             return RpcError::bad_request("METHOD_INVALID");
         }
-        match self.me(caller).await {
+        let who = match function.name.split_once('.') {
+            Some(("help" | "langpack", _)) => self.whoever(caller).await,
+            _ => self.me(caller).await,
+        };
+        match who {
             Ok(_) => RpcError::bad_request("METHOD_INVALID"),
             Err(failure) => failure.into(),
         }
