@@ -28,6 +28,10 @@ pub(crate) enum Deed {
     WrongFrom(Source),
     /// A code of this number was wrong.
     WrongOf(String),
+    /// Somebody wanted the code of this test number.
+    TestCode(String),
+    /// An account asked who has a number.
+    Lookup(i64),
 }
 
 /// Who connects: an address, or a network by its first so many bits.
@@ -41,6 +45,8 @@ struct Count {
     max: u32,
 }
 
+/// What a client hears, with the seconds.
+const FLOOD: &str = "FLOOD_WAIT_";
 /// How long something is held against whoever did it.
 const WINDOW: Duration = Duration::from_secs(3600);
 /// Deeds remembered. Strangers can make us hold this much.
@@ -52,18 +58,27 @@ const FORGOTTEN: usize = DEEDS_MAX / 8;
 const NETWORK_FACTOR: u32 = 16;
 
 impl Source {
+    /// The address itself, or the household that it is in.
+    pub(crate) fn household_of(address: IpAddr) -> Self {
+        Self::networks_of(address).0
+    }
+
     /// Where an address counts, and how much more it may do there: by itself, or with IPv6 as the
     /// household of the first 64 bits and the network of the first 48.
     pub(crate) fn of(address: IpAddr) -> impl Iterator<Item = (Self, u32)> {
-        let (near, far) = match address.to_canonical() {
+        let (near, far) = Self::networks_of(address);
+        std::iter::once((near, 1)).chain(far.map(|far| (far, NETWORK_FACTOR)))
+    }
+
+    fn networks_of(address: IpAddr) -> (Self, Option<Self>) {
+        match address.to_canonical() {
             IpAddr::V6(v6) => {
                 let [a, b, c, d, ..] = v6.segments();
                 let network = |d| Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into();
                 (Self(network(d), 64), Some(Self(network(0), 48)))
             }
             v4 => (Self(v4, 32), None),
-        };
-        std::iter::once((near, 1)).chain(far.map(|far| (far, NETWORK_FACTOR)))
+        }
     }
 }
 
@@ -92,8 +107,12 @@ impl Floods {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (deed, max) in deeds {
             // As if they were done one by one: the last of them is to be within the bound.
-            let max = max.saturating_sub(times.saturating_sub(1));
-            if let Some(wait) = counts.get(deed).and_then(|count| count.wait(max, now)) {
+            let most = max.saturating_sub(times.saturating_sub(1));
+            let wait = match counts.get(deed) {
+                Some(count) => count.wait(most, now),
+                None => (most == 0 && *max > 0).then(|| WINDOW.as_secs()),
+            };
+            if let Some(wait) = wait {
                 return Err(flood(wait));
             }
         }
@@ -138,7 +157,7 @@ fn make_room(counts: &mut HashMap<Deed, Count>, now: Duration) {
 }
 
 fn flood(wait: u64) -> Failure {
-    Failure::Rpc(RpcError::new(420, format!("FLOOD_WAIT_{wait}")))
+    Failure::Rpc(RpcError::new(420, format!("{FLOOD}{wait}")))
 }
 
 impl Service {
@@ -162,12 +181,40 @@ impl Service {
         deeds
     }
 
+    /// Counts a code that somebody wants for a test number (ACC-01).
+    pub(crate) fn count_test_code(&self, caller: &Caller, phone: &Phone) -> Result<(), Failure> {
+        let deed = Deed::TestCode(phone.digits().to_owned());
+        let counted = self.floods.count(&[(deed, self.config.test_codes_max)], 1, caller.now.mono);
+        counted.map_err(|failure| match failure {
+            Failure::Rpc(RpcError { code, message }) => Failure::Rpc(RpcError {
+                code,
+                message: message.replace(FLOOD, "FLOOD_TEST_PHONE_WAIT_"),
+            }),
+            failure => failure,
+        })
+    }
+
     /// Counts a code that somebody wants for a number, unless there were too many.
     pub(crate) fn count_code(&self, caller: &Caller, phone: &Phone) -> Result<(), Failure> {
         let mut deeds = from(caller, Deed::CodeFor, self.config.codes_of_address_max);
         let to = Deed::CodeTo(phone.digits().to_owned());
         deeds.push((to, self.config.codes_of_number_max));
         self.floods.count(&deeds, 1, caller.now.mono)
+    }
+}
+
+impl Service {
+    /// Counts numbers whose owners an account asks for, unless there were too many: the directory
+    /// is not to be read from end to end.
+    pub(crate) fn count_lookups(
+        &self,
+        caller: &Caller,
+        me: i64,
+        numbers: usize,
+    ) -> Result<(), Failure> {
+        let times = u32::try_from(numbers).unwrap_or(u32::MAX);
+        let deed = (Deed::Lookup(me), self.config.lookups_max);
+        self.floods.count(&[deed], times, caller.now.mono)
     }
 }
 
