@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must hold before a change lands, from nothing but cargo.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -9,66 +10,59 @@ use anyhow::{Context, Result, bail};
 /// One step: what it shows, and the command.
 struct Step {
     name: &'static str,
-    program: &'static str,
+    program: Program,
     args: &'static [&'static str],
 }
 
+/// What a step runs.
+#[derive(PartialEq)]
+enum Program {
+    Cargo,
+    /// A file of the repository.
+    File(&'static str),
+    /// A program of this workspace, as [`PROGRAMS`] leaves it.
+    Own(&'static str),
+}
+
 const STEPS: &[Step] = &[
-    Step { name: "format", program: "cargo", args: &["fmt", "--all", "--check"] },
-    Step { name: "house rules", program: "cargo", args: &["xtask", "tidy"] },
-    Step {
-        name: "lints",
-        program: "cargo",
-        args: &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
-    },
-    Step { name: TESTS, program: "cargo", args: &["test", "--workspace", "--locked"] },
+    cargo("format", &["fmt", "--all", "--check"]),
+    cargo("house rules", &["xtask", "tidy"]),
+    cargo("lints", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+    cargo(TESTS, &["test", "--workspace", "--locked"]),
+    PROGRAMS,
     // Not optimised: to build everything once more would take longer than it saves.
-    Step {
-        name: "simulation",
-        program: "cargo",
-        args: &["run", "--package", "chappe-sim", "--locked", "--", "--seeds", "10000"],
-    },
+    Step { name: "simulation", program: Program::Own("chappe-sim"), args: &["--seeds", "10000"] },
     Step {
         name: "fuzz targets",
-        program: "cargo",
-        args: &[
-            "run",
-            "--quiet",
-            "--package",
-            "chappe-fuzz",
-            "--locked",
-            "--",
-            "--seconds",
-            "5",
-            "--seed",
-            "2",
-        ],
+        program: Program::Own("chappe-fuzz"),
+        args: &["--seconds", "5", "--seed", "2"],
     },
-    Step {
-        name: "tests with every feature of the schema tools",
-        program: "cargo",
-        args: &["test", "--package", "chappe-tl", "--all-features", "--locked"],
-    },
-    Step {
-        name: "arithmetic without C",
-        program: "cargo",
-        args: &["test", "--package", "chappe-crypto", "--no-default-features", "--locked"],
-    },
-    Step {
-        name: "documentation",
-        program: "cargo",
-        args: &["doc", "--workspace", "--no-deps", "--locked"],
-    },
-    Step {
-        name: "the binary",
-        program: "cargo",
-        args: &["build", "--package", "chappe", "--package", "interop-client", "--locked"],
-    },
+    cargo(
+        "tests with every feature of the schema tools",
+        &["test", "--package", "chappe-tl", "--all-features", "--locked"],
+    ),
+    cargo(
+        "arithmetic without C",
+        &["test", "--package", "chappe-crypto", "--no-default-features", "--locked"],
+    ),
+    cargo("documentation", &["doc", "--workspace", "--no-deps", "--locked"]),
+    cargo("nothing that only tests bring", &["check", "--workspace", "--locked"]),
     Step { name: "interoperation", program: INTEROP, args: &[] },
 ];
 
 const TESTS: &str = "tests";
-const INTEROP: &str = "interop/run";
+const INTEROP: Program = Program::File("interop/run");
+
+/// As the tests have built them: any other choice of packages would have other features, and build
+/// everything once more.
+const PROGRAMS: Step = cargo("the programs", &["test", "--workspace", "--locked", "--no-run"]);
+
+/// Tests at once: most of them wait most of the time.
+const TEST_THREADS: &str = "6";
+
+const fn cargo(name: &'static str, args: &'static [&'static str]) -> Step {
+    Step { name, program: Program::Cargo, args }
+}
 
 /// A program that steps need besides cargo, how to see that it works, and its Debian packages.
 type Needed = (&'static str, &'static [&'static str], &'static [&'static str]);
@@ -96,10 +90,14 @@ const CLIENTS: &[Needed] = &[
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let wanted =
         |step: &Step| args.is_empty() || args.iter().any(|arg| step.name.contains(arg.as_str()));
-    let steps: Vec<&Step> = STEPS.iter().filter(|step| wanted(step)).collect();
+    let mut steps: Vec<&Step> = STEPS.iter().filter(|step| wanted(step)).collect();
     if steps.is_empty() {
         let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
         bail!("no step is called so; the steps are: {}", names.join(", "));
+    }
+    let needs_programs = |step: &&Step| step.program != Program::Cargo;
+    if steps.iter().any(needs_programs) && !steps.iter().any(|step| step.name == PROGRAMS.name) {
+        steps.insert(0, &PROGRAMS);
     }
     let mut needed = vec![COMPILER];
     if steps.iter().any(|step| step.name == TESTS) {
@@ -113,15 +111,16 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     for step in &steps {
         println!("\n== {} ==", step.name);
         let begun = Instant::now();
-        let program = if step.program.contains('/') {
-            root().join(step.program)
-        } else {
-            PathBuf::from(step.program)
+        let program = match step.program {
+            Program::Cargo => PathBuf::from("cargo"),
+            Program::File(path) => root().join(path),
+            Program::Own(name) => env::current_exe()?.with_file_name(name),
         };
         let status = Command::new(&program)
             .args(step.args)
             .current_dir(root())
             .env("RUSTDOCFLAGS", "-D warnings")
+            .env("RUST_TEST_THREADS", TEST_THREADS)
             .status()
             .with_context(|| format!("cannot run {}", program.display()))?;
         if !status.success() {
@@ -129,7 +128,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             bail!(
                 "step `{}` failed ({status}): {} {}\n{} steps passed before it, {left} were not run",
                 step.name,
-                step.program,
+                program.display(),
                 step.args.join(" "),
                 done.len(),
             );

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chappe_crypto::{Ctr, Rng, sha256};
 use chappe_proto::transport::fake_tls::{Records, record_header};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
@@ -14,9 +15,12 @@ use crate::client::{Client, header};
 use crate::world::{ALICE, Running, SITE, config, from_client, tls_config, to_client};
 
 const CONNECTIONS: u16 = 200;
-const BYTES: usize = 150_000;
+const BYTES: usize = 80_000;
 /// Buffers of both ends, which are full at once.
 const BUFFER: u32 = 4 << 10;
+/// Bytes of a segment. The system gives the proxy room for some twenty of them, and loopback's own
+/// are so long that everything would find room.
+const SEGMENT: u32 = 536;
 
 /// Rules: PRX-16, PRX-18, PRX-33: 200 connections send both ways at once, over buffers that are
 ///        always full, and either end stops reading now and then: every byte arrives, the last ones
@@ -31,9 +35,7 @@ async fn no_byte_is_stranded() {
 }
 
 async fn all_arrive(tls: bool, fast: bool) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(BUFFER).unwrap();
-    socket.set_send_buffer_size(BUFFER).unwrap();
+    let socket = narrow();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let centre = socket.listen(1024).unwrap();
     let address = centre.local_addr().unwrap();
@@ -47,9 +49,7 @@ async fn all_arrive(tls: bool, fast: bool) {
     for number in 0..CONNECTIONS {
         let proxy = Arc::clone(&proxy);
         ends.spawn(async move {
-            let socket = TcpSocket::new_v4().unwrap();
-            socket.set_recv_buffer_size(BUFFER).unwrap();
-            socket.set_send_buffer_size(BUFFER).unwrap();
+            let socket = narrow();
             let client = match tls {
                 true => Client::tls_over(socket, proxy.address, SITE, ALICE, 2).await,
                 false => {
@@ -66,6 +66,15 @@ async fn all_arrive(tls: bool, fast: bool) {
     }
     let all = async { while ends.join_next().await.transpose().unwrap().is_some() {} };
     timeout(Duration::from_secs(120), all).await.expect("bytes are stranded");
+}
+
+/// A socket whose connections hold little at both ends.
+fn narrow() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(BUFFER).unwrap();
+    socket.set_send_buffer_size(BUFFER).unwrap();
+    SockRef::from(&socket).set_tcp_mss(SEGMENT).unwrap();
+    socket
 }
 
 /// The data centre: says and hears the same on each connection.
