@@ -123,7 +123,7 @@ impl LoginTokens {
     /// Whether there was room.
     fn offer(&self, key: AuthKeyId, offer: Offer, now: Duration) -> bool {
         let mut table = self.lock();
-        table.take(key);
+        table.remove(key);
         let is_full = |table: &Table| {
             table.offers.len() >= OFFERS_MAX
                 || table.of_source.get(&offer.source).is_some_and(|count| *count >= SOURCE_MAX)
@@ -132,7 +132,7 @@ impl LoginTokens {
             let is_over = |offer: &Offer| offer.until + FETCH <= now;
             let over = table.offers.iter().filter(|(_, offer)| is_over(offer));
             let over: Vec<AuthKeyId> = over.map(|(key, _)| *key).collect();
-            over.into_iter().for_each(|key| drop(table.take(key)));
+            over.into_iter().for_each(|key| table.remove(key));
         }
         if is_full(&table) {
             return false;
@@ -148,7 +148,7 @@ impl LoginTokens {
         let mut table = self.lock();
         let offer = table.offers.get(&key).filter(|offer| offer.until + FETCH > now)?;
         let account = offer.accepted?;
-        table.take(key);
+        table.remove(key);
         Some(account)
     }
 
@@ -181,8 +181,8 @@ impl LoginTokens {
 }
 
 impl Table {
-    fn take(&mut self, key: AuthKeyId) -> Option<Offer> {
-        let offer = self.offers.remove(&key)?;
+    fn remove(&mut self, key: AuthKeyId) {
+        let Some(offer) = self.offers.remove(&key) else { return };
         self.by_token.remove(&offer.token);
         if let Some(count) = self.of_source.get_mut(&offer.source) {
             *count -= 1;
@@ -190,7 +190,6 @@ impl Table {
                 self.of_source.remove(&offer.source);
             }
         }
-        Some(offer)
     }
 }
 
