@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::exchange;
-use super::fault::Fault;
+use super::fault::{Fault, in_time};
 use super::line::{HEADER, Header, Hearer, Speaker, halves};
 use super::wish::{BULK_PACKET, Bulk, PACKET, Wish, receipt};
 
@@ -99,7 +99,7 @@ pub(super) async fn sink(hearer: &mut Hearer, amount: u64) -> Result<(), Fault> 
     let mut bytes = vec![0; BULK_PACKET];
     while left > 0 {
         let room = left.min(BULK_PACKET as u64) as usize;
-        match hearer.hear(&mut bytes[..room]).await? {
+        match in_time(hearer.hear(&mut bytes[..room])).await? {
             0 => return Err(Fault::Closed),
             len if !expected.is_next(&bytes[..len]) => return Err(Fault::Changed),
             len => left -= len as u64,
@@ -114,7 +114,7 @@ pub(super) async fn pour(speaker: &mut Speaker, amount: u64) -> Result<(), Fault
     while left > 0 {
         let bytes = bulk.next(left.min(BULK_PACKET as u64) as usize);
         left -= bytes.len() as u64;
-        speaker.say(bytes).await?;
+        in_time(speaker.say(bytes)).await?;
     }
     Ok(())
 }

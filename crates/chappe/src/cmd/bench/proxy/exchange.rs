@@ -7,7 +7,7 @@ use std::time::Duration;
 use chappe_crypto::Rng;
 use tokio::time::sleep;
 
-use super::fault::Fault;
+use super::fault::{Fault, SILENCE_MAX};
 use super::line::{Hearer, Speaker};
 use super::wish::Bulk;
 
@@ -19,8 +19,6 @@ const HEARD_MAX: u32 = 8 << 10;
 /// One piece of so many is followed by a pause, and how long that is.
 const PAUSES: u32 = 16;
 const PAUSE_MAX_MS: u32 = 40;
-/// Silence both ways after which nothing comes any more.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Says so many bytes and hears as many, neither end after the other. Nobody ends the stream, for
 /// that would push its last bytes.
