@@ -2,6 +2,7 @@
 
 use chappe_api::{ctors, types};
 use chappe_server::{Caller, Pusher};
+use tracing::warn;
 
 use crate::Service;
 use crate::error::Failure;
@@ -10,31 +11,39 @@ use crate::phone::Phone;
 use crate::store::{Account, Content};
 
 impl Service {
-    /// Tells a person's devices the code by which another is about to sign in.
-    pub(super) async fn tell_code(
-        &self,
-        caller: &Caller,
-        pusher: &Pusher,
-        account: i64,
-        code: &str,
-    ) -> Result<(), Failure> {
+    /// Tells a person's devices the code by which another is about to sign in. The answer to whoever
+    /// wanted it does not wait, nor is the code sent again where this is undone.
+    pub(super) fn tell_code(&self, caller: &Caller, pusher: &Pusher, account: i64, code: &str) {
         let text = format!(
             "Login code: {code}. Tell it to nobody, whoever asks. If you are not signing in \
              anywhere, do nothing: nobody can sign in without it."
         );
-        self.tell_devices(caller, pusher, account, text).await
+        let (service, caller, pusher) = (self.clone(), caller.clone(), pusher.clone());
+        tokio::spawn(async move { service.tell_devices(&caller, &pusher, account, &text).await });
     }
 
-    /// Tells a person's other devices that this one has signed in. The code of a test account is
-    /// known to everybody, and nobody has to be warned.
-    pub(crate) async fn tell_of_sign_in(
+    /// Tells a person's other devices that this one has signed in, beside the answer to it: it has,
+    /// whatever befalls the news. The code of a test account is known to everybody, and nobody has
+    /// to be warned.
+    pub(crate) fn tell_of_sign_in(&self, caller: &Caller, pusher: &Pusher, account: &Account) {
+        let phone = account.phone.as_deref().map(Phone::parse).and_then(Result::ok);
+        let Some(phone) = phone.filter(|phone| !self.is_test(phone)) else { return };
+        let (service, caller, pusher) = (self.clone(), caller.clone(), pusher.clone());
+        let account = account.clone();
+        tokio::spawn(async move {
+            if let Err(failure) = service.warn_of(&caller, &pusher, &account, &phone).await {
+                warn!(?failure, account = account.id, "nobody could be told of a sign-in");
+            }
+        });
+    }
+
+    async fn warn_of(
         &self,
         caller: &Caller,
         pusher: &Pusher,
         account: &Account,
+        phone: &Phone,
     ) -> Result<(), Failure> {
-        let phone = account.phone.as_deref().map(Phone::parse).and_then(Result::ok);
-        let Some(phone) = phone.filter(|phone| !self.is_test(phone)) else { return Ok(()) };
         let sessions = self.store.sessions_of(account.id).await?;
         let is_own = |key| key == caller.auth_key_id;
         let Some(new) = sessions.iter().find(|session| is_own(session.key)) else { return Ok(()) };
@@ -59,20 +68,20 @@ impl Service {
             phone.digits(),
             new.ip,
         );
-        self.tell_devices(caller, pusher, account.id, text).await
+        self.tell_devices(caller, pusher, account.id, &text).await;
+        Ok(())
     }
 
-    async fn tell_devices(
-        &self,
-        caller: &Caller,
-        pusher: &Pusher,
-        account: i64,
-        text: String,
-    ) -> Result<(), Failure> {
-        let content = Content { text, ..Content::default() };
-        let turn = self.lines.turn().await;
-        let mut change = self.store.change().await?;
-        self.store.notify(&mut change, account, content, caller.now.unix_seconds()).await?;
-        self.announce(turn, change, pusher, (account, caller)).await
+    async fn tell_devices(&self, caller: &Caller, pusher: &Pusher, account: i64, text: &str) {
+        let told = self.until_done(|| async {
+            let content = Content { text: text.to_owned(), ..Content::default() };
+            let turn = self.lines.turn().await;
+            let mut change = self.store.change().await?;
+            self.store.notify(&mut change, account, content, caller.now.unix_seconds()).await?;
+            self.announce(turn, change, pusher, (account, caller)).await
+        });
+        if let Err(failure) = told.await {
+            warn!(?failure, account, "a message of the service could not be written");
+        }
     }
 }

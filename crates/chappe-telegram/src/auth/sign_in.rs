@@ -47,13 +47,13 @@ pub(crate) async fn sign_in(
         CodeJudgement::Expired => return Err(bad("PHONE_CODE_EXPIRED")),
     }
     if let Some(account) = service.store.account_of_phone(phone.digits()).await? {
-        let waits = service.store.sign_in(account.id, service.session_of(&caller)).await?;
-        service.store.use_code(name.0, name.1).await?;
-        if waits {
+        let session = service.session_of(&caller);
+        let waits = service.store.sign_in_by_code(name, account.id, session).await?;
+        if waits.ok_or_else(|| bad("PHONE_CODE_EXPIRED"))? {
             return Err(Failure::Rpc(RpcError::unauthorized("SESSION_PASSWORD_NEEDED")));
         }
         info!(account = account.id, auth_key_id = %caller.auth_key_id, "signed in");
-        service.tell_of_sign_in(&caller, &pusher, &account).await?;
+        service.tell_of_sign_in(&caller, &pusher, &account);
         return Ok(service.authorization(&caller, &account));
     }
     match service.config.sign_up {

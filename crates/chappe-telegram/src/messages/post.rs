@@ -61,7 +61,7 @@ impl Service {
             let Sent { message, pts, is_repeat } =
                 self.store.send(&mut change, new, &owners).await?;
             if is_repeat {
-                self.check_repeat(new, message).await?;
+                check_repeat(&mut change, new, message).await?;
             }
             sent.push((message, new.random_id.unwrap_or(0), pts));
         }
@@ -71,19 +71,6 @@ impl Service {
             self.push_draft((me, caller), pusher, peer, None).await?;
         }
         self.own_messages(caller, me, &sent).await
-    }
-
-    /// What comes under a `random_id` of before has to be what came then (API-12).
-    async fn check_repeat(&self, new: &NewMessage, before: i32) -> Result<(), Failure> {
-        match self.store.message(new.sender, before).await? {
-            Some(before)
-                if before.peer != new.peer
-                    || (before.edited.is_none() && before.content.text != new.content.text) =>
-            {
-                Err(bad("RANDOM_ID_DUPLICATE"))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The group that a peer is, held until the end of a change; `None` for somebody.
@@ -152,6 +139,24 @@ impl Service {
             }
         }
         Ok(accounts)
+    }
+}
+
+/// What comes under a `random_id` of before has to be what came then (API-12).
+async fn check_repeat(
+    change: &mut Change<'_>,
+    new: &NewMessage,
+    before: i32,
+) -> Result<(), Failure> {
+    // By the connection that the change has: once all of the pool wait for another, none gets it.
+    match change.message(new.sender, before).await? {
+        Some(before)
+            if before.peer != new.peer
+                || (before.edited.is_none() && before.content.text != new.content.text) =>
+        {
+            Err(bad("RANDOM_ID_DUPLICATE"))
+        }
+        _ => Ok(()),
     }
 }
 

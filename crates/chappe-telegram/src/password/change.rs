@@ -41,7 +41,9 @@ pub(crate) async fn update_password_settings(
     let password = service.read_password(me, new)?;
     service.check_if_any(me, &call.password, &caller).await?;
     info!(account = me, is_set = password.is_some(), "second factor changed");
-    service.store.set_password(me, password, caller.now.unix_seconds()).await?;
+    let now = caller.now.unix_seconds();
+    // The challenge is used up.
+    service.until_done(|| service.store.set_password(me, password.clone(), now)).await?;
     Ok(true)
 }
 

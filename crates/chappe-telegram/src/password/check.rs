@@ -28,10 +28,14 @@ pub(crate) async fn check_password(
         service.note_wrong(&caller, None);
         return Err(failure);
     }
-    service.store.end_waiting(caller.auth_key_id).await?;
+    // The challenge is used up.
+    let is_in = service.until_done(|| service.store.end_waiting(caller.auth_key_id, me)).await?;
+    if !is_in {
+        return Err(Service::signed_out());
+    }
     info!(account = me, auth_key_id = %caller.auth_key_id, "signed in with a password");
     let account = service.store.account(me).await?.ok_or_else(Service::signed_out)?;
-    service.tell_of_sign_in(&caller, &pusher, &account).await?;
+    service.tell_of_sign_in(&caller, &pusher, &account);
     Ok(service.authorization(&caller, &account))
 }
 

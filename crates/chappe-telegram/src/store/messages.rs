@@ -3,7 +3,7 @@
 use chappe_backend::StoreError;
 use chappe_backend::sql::{Row, Statement, Transaction, sql};
 
-use super::{Content, Peer, Store};
+use super::{Change, Content, Peer, Store};
 
 /// A message in the box of one account.
 #[derive(Clone, Debug, PartialEq)]
@@ -270,6 +270,17 @@ const COUNT_EVERYWHERE: &str =
        AND folded LIKE $4 ESCAPE '\\' AND ($5 = 0 OR (kinds & $5) <> 0)
        AND ($6 = 0 OR sender = $6) AND pinned >= $7 AND mentioned >= $8 AND unheeded >= $9
        AND date > $10 AND date < $11";
+
+impl Change<'_> {
+    /// A message as of this change.
+    pub(crate) async fn message(
+        &mut self,
+        owner: i64,
+        id: i32,
+    ) -> Result<Option<Message>, StoreError> {
+        message(self.transaction(), owner, id).await
+    }
+}
 
 pub(super) async fn message(
     transaction: &mut Transaction<'_>,

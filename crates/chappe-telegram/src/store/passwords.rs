@@ -47,11 +47,19 @@ impl Store {
         transaction.commit().await
     }
 
-    /// The key of an account has told the password: it is signed in.
-    pub(crate) async fn end_waiting(&self, key: AuthKeyId) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin().await?;
-        let change = sql("UPDATE session_of_account SET is_waiting = 0 WHERE key_id = $1");
-        transaction.run(change.bind(sessions::row_id(key))).await?;
-        transaction.commit().await
+    /// A key has told the password of an account: it is signed in. Whether it still was that
+    /// account's; a sign-in as somebody else, who has another password, may have come in between.
+    pub(crate) async fn end_waiting(
+        &self,
+        key: AuthKeyId,
+        account: i64,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.database.begin_apart().await?;
+        let change = sql("UPDATE session_of_account SET is_waiting = 0
+             WHERE key_id = $1 AND account = $2");
+        let change = change.bind(sessions::row_id(key)).bind(account);
+        let is_in = transaction.run(change).await? > 0;
+        transaction.commit().await?;
+        Ok(is_in)
     }
 }

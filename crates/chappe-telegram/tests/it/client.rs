@@ -1,6 +1,6 @@
 //! A client made of the core's parts, with a key of its own and a server of its own.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,7 +19,7 @@ use chappe_proto::rpc::{CallResult, RESULT, RpcError};
 use chappe_proto::session::msg_id::{MsgIds, Origin};
 use chappe_proto::session::{container, kind};
 use chappe_proto::transport::{ClientOptions, Framing, Transport};
-use chappe_proto::{Now, SessionId};
+use chappe_proto::{MsgId, Now, SessionId};
 use chappe_server::{RsaIdentity, Server};
 use chappe_telegram::{Admin, Config};
 use chappe_tl::{Encode, Function, Raw};
@@ -65,9 +65,17 @@ pub(crate) struct Home {
 
 impl Home {
     pub(crate) async fn open(config: Config) -> Self {
+        Self::on(engine::backend(None).await, config).await
+    }
+
+    /// With a database that answers one at a time.
+    pub(crate) async fn with_one_connection(config: Config) -> Self {
+        Self::on(engine::backend(Some(1)).await, config).await
+    }
+
+    async fn on((backend, folder): (Backend, TempDir), config: Config) -> Self {
         let identity = RsaIdentity::generate(&mut Rng::from_seed([1; 32]));
         let server_keys = Arc::new([identity.public().clone()]);
-        let (backend, folder) = engine::backend().await;
         let rng = Rng::from_seed([2; 32]);
         let router = chappe_telegram::router(config, &backend, rng).await.unwrap();
         let server = Server::builder().identity(identity).backend(backend.clone()).router(router);
@@ -184,6 +192,35 @@ impl Client {
 
     /// The outcome of a call, in whatever wrappers it is.
     pub(crate) async fn call(&mut self, call: &impl Encode) -> Result<Bytes, RpcError> {
+        let msg_id = self.send(call).await;
+        loop {
+            if let Some((_, outcome)) =
+                self.results().await.into_iter().find(|(of, _)| *of == msg_id)
+            {
+                return outcome;
+            }
+        }
+    }
+
+    /// The answers to calls that are made at the same time, in their order.
+    pub(crate) async fn ask_at_once<C: Function>(
+        &mut self,
+        calls: Vec<C>,
+    ) -> Vec<Result<C::Return, RpcError>> {
+        let mut sent = Vec::new();
+        for call in &calls {
+            sent.push(self.send(call).await);
+        }
+        let mut outcomes = BTreeMap::new();
+        while outcomes.len() < sent.len() {
+            outcomes.extend(self.results().await.into_iter().filter(|(of, _)| sent.contains(of)));
+        }
+        let read = |body| chappe_tl::from_bytes(body).unwrap();
+        outcomes.into_values().map(|outcome| outcome.map(read)).collect()
+    }
+
+    /// Makes a call; its answer has this id.
+    async fn send(&mut self, call: &impl Encode) -> MsgId {
         let now = self.now();
         let msg_id = self.ids.next(now.unix, Origin::Client, &mut self.rng);
         let header = Header {
@@ -200,18 +237,21 @@ impl Client {
         self.calls += 1;
         self.link.send(Arc::clone(&self.key), Message { header, body });
         self.flush().await;
-        loop {
-            for body in self.bodies().await {
-                if kind::id_of(&body) != RESULT {
-                    self.keep(body);
-                    continue;
-                }
-                let result = CallResult::read(&body, 1 << 20).unwrap();
-                if result.call == msg_id {
-                    return result.result.map(|raw| raw.0);
-                }
+        msg_id
+    }
+
+    /// The outcomes that the next message has.
+    async fn results(&mut self) -> Vec<(MsgId, Result<Bytes, RpcError>)> {
+        let mut results = Vec::new();
+        for body in self.bodies().await {
+            if kind::id_of(&body) != RESULT {
+                self.keep(body);
+                continue;
             }
+            let result = CallResult::read(&body, 1 << 20).unwrap();
+            results.push((result.call, result.result.map(|raw| raw.0)));
         }
+        results
     }
 
     /// The next update that comes unasked, in the long form.
@@ -235,6 +275,11 @@ impl Client {
     /// What came unasked, if anything did.
     pub(crate) fn take_pushed(&mut self) -> Vec<types::Updates> {
         self.pushed.drain(..).collect()
+    }
+
+    /// Its key, as tables have it.
+    pub(crate) fn key_id(&self) -> i64 {
+        self.key.id().0.cast_signed()
     }
 
     /// Announces a layer anew.

@@ -9,12 +9,13 @@ use tempfile::TempDir;
 /// Set where the tests are to run on PostgreSQL.
 const ON_POSTGRES: &str = "CHAPPE_TEST_ON_POSTGRES";
 
-/// A database of a test's own.
-pub(crate) async fn backend() -> (Backend, TempDir) {
+/// A database of a test's own. PostgreSQL is asked by so many connections, SQLite as it is.
+pub(crate) async fn backend(connections: Option<u32>) -> (Backend, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let backend = if std::env::var_os(ON_POSTGRES).is_some() {
-        let url = Scratch::shared().schema().await;
-        Backend::postgres(PostgresConfig::from_url(&url).unwrap()).await
+        let mut config = PostgresConfig::from_url(&Scratch::shared().schema().await).unwrap();
+        config.connections_max = connections.unwrap_or(config.connections_max);
+        Backend::postgres(config).await
     } else {
         Backend::embedded(folder.path().join("chappe.db")).await
     };

@@ -19,6 +19,7 @@ mod groups_rights;
 mod inline;
 mod layers;
 mod messages;
+mod nothing;
 mod notices;
 mod password;
 mod people;

@@ -32,7 +32,10 @@ impl Pair {
     }
 
     pub(crate) async fn with(config: Config) -> Self {
-        let mut home = Home::open(config).await;
+        Self::at(Home::open(config).await).await
+    }
+
+    pub(crate) async fn at(mut home: Home) -> Self {
         let (mut ada, mut bob) = (home.client().await, home.client().await);
         let of_ada = enter(&mut ada, "9996620001").await;
         let of_bob = enter(&mut bob, "9996620002").await;

@@ -193,7 +193,7 @@ fn salts(algorithm: &types::PasswordKdfAlgo) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// What a client shows that was told this password.
-async fn prove(client: &mut Client, password: &str) -> types::InputCheckPasswordSrp {
+pub(crate) async fn prove(client: &mut Client, password: &str) -> types::InputCheckPasswordSrp {
     let asked = client.ask(GetPassword {}).await.unwrap();
     let (algorithm, b, srp_id) = asked.current_algo_and_srp_b_and_srp_id.unwrap();
     let (salt1, salt2) = salts(&algorithm);

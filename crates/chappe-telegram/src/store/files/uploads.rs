@@ -63,13 +63,17 @@ impl Upload {
 
 impl Store {
     /// Notes a part, if it fits to those that are there; `fresh` names the upload if it is new.
+    ///
+    /// The row of the upload is held first, and by that the order of its parts kept, however many
+    /// come at once (FLS-09). Parts of other files of the account may come meanwhile and be over
+    /// the quota together: by one for each connection.
     pub(crate) async fn note_part(
         &self,
         new: &NewPart,
         (fresh, expires): (i64, i64),
         quota: Quota,
     ) -> Result<Judged, StoreError> {
-        let mut transaction = self.database.begin().await?;
+        let mut transaction = self.database.begin_apart().await?;
         let judged = judge(&mut transaction, new, (fresh, expires), quota).await?;
         if let Judged::Fits(_) = judged {
             transaction.commit().await?;

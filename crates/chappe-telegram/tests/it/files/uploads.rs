@@ -36,6 +36,23 @@ async fn parts_come_in_any_order_from_any_device() {
     assert_eq!(pair.bob.fail(call).await, bad("FILE_PART_1_MISSING"));
 }
 
+/// Rule:   twenty parts may come at once, and each is kept.
+/// Source: FLS-09, 20-telegram-api-service §5.1; docs/decisions/0017.
+#[tokio::test]
+async fn twenty_parts_come_at_once() {
+    let mut pair = Pair::with(test_numbers()).await;
+    let whole = content(20 * 1024, 1);
+    for file in 1..4 {
+        let parts = whole.chunks(1024).zip(0..).map(|(part, place)| small(file, place, part));
+        for saved in pair.ada.ask_at_once(parts.collect()).await {
+            assert_eq!(saved, Ok(true));
+        }
+        let call = show(&pair.to_bob, as_document(named(file, 20, "notes.bin")), file);
+        let file = document(&sent(&mut pair.ada, call).await);
+        assert_eq!(download(&mut pair.ada, &at_document(&file, ""), 4096).await.unwrap(), whole);
+    }
+}
+
 /// Rule:   parts have a size that divides 512 KiB and 1024 divides; all have the same but the
 ///         last, which is not larger; numbers go from 0 to 3999.
 /// Source: FLS-02, FLS-05.
