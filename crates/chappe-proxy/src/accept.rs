@@ -46,7 +46,7 @@ fn admit(
     let policy = shared.policy.borrow();
     let access = &policy.config.access;
     let address = ends.peer.ip();
-    let announced = access.proxy_protocol_from.iter().any(|network| network.contains(&address));
+    let announced = access.is_balancer(address);
     if shared.memory.is_full() {
         return Err(Rejected::Memory);
     }

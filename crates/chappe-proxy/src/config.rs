@@ -44,6 +44,9 @@ pub struct ProxyConfig {
     pub relay: RelayConfig,
     /// What strangers are given.
     pub strangers: StrangersConfig,
+    /// Where others see the proxy, if that is elsewhere than it sees itself: a site there is this
+    /// proxy. Default: unknown.
+    pub public: Option<SocketAddr>,
     /// From whom, and how often.
     pub access: AccessConfig,
     /// Connections in all and by address.
@@ -105,7 +108,7 @@ pub struct Modes {
 }
 
 /// A web site that the proxy seems to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Domain {
     /// Its name, as hellos have it, in small letters.
@@ -241,6 +244,11 @@ impl MiddleConfig {
         servers
     }
 
+    /// Whether servers are listed for a data centre by itself.
+    pub(crate) fn names(&self, dc: i16) -> bool {
+        self.clusters.contains_key(&dc)
+    }
+
     /// The servers for a data centre, as a client names it.
     pub(crate) fn servers(&self, dc: i16) -> &[Endpoint] {
         self.clusters.get(&dc).unwrap_or(&self.unknown)
@@ -295,14 +303,21 @@ pub enum RecordShape {
 pub struct StrangersConfig {
     /// Wait for the site (PRX-23). Default: 5 s.
     pub connect_wait_max: Duration,
-    /// Longest time without a byte either way. Default: 60 s.
+    /// Longest time without a byte either way; a site that closes earlier is not kept from it.
+    /// Default: 3 min, for many sites wait for more than one.
     pub idle_max: Duration,
     /// Bytes either way, each. Default: any.
     pub bytes_max: Option<u64>,
-    /// Strangers shown a site at once; others are closed. Default: 1000.
+    /// Strangers shown a site at once; others see nothing. Default: 1000.
     pub total_max: usize,
+    /// Of these, from one address, IPv6 by blocks of 64 bits: one alone shall not be able to have
+    /// others see nothing. Default: 100.
+    pub per_address_max: usize,
     /// Whether the first encrypted bytes of the sites are measured (PRX-30). Default: yes.
     pub measure: bool,
+    /// Whether users wait for an answer as long as strangers wait for the site's, as far as that was
+    /// measured (PRX-31). Default: no, for it makes each of their connections so much slower.
+    pub imitate_time: bool,
 }
 
 /// From whom connections are taken, and how often.
@@ -349,6 +364,9 @@ pub enum ConfigError {
     /// The keys of a link depend on addresses that nobody behind a proxy knows.
     #[error("middle servers cannot be reached through a proxy")]
     MiddleByProxy,
+    /// A time that nobody means, and that no clock here could count to.
+    #[error("{0} is longer than a year")]
+    TooLong(&'static str),
     /// A number out of its bounds.
     #[error("{0} has to be from {1} to {2}")]
     Bounds(&'static str, usize, usize),
@@ -433,7 +451,27 @@ impl ProxyConfig {
         if let RecordShape::Fixed(len) = self.relay.records {
             bounded("relay.records", len.into(), 1, 1 << 14)?;
         }
-        Ok(())
+        match self.times().into_iter().flatten().find(|(_, time)| *time > TIME_MAX) {
+            Some((name, _)) => Err(ConfigError::TooLong(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything that is waited for.
+    fn times(&self) -> [Option<(&'static str, Duration)>; 10] {
+        let middle = self.middle.as_ref();
+        [
+            Some(("hello.age-max", self.hello.age_max)),
+            Some(("hello.future-max", self.hello.future_max)),
+            Some(("direct.connect-wait-max", self.direct.connect_wait_max)),
+            middle.map(|middle| ("middle.connect-wait-max", middle.connect_wait_max)),
+            middle.map(|middle| ("middle.link-wait-max", middle.link_wait_max)),
+            Some(("relay.idle-max", self.relay.idle_max)),
+            Some(("relay.stalled-max", self.relay.stalled_max)),
+            Some(("strangers.connect-wait-max", self.strangers.connect_wait_max)),
+            Some(("strangers.idle-max", self.strangers.idle_max)),
+            Some(("access.greeting-wait-max", self.access.greeting_wait_max)),
+        ]
     }
 
     /// Users whose secrets anybody would guess (PRX-04).
@@ -443,12 +481,20 @@ impl ProxyConfig {
     }
 }
 
+/// Longest time that a setting may be: what is added to the time of now stays a time.
+pub const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// Longest name of a site in a secret.
 const DOMAIN_MAX: usize = 182;
 
 impl AccessConfig {
+    /// Whether connections from there have to say on whose behalf they come.
+    pub fn is_balancer(&self, address: IpAddr) -> bool {
+        self.proxy_protocol_from.iter().any(|network| network.contains(&address))
+    }
+
     /// Whether connections from there are served.
-    pub(crate) fn admits(&self, address: IpAddr) -> bool {
+    pub fn admits(&self, address: IpAddr) -> bool {
         let is_in = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
         (self.allow.is_empty() || is_in(&self.allow)) && !is_in(&self.deny)
     }
@@ -500,10 +546,12 @@ impl Default for StrangersConfig {
     fn default() -> Self {
         Self {
             connect_wait_max: Duration::from_secs(5),
-            idle_max: Duration::from_secs(60),
+            idle_max: Duration::from_secs(180),
             bytes_max: None,
             total_max: 1000,
+            per_address_max: 100,
             measure: true,
+            imitate_time: false,
         }
     }
 }

@@ -1,15 +1,17 @@
 //! One accepted connection: who it is, and what becomes of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use chappe_crypto::Rng;
 use chappe_net::limits::Permit;
 use chappe_net::listen::Ends;
+use chappe_net::proxy_protocol::{self, ProxyProtocolError};
 use chappe_net::shutdown::{Stage, Watcher};
-use chappe_net::{Stream, proxy_protocol};
+use chappe_net::{Clock, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::front::{Accepted, Broken, Fate, Front, Step, Stranger, fate};
@@ -19,6 +21,7 @@ use crate::policy::Policy;
 use crate::relay::End;
 use crate::shared::Shared;
 use crate::upstream::{self, Client};
+use crate::users::User;
 
 /// What is known of a connection from the start.
 pub(crate) struct Connection {
@@ -50,9 +53,11 @@ impl Connection {
         let deadline = accepted + policy.config.access.greeting_wait_max;
         let mut input = BytesMut::new();
         if announced {
-            match timeout_at(deadline, Box::pin(self.hear_balancer(&mut stream))).await {
-                Ok(Some(rest)) => input = rest,
-                Ok(None) | Err(_) => return self.shared.metrics.rejected(Rejected::ProxyProtocol),
+            let heard = Box::pin(self.hear_balancer(&mut stream, &policy));
+            match timeout_at(deadline, heard).await {
+                Ok(Ok(rest)) => input = rest,
+                Ok(Err(rejected)) => return self.shared.metrics.rejected(rejected),
+                Err(_) => return self.shared.metrics.rejected(Rejected::ProxyProtocol),
             }
         }
         let peer = self.ends.peer;
@@ -80,19 +85,38 @@ impl Connection {
         }
     }
 
-    /// Reads on whose behalf a balancer comes; what it sent behind that, or `None` where it is not
-    /// to be served.
-    async fn hear_balancer(&mut self, stream: &mut Stream) -> Option<BytesMut> {
-        match proxy_protocol::read(stream).await {
-            Ok((ends, rest)) => {
-                self.ends = ends.unwrap_or(self.ends);
-                let address = self.ends.peer.ip();
-                self.shared.connections.attribute(&mut self.permit, address).then_some(rest)
+    /// Reads on whose behalf a balancer comes; what it sent behind that, or why it is not served.
+    async fn hear_balancer(
+        &mut self,
+        stream: &mut Stream,
+        policy: &Policy,
+    ) -> Result<BytesMut, Rejected> {
+        let (shared, balancer) = (Arc::clone(&self.shared), self.ends.peer);
+        let (ends, rest) = match proxy_protocol::read(stream).await {
+            Ok(heard) => heard,
+            // Balancers look in this way whether somebody is here.
+            Err(ProxyProtocolError::Io(error)) => {
+                debug!(%balancer, %error, "a connection ends before it begins");
+                return Err(Rejected::ProxyProtocol);
             }
             Err(error) => {
-                warn!(balancer = %self.ends.peer, %error, "a connection is refused");
-                None
+                if let Some(left_out) = shared.seldom.admit("balancer", shared.clock.now().mono) {
+                    warn!(%balancer, %error, left_out, "a connection is refused");
+                }
+                return Err(Rejected::ProxyProtocol);
             }
+        };
+        // A connection that is its own is on nobody's behalf.
+        if let Some(ends) = ends {
+            self.ends = ends;
+            let per_second = policy.config.access.per_address_per_second;
+            if !shared.rates.admit(ends.peer.ip(), per_second, shared.clock.now().mono) {
+                return Err(Rejected::Rate);
+            }
+        }
+        match shared.connections.attribute(&mut self.permit, self.ends.peer.ip()) {
+            true => Ok(rest),
+            false => Err(Rejected::Connections),
         }
     }
 
@@ -110,7 +134,10 @@ impl Connection {
             if !input.is_empty() {
                 match front.handle(policy, &shared.seen, shared.clock.now(), &mut input, rng) {
                     Step::More => {}
-                    Step::Say(answer) => {
+                    Step::Say(answer, wait) => {
+                        if !wait.is_zero() {
+                            sleep(wait).await;
+                        }
                         if stream.write_all(&answer).await.is_err() {
                             return Who::Nobody;
                         }
@@ -152,11 +179,14 @@ impl Connection {
         self.shared.metrics.stranger(stranger);
         if stranger == Stranger::Replay {
             // Whoever does it watches the line of a user.
-            info!(%peer, "a greeting that came before comes again");
+            if let Some(left_out) = self.shared.seldom.admit("replay", self.shared.clock.now().mono)
+            {
+                info!(%peer, left_out, "a greeting that came before comes again");
+            }
         } else {
             debug!(%peer, ?stranger, "a stranger");
         }
-        match fate(&policy, stranger, &input) {
+        match fate(&policy, &input) {
             Fate::Closed(words) => {
                 // He may be gone.
                 let _ = stream.write_all(words).await;
@@ -164,7 +194,12 @@ impl Connection {
             Fate::Shown(name) => match policy.domain_or_first(name.as_deref()) {
                 Some(domain) => {
                     let visit = mask::Visit { ends: self.ends, input, domain };
-                    visit.show(&self.shared, &policy, stream, self.watcher).await;
+                    let watcher = self.watcher.clone();
+                    let shown = visit.show(&self.shared, &policy, stream, watcher).await;
+                    // A site that is too busy is silent; one that closes at once is none.
+                    if let Err(stream) = shown {
+                        mask::discard(stream, deadline, rng, self.watcher).await;
+                    }
                 }
                 None => mask::discard(stream, deadline, rng, self.watcher).await,
             },
@@ -202,8 +237,12 @@ impl Connection {
         let user = Arc::clone(&listed.user);
         let client = Client { stream, ends: self.ends, accepted: *accepted, seat };
         let removed = async {
-            // The proxy outlives its connections, and so does what says how it is set.
-            while changes.changed().await.is_ok() {
+            loop {
+                tokio::select! {
+                    // The proxy outlives its connections, and so does what says how it is set.
+                    changed = changes.changed() => if changed.is_err() { return },
+                    () = expired(&user, shared.clock) => return,
+                }
                 let policy = Arc::clone(&changes.borrow_and_update());
                 let is_given_up = policy.config.close_removed || user.revoked() != revoked;
                 if is_given_up && !policy.serves(&user, &secret) {
@@ -223,3 +262,23 @@ impl Connection {
         drop((self.permit, self.open));
     }
 }
+
+/// Ready when a user's time is over, as the settings say now.
+async fn expired(user: &User, clock: Clock) {
+    // Most have none, and take no memory for it.
+    let waiting = || async {
+        while let Some(left) = user.time_left(clock.now().unix) {
+            if left.is_zero() {
+                return;
+            }
+            sleep(left.min(LOOK_INTERVAL)).await;
+        }
+    };
+    match user.time_left(clock.now().unix) {
+        Some(_) => Box::pin(waiting()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Time between two looks at whether a user's time is over: the clock may be set meanwhile.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);

@@ -1,5 +1,7 @@
 //! Recognising who comes, from his first bytes.
 
+use std::time::Duration;
+
 use bytes::{Buf, BytesMut};
 use chappe_crypto::{Rng, x25519_public};
 use chappe_proto::Now;
@@ -36,8 +38,8 @@ enum Stage {
 pub(crate) enum Step {
     /// Nothing yet.
     More,
-    /// A user, who is to be answered with this; then it goes on.
-    Say(Vec<u8>),
+    /// A user, who is to be answered with this after so much time; then it goes on.
+    Say(Vec<u8>, Duration),
     /// A user, and all that is known of his connection.
     Accepted(Box<Accepted>),
     /// No user, and nothing was said to him or consumed.
@@ -126,16 +128,16 @@ impl Front {
                 let greeted = match first(policy, seen, now, input, rng) {
                     Ok(First::More) => return Step::More,
                     Ok(First::Header(accepted)) => return Step::Accepted(accepted),
-                    Ok(First::Hello { user, len, answer }) => {
+                    Ok(First::Hello { user, len, answer, wait }) => {
                         input.advance(len);
-                        (user, answer)
+                        (user, answer, wait)
                     }
                     Err(stranger) => return Step::Stranger(stranger),
                 };
-                let (user, answer) = greeted;
+                let (user, answer, wait) = greeted;
                 let (records, plain) = (Records::of_client(), BytesMut::new());
                 self.stage = Stage::Piped { user, records, plain };
-                Step::Say(answer)
+                Step::Say(answer, wait)
             }
             Stage::Piped { user, records, plain } => {
                 let mut came = input.split();
@@ -170,7 +172,7 @@ impl Front {
 /// What the first bytes can be.
 enum First {
     More,
-    Hello { user: usize, len: usize, answer: Vec<u8> },
+    Hello { user: usize, len: usize, answer: Vec<u8>, wait: Duration },
     Header(Box<Accepted>),
 }
 
@@ -186,7 +188,7 @@ fn first(
             Ok(Heard::More) => return Ok(First::More),
             Ok(Heard::Hello(hello, len)) => {
                 return answer(policy, seen, now, &hello, input.len() > len, rng)
-                    .map(|(user, answer)| First::Hello { user, len, answer });
+                    .map(|(user, answer, wait)| First::Hello { user, len, answer, wait });
             }
             // No TLS at all: another form perhaps.
             Err(NotHello::Record) => {}
@@ -196,7 +198,7 @@ fn first(
     header(policy, seen, now, input)
 }
 
-/// Whose hello it is, and what he is answered.
+/// Whose hello it is, what he is answered and after how long.
 fn answer(
     policy: &Policy,
     seen: &Seen,
@@ -204,17 +206,18 @@ fn answer(
     hello: &ClientHello,
     has_surplus: bool,
     rng: &mut Rng,
-) -> Result<(usize, Vec<u8>), Stranger> {
+) -> Result<(usize, Vec<u8>, Duration), Stranger> {
+    // Everybody knows these without a secret, and a scanner's hello costs little.
+    let domain = hello.domain().and_then(|name| policy.domain(name)).ok_or(Stranger::Domain)?;
+    if has_surplus {
+        return Err(Stranger::Surplus);
+    }
     // All of them, so that the time taken tells nothing of who is here (PRX-05).
     let mut found = None;
     for (at, secret) in policy.secrets.iter().enumerate() {
         found = found.or(hello.time_by(secret).map(|time| (at, time)));
     }
-    let domain = hello.domain().and_then(|name| policy.domain(name)).ok_or(Stranger::Domain)?;
     let (user, time) = found.ok_or(Stranger::Secret)?;
-    if has_surplus {
-        return Err(Stranger::Surplus);
-    }
     let own = &policy.listed[user].config.domain;
     if own.as_ref().is_some_and(|own| *own != domain.name) {
         return Err(Stranger::Domain);
@@ -225,9 +228,10 @@ fn answer(
     if !seen.is_new_digest(hello.random(), now.mono) {
         return Err(Stranger::Replay);
     }
-    let shape = policy.shape(domain, rng.u32());
+    let drawn = rng.u32();
+    let (shape, wait) = (policy.shape(domain, drawn), policy.answer_wait(domain, drawn));
     let key = x25519_public(rng);
-    Ok((user, flight(hello, &policy.secrets[user], &shape, &key, rng)))
+    Ok((user, flight(hello, &policy.secrets[user], &shape, &key, rng), wait))
 }
 
 /// Whether a hello of that time, in seconds since 1970, may be new.
@@ -236,6 +240,7 @@ fn is_fresh(policy: &Policy, seen: &Seen, now: Now, time: u64) -> bool {
     let unix = now.unix.as_secs();
     if unix.saturating_sub(time) > hello.age_max.as_secs()
         || time.saturating_sub(unix) > hello.future_max.as_secs()
+        || !seen.reaches(time)
     {
         return false;
     }
@@ -296,11 +301,12 @@ fn is_other_protocol(input: &[u8]) -> bool {
 
 /// What becomes of a stranger who sent these bytes: the name of the site that he asked for, if he
 /// is shown one.
-pub(crate) fn fate(policy: &Policy, stranger: Stranger, input: &[u8]) -> Fate {
+pub(crate) fn fate(policy: &Policy, input: &[u8]) -> Fate {
     let asked = asked_domain(input);
     let is_known = asked.as_deref().is_some_and(|name| policy.domain(name).is_some());
     match policy.config.unknown_domain {
-        _ if is_known || stranger != Stranger::Domain => Fate::Shown(asked),
+        // Whatever else is wrong with a hello, or right: no site would look at that first.
+        _ if is_known || asked.is_none() => Fate::Shown(asked),
         UnknownDomain::Mask => Fate::Shown(asked),
         UnknownDomain::Drop => Fate::Closed(&[]),
         UnknownDomain::Alert => Fate::Closed(&UNRECOGNIZED_NAME),

@@ -103,6 +103,11 @@ impl Keys {
         self.pages.push_back(self.spare.pop().unwrap_or_else(|| Page::new(self.page_keys)));
     }
 
+    /// Has keys be remembered for so long, if that is longer.
+    pub(crate) fn widen(&mut self, span: Duration) {
+        self.span = self.span.max(span);
+    }
+
     /// Forgets pages of nothing but old keys.
     pub(crate) fn forget_old(&mut self, mono: Duration) {
         while self.pages.front().is_some_and(|page| mono.saturating_sub(page.last) >= self.span) {

@@ -18,6 +18,7 @@
 //! | `upstream/` | what an upstream is, and each of them |
 //! | `relay`, `coding`, `memory` | bytes both ways with bounds; what is done to them; what waits |
 //! | `users`, `bucket`, `calendar`, `rates` | who is here, how fast, how much, how often |
+//! | `seldom` | what strangers can have the log say |
 //! | `state`, `handover/` | what outlives the process; another process takes over from a running one |
 //! | `metrics`, `totals` | counters; what they say of the whole proxy |
 
@@ -39,6 +40,7 @@ mod policy;
 mod rates;
 mod relay;
 mod seen;
+mod seldom;
 mod server;
 mod shared;
 mod site;
@@ -50,12 +52,13 @@ mod users;
 pub use centres::Centres;
 pub use config::{
     AccessConfig, ConfigError, DirectConfig, Domain, Family, HelloConfig, MiddleConfig, Modes,
-    ProxyConfig, Quota, RecordShape, RelayConfig, SiteAddress, StrangersConfig, UnknownDomain,
-    UserConfig,
+    ProxyConfig, Quota, RecordShape, RelayConfig, SiteAddress, StrangersConfig, TIME_MAX,
+    UnknownDomain, UserConfig,
 };
 pub use handover::{Charge, HandoverError, Predecessor, Socket};
 pub use mask::{NoSite, visit};
 pub use measure::{Site, Unsuitable, measure};
+pub use seldom::Seldom;
 pub use server::{Handle, Proxy, ProxyError, Serve};
 pub use totals::Totals;
 pub use upstream::try_link;

@@ -6,7 +6,6 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -15,13 +14,14 @@ use chappe_net::connect;
 use chappe_net::listen::Ends;
 use chappe_net::shutdown::{Stage, Watcher};
 use chappe_net::{Stream, proxy_protocol};
+use metrics::Counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, warn};
 
 use crate::coding::Coding;
-use crate::config::{Domain, SiteAddress};
+use crate::config::{Domain, ProxyConfig, SiteAddress};
 use crate::metrics::Gauged;
 use crate::policy::Policy;
 use crate::relay::{Bounds, End, Flow, Relay, Toll};
@@ -58,24 +58,32 @@ pub enum NoSite {
 }
 
 impl Visit<'_> {
-    /// Shows him the site to the end.
+    /// Shows him the site to the end; gives the connection back where there is no place for him.
     pub(crate) async fn show(
         self,
         shared: &Arc<Shared>,
         policy: &Policy,
         near: Stream,
         mut watcher: Watcher,
-    ) {
+    ) -> Result<(), Stream> {
         let config = &policy.config.strangers;
-        let Some(_place) = Place::take(shared, config.total_max) else { return };
-        let far = match self.dial(config.connect_wait_max).await {
+        let Some(_place) = shared.masked.admit(self.ends.peer.ip()) else {
+            shared.metrics.masked_refused.increment(1);
+            return Err(near);
+        };
+        let _gauged = Gauged::new(&shared.metrics.masked);
+        let far = match self.dial(&policy.config).await {
             Ok(far) => far,
             Err(error) => {
                 shared.metrics.masked_failed.increment(1);
-                warn!(site = self.domain.name, %error, "strangers cannot be shown the site");
-                return;
+                if let Some(left_out) = shared.seldom.admit("site", shared.clock.now().mono) {
+                    let site = &self.domain.name;
+                    warn!(site, %error, left_out, "strangers cannot be shown the site");
+                }
+                return Ok(());
             }
         };
+        shared.metrics.masked_total.increment(1);
         let mut first = match self.domain.proxy_protocol {
             Some(version) => proxy_protocol::header(version, self.ends),
             None => Vec::new(),
@@ -87,7 +95,10 @@ impl Visit<'_> {
             far,
             up: Flow::new(Direction::Up, Coding::Copied, first, memory),
             down: Flow::new(Direction::Down, Coding::Copied, Vec::new(), memory),
-            toll: StrangerToll { left: [config.bytes_max.unwrap_or(u64::MAX); 2] },
+            toll: StrangerToll {
+                left: [config.bytes_max.unwrap_or(u64::MAX); 2],
+                passed: &shared.metrics.masked_bytes,
+            },
             bounds: Bounds {
                 buffer_bytes: policy.config.relay.buffer_bytes,
                 idle_max: config.idle_max,
@@ -99,13 +110,16 @@ impl Visit<'_> {
             end = Box::pin(relay.run()) => debug!(?end, "a stranger is gone"),
             () = watcher.reached(Stage::Draining) => {}
         }
+        Ok(())
     }
 
-    async fn dial(&self, wait_max: Duration) -> Result<Stream, NoSite> {
+    async fn dial(&self, config: &ProxyConfig) -> Result<Stream, NoSite> {
+        let wait_max = config.strangers.connect_wait_max;
         let far = dial(self.domain, self.ends.local.port(), wait_max).await?;
         // A name that leads here: each connection would make another.
+        let is_here = |peer| is_at(peer, self.ends.local) || config.public == Some(peer);
         match far.peer() {
-            Some(peer) if is_here(peer, self.ends.local) => Err(NoSite::Loop),
+            Some(peer) if is_here(peer) => Err(NoSite::Loop),
             _ => Ok(far),
         }
     }
@@ -144,7 +158,7 @@ pub async fn visit(domain: &Domain, wait_max: Duration) -> Result<Stream, NoSite
 const HTTPS: u16 = 443;
 
 /// Whether an address is where a stranger came to.
-fn is_here(address: SocketAddr, local: SocketAddr) -> bool {
+fn is_at(address: SocketAddr, local: SocketAddr) -> bool {
     address.port() == local.port() && address.ip().to_canonical() == local.ip()
 }
 
@@ -171,35 +185,18 @@ pub(crate) async fn discard(
 /// Longest stay beyond the time in which others have been recognised, in milliseconds.
 const LINGER_MAX_MS: u32 = 20_000;
 
-/// Bytes that a stranger may still pass, each way.
-struct StrangerToll {
+/// Bytes that a stranger may still pass, each way, and what counts those that pass.
+struct StrangerToll<'a> {
     left: [u64; 2],
+    passed: &'a [Counter; 2],
 }
 
-impl Toll for StrangerToll {
+impl Toll for StrangerToll<'_> {
     fn pass(&mut self, direction: Direction, bytes: usize) -> Result<Duration, End> {
-        let left = &mut self.left[usize::from(direction == Direction::Up)];
+        let way = usize::from(direction == Direction::Down);
+        self.passed[way].increment(bytes as u64);
+        let left = &mut self.left[way];
         *left = left.checked_sub(bytes as u64).ok_or(End::UsedUp)?;
         Ok(Duration::ZERO)
-    }
-}
-
-/// A stranger's place among those that are shown a site.
-struct Place<'a> {
-    shared: &'a Shared,
-    _gauged: Gauged,
-}
-
-impl<'a> Place<'a> {
-    fn take(shared: &'a Shared, max: usize) -> Option<Self> {
-        let more = |count| (count < max).then_some(count + 1);
-        shared.masked.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Self { shared, _gauged: Gauged::new(&shared.metrics.masked) })
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.shared.masked.fetch_sub(1, Ordering::Relaxed);
     }
 }

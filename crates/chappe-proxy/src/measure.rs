@@ -11,7 +11,7 @@ use chappe_crypto::{Rng, x25519_public};
 use chappe_proto::transport::Secret;
 use chappe_proto::transport::fake_tls::{Group, RECORD_HEADER, RECORD_MAX, greeting};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::config::Domain;
@@ -72,30 +72,39 @@ pub async fn measure(
     wait_max: Duration,
     rng: &mut Rng,
 ) -> Result<Site, Unsuitable> {
-    let answer = answer(domain, wait_max, rng).await?;
+    let (answer, _) = answer(domain, wait_max, rng).await?;
     let (suite, group, _) = read_hello(&answer).ok_or(Unsuitable::Version)?;
     let encrypted_bytes = encrypted_len(&answer)?;
     Ok(Site { suite, post_quantum: group == Group::X25519MlKem768, encrypted_bytes })
 }
 
-/// Measures all sites, now and each day, and whenever the settings change.
+/// Measures all sites, now and each day, and those that settings bring anew.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut changes = shared.policy.subscribe();
+    let mut measured: Vec<(Domain, Instant)> = Vec::new();
     loop {
         let policy = Arc::clone(&changes.borrow_and_update());
-        let mut next = INTERVAL;
-        if policy.config.modes.tls && policy.config.strangers.measure {
-            for domain in &policy.config.domains {
-                let wait_max = policy.config.strangers.connect_wait_max;
-                if let Err(error) = learn(&shared, domain, wait_max).await {
-                    warn!(site = domain.name, %error, "the site is no good mask");
-                    next = RETRY;
-                }
+        let is_wanted = policy.config.modes.tls && policy.config.strangers.measure;
+        let domains: &[Domain] = if is_wanted { &policy.config.domains } else { &[] };
+        measured.retain(|(domain, due)| domains.contains(domain) && *due > Instant::now());
+        for domain in domains {
+            if measured.iter().any(|(known, _)| known == domain) {
+                continue;
             }
+            let wait_max = policy.config.strangers.connect_wait_max;
+            let wait = match learn(&shared, domain, wait_max).await {
+                Ok(()) => INTERVAL,
+                Err(error) => {
+                    warn!(site = domain.name, %error, "the site is no good mask");
+                    RETRY
+                }
+            };
+            measured.push((domain.clone(), Instant::now() + wait));
         }
         drop(policy);
+        let next = measured.iter().map(|(_, due)| *due).min();
         tokio::select! {
-            () = sleep(next) => {}
+            () = sleep_until(next.unwrap_or_else(|| Instant::now() + INTERVAL)) => {}
             changed = changes.changed() => if changed.is_err() { return },
         }
     }
@@ -103,21 +112,29 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 /// Measures one site.
 async fn learn(shared: &Shared, domain: &Domain, wait_max: Duration) -> Result<(), Unsuitable> {
-    let mut lens = Vec::new();
+    let (mut lens, mut times) = (Vec::new(), Vec::new());
     for _ in 0..TRIES {
-        let answer = answer(domain, wait_max, &mut shared.rng()).await?;
+        let (answer, time) = answer(domain, wait_max, &mut shared.rng()).await?;
         let (suite, group, version_first) = read_hello(&answer).ok_or(Unsuitable::Version)?;
         lens.push(encrypted_len(&answer)?);
-        let encrypted = lens.clone();
-        shared.sites.learn(&domain.name, Measured { suite, group, version_first, encrypted });
+        times.push(time);
+        let (encrypted, times) = (lens.clone(), times.clone());
+        let measured = Measured { suite, group, version_first, encrypted, times };
+        shared.sites.learn(&domain.name, measured);
         sleep(PAUSE).await;
     }
     info!(site = domain.name, min = ?lens.iter().min(), max = ?lens.iter().max(), "measured");
     Ok(())
 }
 
-/// What the site answers to a hello, as it came.
-async fn answer(domain: &Domain, wait_max: Duration, rng: &mut Rng) -> Result<Vec<u8>, Unsuitable> {
+/// What the site answers to a hello, as it came, and how long it took from when it was called: a
+/// stranger is the reason for a call as well.
+async fn answer(
+    domain: &Domain,
+    wait_max: Duration,
+    rng: &mut Rng,
+) -> Result<(Vec<u8>, Duration), Unsuitable> {
+    let (begun, mut time) = (Instant::now(), Duration::ZERO);
     let mut stream = mask::visit(domain, wait_max).await?;
     let (keys, nobodys) = ([x25519_public(rng), x25519_public(rng)], Secret::from(rng.bytes()));
     let (hello, _) = greeting(&domain.name, &nobodys, rng.u32(), &keys, rng);
@@ -126,12 +143,13 @@ async fn answer(domain: &Domain, wait_max: Duration, rng: &mut Rng) -> Result<Ve
     while answer.len() < ANSWER_MAX {
         let wait = if answer.is_empty() { ANSWER_WAIT } else { SILENCE };
         match timeout(wait, stream.read_buf(&mut answer)).await {
+            Ok(Ok(1..)) if time.is_zero() => time = begun.elapsed(),
             Ok(Ok(1..)) => {}
             Ok(Err(error)) => return Err(error.into()),
             Ok(Ok(0)) | Err(_) => break,
         }
     }
-    Ok(answer)
+    Ok((answer, time))
 }
 
 /// The length of the one record that stands for all that came encrypted.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use metrics::{Counter, Gauge};
+use metrics::Gauge;
 use tokio::sync::oneshot;
+
+use crate::metrics::Count;
 
 /// Counts them, and has those closed who wait longest when they are too many (PRX-33).
 #[derive(Debug)]
@@ -14,7 +16,7 @@ pub(crate) struct Memory {
     max: AtomicUsize,
     waiting: Mutex<Waiting>,
     gauge: Gauge,
-    evicted: Counter,
+    evicted: Arc<Count>,
 }
 
 /// Who waits, by how long.
@@ -22,20 +24,28 @@ pub(crate) struct Memory {
 struct Waiting {
     next: u64,
     by_age: BTreeMap<u64, oneshot::Sender<()>>,
+    /// Those who were told to go and have not gone yet.
+    going: usize,
+}
+
+/// Bytes that wait, until dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    memory: Arc<Memory>,
+    bytes: usize,
 }
 
 /// Bytes of one direction of a connection, as long as they wait.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    memory: Arc<Memory>,
-    bytes: usize,
+    held: Held,
     place: u64,
     /// Completes when the connection is to be closed.
     pub(crate) evicted: oneshot::Receiver<()>,
 }
 
 impl Memory {
-    pub(crate) fn new(max: usize, gauge: Gauge, evicted: Counter) -> Self {
+    pub(crate) fn new(max: usize, gauge: Gauge, evicted: Arc<Count>) -> Self {
         let (held, max) = (AtomicUsize::new(0), AtomicUsize::new(max));
         Self { held, max, waiting: Mutex::default(), gauge, evicted }
     }
@@ -54,33 +64,59 @@ impl Memory {
         self.held() >= self.max.load(Ordering::Relaxed)
     }
 
-    /// Counts bytes that wait from now on. Where they are too many, who waits longest has to go.
-    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Ticket {
-        let (sender, evicted) = oneshot::channel();
+    /// Counts bytes that wait from now on for somebody who has a ticket for others already, or for
+    /// nobody who could be closed. Where they are too many, who waits longest has to go: one at a
+    /// time, for what he gives back may be enough.
+    pub(crate) fn count(self: &Arc<Self>, bytes: usize) -> Held {
         let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.gauge.increment(bytes as f64);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if held > self.max.load(Ordering::Relaxed) {
+            self.evict();
+        }
+        Held { memory: Arc::clone(self), bytes }
+    }
+
+    /// The same, for somebody who may be closed for it.
+    pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Ticket {
+        let (sender, evicted) = oneshot::channel();
+        let mut waiting = self.waiting();
         let place = waiting.next;
         waiting.next += 1;
         waiting.by_age.insert(place, sender);
-        if held > self.max.load(Ordering::Relaxed)
+        drop(waiting);
+        Ticket { held: self.count(bytes), place, evicted }
+    }
+
+    fn evict(&self) {
+        let mut waiting = self.waiting();
+        if waiting.going == 0
             && let Some((_, longest)) = waiting.by_age.pop_first()
         {
+            waiting.going += 1;
             self.evicted.increment(1);
             // Who is gone already has gone by himself.
             let _ = longest.send(());
         }
-        Ticket { memory: Arc::clone(self), bytes, place, evicted }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.memory.gauge.decrement(self.bytes as f64);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let Self { memory, bytes, place, .. } = self;
-        memory.held.fetch_sub(*bytes, Ordering::Relaxed);
-        memory.gauge.decrement(*bytes as f64);
-        let mut waiting = memory.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.by_age.remove(place);
+        let mut waiting = self.held.memory.waiting();
+        if waiting.by_age.remove(&self.place).is_none() {
+            waiting.going -= 1;
+        }
     }
 }
 
@@ -91,7 +127,7 @@ mod tests {
     /// Rules: PRX-33: over the bound nobody new is served, and who waits longest goes.
     #[test]
     fn who_waits_longest_goes_first() {
-        let memory = Arc::new(Memory::new(100, Gauge::noop(), Counter::noop()));
+        let memory = Arc::new(Memory::new(100, Gauge::noop(), Arc::default()));
         let mut first = memory.hold(50);
         let mut second = memory.hold(40);
         assert!(!memory.is_full());
@@ -103,5 +139,13 @@ mod tests {
         assert!(!memory.is_full());
         let _fourth = memory.hold(70);
         assert!(second.evicted.try_recv().is_ok() && third.evicted.try_recv().is_err());
+        // What waits beside that counts as well, and has who waits longest go, once the one before
+        // him has gone.
+        let _beside = memory.count(10);
+        assert!(third.evicted.try_recv().is_err());
+        drop(second);
+        let _more = memory.count(10);
+        assert!(third.evicted.try_recv().is_ok());
+        assert_eq!(memory.held(), 20 + 70 + 10 + 10);
     }
 }

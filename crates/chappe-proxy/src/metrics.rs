@@ -2,6 +2,7 @@
 //! [`Totals`](crate::Totals) tell is counted here as well, for a recorder cannot be asked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{
@@ -11,7 +12,7 @@ use metrics::{
 
 use crate::front::{Mode, Stranger};
 use crate::relay::End;
-use crate::users::{self, Refusal};
+use crate::users::{self, Direction, Refusal};
 
 /// Handles, taken once.
 #[derive(Debug)]
@@ -25,12 +26,17 @@ pub(crate) struct Metrics {
     pub(crate) suspected_replays: Counter,
     pub(crate) refused: Family,
     pub(crate) masked: Gauge,
+    pub(crate) masked_total: Count,
     pub(crate) masked_failed: Count,
+    pub(crate) masked_refused: Count,
+    /// From strangers, and to them.
+    pub(crate) masked_bytes: [Counter; 2],
     pub(crate) ended: Family,
     pub(crate) duration: Histogram,
     pub(crate) held: Gauge,
-    pub(crate) evicted: Counter,
+    pub(crate) evicted: Arc<Count>,
     pub(crate) reloads: Count,
+    pub(crate) reloads_failed: Count,
 }
 
 /// Why a connection was not looked at.
@@ -67,6 +73,13 @@ impl Rejected {
 pub(crate) struct Count {
     counter: Counter,
     total: AtomicU64,
+}
+
+impl Default for Count {
+    /// One that nobody is told of.
+    fn default() -> Self {
+        Self::new(Counter::noop())
+    }
 }
 
 impl Count {
@@ -125,13 +138,27 @@ impl Metrics {
             "Connections of users to which their data centre answered with an error alone."
         );
         describe_gauge!(MASKED, "Strangers shown a web site now.");
+        describe_counter!(MASKED_TOTAL, "Strangers who were shown a web site.");
         describe_counter!(MASKED_FAILED, "Strangers for whom the web site was not to be had.");
+        describe_counter!(
+            MASKED_REFUSED,
+            "Strangers who saw nothing, for too many were shown a web site."
+        );
+        describe_counter!(MASKED_BYTES, "Bytes of strangers who were shown a web site.");
         describe_histogram!(DURATION, "How long connections of users lasted, in seconds.");
         describe_gauge!(HELD, "Bytes that wait for slow ends.");
         describe_counter!(EVICTED, "Connections closed because too many bytes waited.");
         describe_counter!(RELOADS, "Times that the settings were replaced.");
+        describe_counter!(RELOADS_FAILED, "Times that new settings were of no use.");
         describe_counter!(users::BYTES, "Bytes that passed, by user and direction.");
         describe_gauge!(users::OPEN, "Connections open, by user.");
+        describe_gauge!(users::ADDRESSES, "Distinct addresses of these, by user.");
+        describe_counter!(
+            CENTRE_CONNECTIONS,
+            "Connections to data centres, and how they came about."
+        );
+        describe_gauge!(CENTRE_OPEN, "Connections of users open, by data centre.");
+        describe_counter!(CENTRE_BYTES, "Bytes of users, by data centre and direction.");
         Self {
             accepted: Count::new(counter!(ACCEPTED)),
             open: gauge!(OPEN),
@@ -162,7 +189,10 @@ impl Metrics {
                 Refusal::ALL.map(Refusal::name),
             ),
             masked: gauge!(MASKED),
+            masked_total: Count::new(counter!(MASKED_TOTAL)),
             masked_failed: Count::new(counter!(MASKED_FAILED)),
+            masked_refused: Count::new(counter!(MASKED_REFUSED)),
+            masked_bytes: ["up", "down"].map(|way| counter!(MASKED_BYTES, "direction" => way)),
             ended: Family::new(
                 "chappe_proxy_ended_total",
                 "Connections of users that are over, by why.",
@@ -171,8 +201,9 @@ impl Metrics {
             ),
             duration: histogram!(DURATION),
             held: gauge!(HELD),
-            evicted: counter!(EVICTED),
+            evicted: Arc::new(Count::new(counter!(EVICTED))),
             reloads: Count::new(counter!(RELOADS)),
+            reloads_failed: Count::new(counter!(RELOADS_FAILED)),
         }
     }
 
@@ -201,10 +232,29 @@ impl Metrics {
     }
 }
 
-/// One connection to a data centre that came about or did not (PRX-19).
-pub(crate) fn count_centre(dc: i16, outcome: &'static str) {
-    counter!("chappe_proxy_centre_connections_total", "dc" => dc.to_string(), "outcome" => outcome)
-        .increment(1);
+/// One connection to a data centre that came about or did not (PRX-19); `family` is that of the
+/// address, where there was one.
+pub(crate) fn count_centre(dc: i16, outcome: &'static str, family: &'static str) {
+    let dc = dc.to_string();
+    counter!(CENTRE_CONNECTIONS, "dc" => dc, "outcome" => outcome, "family" => family).increment(1);
+}
+
+/// A connection of a user to a data centre, as it is counted.
+pub(crate) struct CentreCount {
+    bytes: [Counter; 2],
+    _open: Gauged,
+}
+
+impl CentreCount {
+    pub(crate) fn new(dc: i16) -> Self {
+        let bytes = |way| counter!(CENTRE_BYTES, "dc" => dc.to_string(), "direction" => way);
+        let open = Gauged::new(&gauge!(CENTRE_OPEN, "dc" => dc.to_string()));
+        Self { bytes: ["up", "down"].map(bytes), _open: open }
+    }
+
+    pub(crate) fn pass(&self, direction: Direction, bytes: usize) {
+        self.bytes[usize::from(direction == Direction::Down)].increment(bytes as u64);
+    }
 }
 
 /// Counts for one on a gauge until dropped.
@@ -224,13 +274,20 @@ impl Drop for Gauged {
     }
 }
 
+const CENTRE_CONNECTIONS: &str = "chappe_proxy_centre_connections_total";
+const CENTRE_OPEN: &str = "chappe_proxy_centre_connections";
+const CENTRE_BYTES: &str = "chappe_proxy_centre_bytes_total";
 const ACCEPTED: &str = "chappe_proxy_accepted_total";
 const OPEN: &str = "chappe_proxy_connections";
 const BROKEN: &str = "chappe_proxy_broken_total";
 const SUSPECTED_REPLAYS: &str = "chappe_proxy_suspected_replays_total";
 const MASKED: &str = "chappe_proxy_masked";
+const MASKED_TOTAL: &str = "chappe_proxy_masked_total";
 const MASKED_FAILED: &str = "chappe_proxy_masked_failed_total";
+const MASKED_REFUSED: &str = "chappe_proxy_masked_refused_total";
+const MASKED_BYTES: &str = "chappe_proxy_masked_bytes_total";
 const DURATION: &str = "chappe_proxy_connection_duration_seconds";
 const HELD: &str = "chappe_proxy_held_bytes";
 const EVICTED: &str = "chappe_proxy_evicted_total";
 const RELOADS: &str = "chappe_proxy_reloads_total";
+const RELOADS_FAILED: &str = "chappe_proxy_reloads_failed_total";

@@ -1,6 +1,7 @@
 //! Settings as connections see them: one picture, which a reload replaces as a whole.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chappe_net::connect::Endpoint;
 use chappe_proto::transport::Secret;
@@ -60,6 +61,14 @@ impl Policy {
     /// How that site answers hellos.
     pub(crate) fn shape(&self, domain: &Domain, drawn: u32) -> Shape {
         self.sites.shape(&domain.name, drawn)
+    }
+
+    /// How long a user waits for such an answer.
+    pub(crate) fn answer_wait(&self, domain: &Domain, drawn: u32) -> Duration {
+        match self.config.strangers.imitate_time {
+            true => self.sites.time(&domain.name, drawn),
+            false => Duration::ZERO,
+        }
     }
 
     /// Whether one who came by `secret` is still served so.

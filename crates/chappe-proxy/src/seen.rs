@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use chappe_crypto::sha256;
+use chappe_proto::Now;
 use tokio::sync::broadcast;
 use tokio::time::sleep;
 
@@ -20,12 +21,23 @@ use crate::shared::Shared;
 pub(crate) struct Seen {
     digests: Mutex<Keys>,
     headers: Mutex<Keys>,
+    ages: Mutex<Ages>,
     /// Whether greetings from before the start are all known.
     is_whole: AtomicBool,
     /// Greetings remembered since the start.
     count: AtomicU64,
     /// They as they come, with where they come from.
     news: broadcast::Sender<(LinkId, Greeting)>,
+}
+
+/// Of which hellos it is known whether they came.
+#[derive(Clone, Copy, Debug)]
+struct Ages {
+    /// How old the oldest one was that could be accepted, all the time until now.
+    max: Duration,
+    /// The time of the oldest, in seconds since 1970: an older one may have come when it was fresh,
+    /// and been forgotten since.
+    time_min: u64,
 }
 
 /// What is remembered of one that was accepted.
@@ -54,14 +66,30 @@ const HEADERS_SPAN: Duration = Duration::from_secs(2 * 24 * 3600);
 impl Seen {
     /// Nothing was seen.
     pub(crate) fn new(config: &HelloConfig) -> Self {
-        let span = config.age_max + config.future_max + MARGIN;
         Self {
-            digests: Mutex::new(Keys::new(config.digests_kept, span)),
+            digests: Mutex::new(Keys::new(config.digests_kept, span(config))),
+            ages: Mutex::new(Ages { max: config.age_max, time_min: 0 }),
             headers: Mutex::new(Keys::allocated(config.headers_kept, HEADERS_SPAN)),
             is_whole: AtomicBool::new(false),
             count: AtomicU64::new(0),
             news: broadcast::Sender::new(NEWS_MAX),
         }
+    }
+
+    /// Follows settings by which older hellos are fresh, or only newer ones. What is remembered is
+    /// remembered on.
+    pub(crate) fn set_span(&self, config: &HelloConfig, now: Now) {
+        let mut ages = lock(&self.ages);
+        if config.age_max > ages.max {
+            let time_min = now.unix.saturating_sub(ages.max).as_secs();
+            *ages = Ages { max: config.age_max, time_min: time_min.max(ages.time_min) };
+        }
+        lock(&self.digests).widen(span(config));
+    }
+
+    /// Whether a hello of that time, in seconds since 1970, would be known if it had come.
+    pub(crate) fn reaches(&self, time: u64) -> bool {
+        time >= lock(&self.ages).time_min
     }
 
     /// Whether a greeting from before the start would be known.
@@ -138,6 +166,11 @@ impl Seen {
             self.insert(from, greeting, mono);
         }
     }
+}
+
+/// How long digests are remembered.
+fn span(config: &HelloConfig) -> Duration {
+    config.age_max + config.future_max + MARGIN
 }
 
 impl Greeting {

@@ -4,13 +4,12 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chappe_net::Clock;
 use chappe_net::entropy::{self, EntropyError};
-use chappe_net::limits::Connections;
+use chappe_net::limits::{ConnectionLimits, Connections};
 use chappe_net::listen::Listener;
 use chappe_net::shutdown::Shutdown;
 use tokio::sync::{broadcast, watch};
@@ -19,7 +18,7 @@ use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::accept::accept;
-use crate::config::{ConfigError, ProxyConfig};
+use crate::config::{ConfigError, ProxyConfig, StrangersConfig};
 use crate::handover::{
     Charge, Desk, HERE, Ledger, Link, LinkId, Links, Predecessor, Socket, TO_PREDECESSOR, Turn,
 };
@@ -28,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::rates::Rates;
 use crate::seen::{Greeting, Seen};
+use crate::seldom::Seldom;
 use crate::shared::Shared;
 use crate::site::Sites;
 use crate::state::{Keeper, Kept};
@@ -100,6 +100,7 @@ impl Proxy {
         let memory = Memory::new(config.relay.held_max_bytes, held, evicted);
         let (seen, connections) =
             (Seen::new(&config.hello), Connections::new(config.connections.clone()));
+        let masked = Connections::new(masked_limits(&config.strangers));
         let clock = Clock::system();
         let now = clock.now();
         let keeper = config.state.as_deref().map(Keeper::new);
@@ -121,7 +122,8 @@ impl Proxy {
         warn_of_weak(&policy.config);
         let predecessor = predecessor.map(|predecessor| {
             let mut ledger = Ledger::new(TO_PREDECESSOR);
-            ledger.enter(predecessor.report, &mut register, now.unix);
+            // Nobody has a connection here that could have been given up.
+            let _ = ledger.enter(predecessor.report, &mut register, now.unix);
             seen.read(TO_PREDECESSOR, &predecessor.greetings, now.mono);
             if predecessor.is_whole {
                 seen.set_whole();
@@ -138,7 +140,8 @@ impl Proxy {
             memory: Arc::new(memory),
             connections,
             rates: Rates::default(),
-            masked: AtomicUsize::new(0),
+            masked,
+            seldom: Seldom::default(),
             middle: Pool::default(),
             clock,
             metrics,
@@ -177,11 +180,18 @@ impl Handle {
         let shared = &self.shared;
         let policy = Policy::new(config, &mut shared.register(), Arc::clone(&shared.sites))?;
         warn_of_weak(&policy.config);
+        shared.seen.set_span(&policy.config.hello, shared.clock.now());
         shared.memory.set_max(policy.config.relay.held_max_bytes);
+        shared.masked.set_limits(masked_limits(&policy.config.strangers));
         shared.connections.set_limits(policy.config.connections.clone());
         shared.policy.send_replace(Arc::new(policy));
         shared.metrics.reloads.increment(1);
         Ok(())
+    }
+
+    /// Counts settings that were of no use before they came here.
+    pub fn reload_failed(&self) {
+        self.shared.metrics.reloads_failed.increment(1);
     }
 
     /// Whether this process is the one that accepts connections.
@@ -195,18 +205,36 @@ impl Handle {
         let _ = self.shared.charge.subscribe().wait_for(|at| *at >= charge).await;
     }
 
-    /// Gives up the connections that a user has now: the next settings that do not serve them as
-    /// they came end them, whatever [`ProxyConfig::close_removed`] says.
-    pub fn revoke(&self, name: &str) {
+    /// The same, and those connections of a user end that he had until now and that these settings
+    /// do not serve as they came, whatever [`ProxyConfig::close_removed`] says: in this process, and
+    /// in those that it takes over from or that take over from it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them; the old ones stay.
+    pub fn reload_revoking(&self, config: ProxyConfig, name: &str) -> Result<(), ConfigError> {
+        // Who comes meanwhile is judged by the new ones; before them, he would be by the old ones
+        // and count as one who came afterwards.
+        self.reload(config)?;
         if let Some(user) = self.shared.register().find(name) {
-            user.revoke();
+            user.revoke(1);
         }
+        self.shared.look_again();
+        Ok(())
     }
 
     /// What is known of each user, by name: of those who were removed, too, since the start.
     pub fn statistics(&self) -> Vec<UserStatistics> {
         self.shared.register().statistics(self.shared.clock.now().unix)
     }
+}
+
+/// How many strangers are shown a site.
+fn masked_limits(config: &StrangersConfig) -> ConnectionLimits {
+    let mut limits = ConnectionLimits::default();
+    limits.total_max = config.total_max;
+    limits.per_address_max = config.per_address_max;
+    limits
 }
 
 fn warn_of_weak(config: &ProxyConfig) {
@@ -285,7 +313,9 @@ impl Serve {
                 // As long as another process is in charge it is not known which of them is to end.
                 () = &mut stop, if !is_asked(&shared) => {
                     is_told_to_stop = true;
-                    links.successor = desk.as_mut().and_then(Desk::last_successor);
+                    if let Some(desk) = &mut desk {
+                        links.successor = desk.last_successor(&shared).await;
+                    }
                     break;
                 }
                 turn = links.next(&shared) => match turn {

@@ -1,6 +1,5 @@
 //! What all connections of a proxy share.
 
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chappe_crypto::Rng;
@@ -14,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::rates::Rates;
 use crate::seen::Seen;
+use crate::seldom::Seldom;
 use crate::site::Sites;
 use crate::state::Keeper;
 use crate::upstream::Pool;
@@ -32,7 +32,9 @@ pub(crate) struct Shared {
     pub(crate) connections: Connections,
     pub(crate) rates: Rates,
     /// Strangers shown a site.
-    pub(crate) masked: AtomicUsize,
+    pub(crate) masked: Connections,
+    /// What strangers can have the log say.
+    pub(crate) seldom: Seldom,
     /// Links to middle servers.
     pub(crate) middle: Pool,
     pub(crate) clock: Clock,
@@ -44,6 +46,11 @@ impl Shared {
     /// The settings of now.
     pub(crate) fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.policy.borrow())
+    }
+
+    /// Has all connections of users see whether they are still served.
+    pub(crate) fn look_again(&self) {
+        self.policy.send_modify(|_| {});
     }
 
     /// Everyone who was ever named.

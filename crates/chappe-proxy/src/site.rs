@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use chappe_proto::transport::fake_tls::{Group, Shape};
 
@@ -13,6 +14,8 @@ pub(crate) struct Measured {
     pub(crate) version_first: bool,
     /// Bytes that it sent encrypted before the client spoke again, once for each try.
     pub(crate) encrypted: Vec<u16>,
+    /// How long that took from when it was first called, once for each try.
+    pub(crate) times: Vec<Duration>,
 }
 
 /// What was measured of each, by name.
@@ -29,11 +32,24 @@ impl Sites {
         sites.insert(name.to_owned(), measured);
     }
 
+    /// How long the site takes for the answer that `drawn` chooses; nothing where nobody knows.
+    pub(crate) fn time(&self, name: &str, drawn: u32) -> Duration {
+        let sites = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match sites.get(name) {
+            Some(Measured { times, .. }) if !times.is_empty() => {
+                times[drawn as usize % times.len()]
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
     /// How the site answers; among several answers `drawn`, any number, chooses one.
     pub(crate) fn shape(&self, name: &str, drawn: u32) -> Shape {
         let sites = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match sites.get(name) {
-            Some(Measured { suite, group, version_first, encrypted }) if !encrypted.is_empty() => {
+            Some(Measured { suite, group, version_first, encrypted, .. })
+                if !encrypted.is_empty() =>
+            {
                 Shape {
                     suite: Some(*suite),
                     group: *group,

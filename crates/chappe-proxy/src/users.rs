@@ -29,12 +29,15 @@ pub(crate) struct User {
     /// What he may use; `u64::MAX` where there is no quota.
     quota: AtomicU64,
     monthly: AtomicBool,
+    /// When he ceases to be served, in seconds since 1970; `u64::MAX` where he does not.
+    expires: AtomicU64,
     present: Mutex<Present>,
     refused: AtomicU64,
     suspected: AtomicU64,
     /// How often those of his connections were given up that settings do not serve any more.
     revoked: AtomicU64,
     open: Gauge,
+    addresses: Gauge,
 }
 
 /// One direction.
@@ -79,6 +82,9 @@ impl Present {
 
     /// Distinct addresses here and elsewhere.
     fn addresses(&self) -> usize {
+        if self.elsewhere.is_empty() {
+            return self.addresses.len();
+        }
         let mut addresses: HashSet<_> = self.addresses.keys().collect();
         addresses.extend(self.elsewhere.values().flat_map(|presence| presence.addresses.keys()));
         addresses.len()
@@ -184,11 +190,13 @@ impl User {
             used: Mutex::new(used),
             quota: AtomicU64::new(u64::MAX),
             monthly: false.into(),
+            expires: AtomicU64::new(u64::MAX),
             present: Mutex::default(),
             refused: AtomicU64::new(0),
             suspected: AtomicU64::new(0),
             revoked: AtomicU64::new(0),
             open: gauge!(OPEN, "user" => name.to_owned()),
+            addresses: gauge!(ADDRESSES, "user" => name.to_owned()),
         }
     }
 
@@ -203,6 +211,13 @@ impl User {
         self.quota.store(config.quota.map_or(u64::MAX, |quota| quota.bytes), Ordering::Relaxed);
         let monthly = config.quota.is_some_and(|quota| quota.monthly);
         self.monthly.store(monthly, Ordering::Relaxed);
+        self.expires.store(config.expires.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long he is still served; `None` for ever.
+    pub(crate) fn time_left(&self, unix: Duration) -> Option<Duration> {
+        let expires = self.expires.load(Ordering::Relaxed);
+        (expires != u64::MAX).then(|| Duration::from_secs(expires).saturating_sub(unix))
     }
 
     /// Counts a connection from `address`, or says which limit it would break.
@@ -225,7 +240,7 @@ impl User {
         address: IpAddr,
         unix: Duration,
     ) -> Result<Seat, Refusal> {
-        if config.expires.is_some_and(|expires| unix.as_secs() >= expires) {
+        if self.time_left(unix).is_some_and(|left| left.is_zero()) {
             return Err(Refusal::Expired);
         }
         self.begin_month(unix);
@@ -244,6 +259,7 @@ impl User {
         present.connections += 1;
         present.total += 1;
         *present.addresses.entry(address).or_default() += 1;
+        self.addresses.set(present.addresses() as f64);
         self.open.increment(1.0);
         Ok(Seat { user: Arc::clone(self), address })
     }
@@ -265,10 +281,10 @@ impl User {
         self.suspected.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Gives up the connections that are open now, as far as they are served by settings to come
-    /// no more.
-    pub(crate) fn revoke(&self) {
-        self.revoked.fetch_add(1, Ordering::Relaxed);
+    /// Gives up, so many times, the connections that are open now, as far as settings do not serve
+    /// them.
+    pub(crate) fn revoke(&self, times: u64) {
+        self.revoked.fetch_add(times, Ordering::Relaxed);
     }
 
     /// How often that was done: a connection that began before the last time is given up.
@@ -354,6 +370,7 @@ impl User {
             0 => present.elsewhere.remove(&link),
             _ => present.elsewhere.insert(link, presence),
         };
+        self.addresses.set(present.addresses() as f64);
         self.open.increment(more as f64);
         self.open.decrement(before.map_or(0, |before| before.connections) as f64);
     }
@@ -452,6 +469,7 @@ impl Drop for Seat {
                 present.addresses.remove(&self.address);
             }
         }
+        self.user.addresses.set(present.addresses() as f64);
         self.user.open.decrement(1.0);
     }
 }
@@ -471,6 +489,7 @@ impl Quota {
 /// Names of counters, which [`metrics`](crate::metrics) describes.
 pub(crate) const BYTES: &str = "chappe_proxy_user_bytes_total";
 pub(crate) const OPEN: &str = "chappe_proxy_user_connections";
+pub(crate) const ADDRESSES: &str = "chappe_proxy_user_addresses";
 
 /// The counts stay true whatever panicked elsewhere while they were held.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -33,12 +33,21 @@ pub struct Config {
     pub codes_max: u32,
     /// Codes within an hour for one number. Default: 10.
     pub codes_of_number_max: u32,
-    /// Codes within an hour that one address may ask for. Default: 50; many may be behind one.
+    /// Codes within an hour that one address may ask for; with IPv6 a network of 64 bits, and sixteen
+    /// times as many one of 48. Default: 50; many may be behind one.
     pub codes_of_address_max: u32,
+    /// Codes within an hour for one test number. Default: 1000, more than a long test needs.
+    pub test_codes_max: u32,
     /// Wrong codes within an hour for one number. Default: 20.
     pub wrong_of_number_max: u32,
-    /// Wrong codes, passwords and tokens within an hour from one address. Default: 200.
+    /// Wrong codes, passwords and tokens within an hour from one address, as of codes. Default: 200.
     pub wrong_of_address_max: u32,
+    /// Phone numbers within an hour whose owners one account may ask for, most of them by its address
+    /// book. Default: 5000, five address books as large as one call takes.
+    pub lookups_max: u32,
+    /// Seconds for which a device that has just signed in may not end those that were there before.
+    /// Default: a day. Test accounts have no such bound.
+    pub fresh_session: u32,
     /// Seconds for which events are kept for clients that were away (UPD-13). Default: 7 days.
     pub log_life: u32,
     /// Events that are kept of one account (UPD-13). Default: 100,000; each takes some 100 bytes.
@@ -101,8 +110,11 @@ impl Default for Config {
             codes_max: 5,
             codes_of_number_max: 10,
             codes_of_address_max: 50,
+            test_codes_max: 1000,
             wrong_of_number_max: 20,
             wrong_of_address_max: 200,
+            lookups_max: 5000,
+            fresh_session: 86_400,
             log_life: 604_800,
             log_max: 100_000,
             callback_wait: Duration::from_secs(15),

@@ -21,6 +21,7 @@ mod langpack;
 pub mod layers;
 mod media;
 mod messages;
+mod nothing;
 mod password;
 mod phone;
 mod photos;
@@ -58,7 +59,7 @@ pub async fn router(
 ) -> Result<Router<Service>, StoreError> {
     let service = Service::open(config, database(backend)?, rng).await?;
     let known = service.clone();
-    Ok(Router::new(service)
+    Ok(nothing::answer(Router::new(service))
         .function(account::check_username)
         .function(account::get_authorizations)
         .function(account::reset_authorization)
@@ -72,7 +73,9 @@ pub async fn router(
         .function(auth::export_login_token)
         .function(auth::import_authorization)
         .function(auth::import_bot_authorization)
+        .function(auth::import_login_token)
         .function(auth::log_out)
+        .function(auth::report_missing_code)
         .function(auth::resend_code)
         .function(auth::send_code)
         .function(auth::sign_in)
@@ -82,12 +85,14 @@ pub async fn router(
         .function(bots::get_commands)
         .function(bots::get_info)
         .function(bots::get_inline_results)
+        .function(bots::get_menu_button)
         .function(bots::reset_commands)
         .function(bots::send_inline_result)
         .function(bots::set_callback_answer)
         .function(bots::set_commands)
         .function(bots::set_info)
         .function(bots::set_inline_results)
+        .function(bots::set_menu_button)
         .function(bots::start_bot)
         .function(chats::add_chat_user)
         .function(chats::check_chat_invite)
@@ -118,8 +123,10 @@ pub async fn router(
         .function(contacts::import_contacts)
         .function(contacts::resolve_phone)
         .function(contacts::resolve_username)
+        .function(contacts::search)
         .function(contacts::unblock)
         .function(help::get_config)
+        .function(help::get_countries_list)
         .function(help::get_nearest_dc)
         .function(help::get_app_config)
         .function(help::get_support)
@@ -169,14 +176,21 @@ pub async fn router(
         .function(messages::unpin_all_messages)
         .function(messages::update_pinned_message)
         .function(messages::upload_media)
+        .function(nothing::get_sticker_set)
         .function(password::check_password)
+        .function(password::check_recovery_password)
+        .function(password::confirm_password_email)
         .function(password::get_password)
         .function(password::get_password_settings)
+        .function(password::get_tmp_password)
+        .function(password::recover_password)
+        .function(password::request_password_recovery)
         .function(password::update_password_settings)
         .function(photos::delete_photos)
         .function(photos::get_user_photos)
         .function(photos::update_profile_photo)
         .function(photos::upload_profile_photo)
+        .function(updates::get_channel_difference)
         .function(updates::get_difference)
         .function(updates::get_state)
         .function(files::get_file)

@@ -21,8 +21,7 @@ use crate::updates::Lines;
 
 /// Functions without a handler that are called before signing in, or to sign in. A 401 would be
 /// no answer to them, and makes TDLib throw its key away (QRK-22).
-const FOR_STRANGERS: &[&str] =
-    &["auth.initPasskeyLogin", "help.getCountriesList", "help.getDeepLinkInfo", "help.saveAppLog"];
+const FOR_STRANGERS: &[&str] = &["auth.initPasskeyLogin", "help.getDeepLinkInfo"];
 
 /// What handlers share. Clones share it, too.
 #[derive(Clone)]
@@ -94,17 +93,29 @@ impl Service {
             }
             Some(Identity { is_waiting: false, account, .. }) => Ok(account),
             Some(_) => Err(Failure::Rpc(RpcError::unauthorized("SESSION_PASSWORD_NEEDED"))),
-            None => Err(Self::signed_out()),
+            None => Err(self.not_in(caller).await?),
         }
     }
 
     /// The account that calls, or is about to be once its password is told (API-05).
     pub(crate) async fn whoever(&self, caller: &Caller) -> Result<i64, Failure> {
         let identity = self.store.identity(caller.auth_key_id).await?;
-        identity.map(|identity| identity.account).ok_or_else(Self::signed_out)
+        match identity {
+            Some(identity) => Ok(identity.account),
+            None => Err(self.not_in(caller).await?),
+        }
     }
 
-    /// What a function says that has no handler (API-04, API-06).
+    /// Why a key is nobody's: it never was somebody's or left, or another device has ended it.
+    async fn not_in(&self, caller: &Caller) -> Result<Failure, Failure> {
+        match self.store.was_ended(caller.auth_key_id).await? {
+            true => Ok(Failure::Rpc(RpcError::unauthorized("SESSION_REVOKED"))),
+            false => Ok(Self::signed_out()),
+        }
+    }
+
+    /// What a function says that has no handler (API-04, API-06). Those that are there while a
+    /// password is asked for say so then, too (API-05).
     pub(crate) async fn without_handler(
         &self,
         caller: &Caller,
@@ -113,7 +124,11 @@ impl Service {
         if FOR_STRANGERS.contains(&function.name) {
             return RpcError::bad_request("METHOD_INVALID");
         }
-        match self.me(caller).await {
+        let who = match function.name.split_once('.') {
+            Some(("help" | "langpack", _)) => self.whoever(caller).await,
+            _ => self.me(caller).await,
+        };
+        match who {
             Ok(_) => RpcError::bad_request("METHOD_INVALID"),
             Err(failure) => failure.into(),
         }

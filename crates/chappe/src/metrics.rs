@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -29,6 +29,10 @@ type Users = Arc<dyn Fn() -> String + Send + Sync>;
 /// Upper bounds of the classes that durations are sorted into, in seconds.
 const CLASSES: [f64; 12] =
     [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
+/// The same for what may last for hours, and how its name ends.
+const LONG_CLASSES: [f64; 12] =
+    [0.1, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 600.0, 1800.0, 7200.0, 43200.0];
+const LONG: &str = "connection_duration_seconds";
 /// Time between two looks at what was recorded, which waits in memory until then.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Connections served at once; more wait.
@@ -49,7 +53,10 @@ impl Page {
 
     /// The same, at a socket that listens.
     pub(crate) fn on(listener: TcpListener) -> Result<Self> {
-        let prometheus = PrometheusBuilder::new().set_buckets(&CLASSES)?.install_recorder()?;
+        let prometheus = PrometheusBuilder::new()
+            .set_buckets(&CLASSES)?
+            .set_buckets_for_metric(Matcher::Suffix(LONG.to_owned()), &LONG_CLASSES)?
+            .install_recorder()?;
         Ok(Self { listener, prometheus, users: None })
     }
 

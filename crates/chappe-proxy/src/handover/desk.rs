@@ -35,6 +35,8 @@ pub(crate) struct Desk {
 
 /// Wait for one who connected to say what he wants, and to take what he is offered.
 const ASK_MAX: Duration = Duration::from_secs(10);
+/// Wait for one who is about to take over when this process is told to stop.
+const LAST_MAX: Duration = Duration::from_secs(3);
 /// Wait before another try when there are no descriptors.
 const EXHAUSTED_WAIT: Duration = Duration::from_millis(100);
 
@@ -98,9 +100,19 @@ impl Desk {
         }
     }
 
-    /// Who took over meanwhile, if somebody did.
-    pub(crate) fn last_successor(&mut self) -> Option<Link> {
-        self.candidate.try_join_next()?.ok()?.ok()
+    /// Who takes over still, if somebody asked: then it is waited for what becomes of that, but not
+    /// for long. Whoever is slower keeps the state from there on, and this process writes no more.
+    pub(crate) async fn last_successor(&mut self, shared: &Shared) -> Option<Link> {
+        match timeout(LAST_MAX, self.candidate.join_next()).await {
+            Ok(over) => over?.ok()?.ok(),
+            Err(_) => {
+                warn!("another process that wanted to take over has not come so far");
+                if let Some(keeper) = &shared.keeper {
+                    keeper.leave().await;
+                }
+                None
+            }
+        }
     }
 }
 

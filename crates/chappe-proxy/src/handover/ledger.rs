@@ -23,6 +23,7 @@ pub(crate) struct Ledger {
 struct Account {
     used: Used,
     totals: Passed,
+    revoked: u64,
     presence: Presence,
 }
 
@@ -36,7 +37,8 @@ impl Ledger {
     /// for the quotas alone.
     pub(crate) fn from_here_on(link: LinkId, register: &Register) -> Self {
         let told = register.users().map(|user| {
-            let account = Account { totals: user.totals(), ..Account::default() };
+            let (totals, revoked) = (user.totals(), user.revoked());
+            let account = Account { totals, revoked, ..Account::default() };
             (user.name().to_owned(), account)
         });
         Self { link, told: told.collect() }
@@ -51,20 +53,22 @@ impl Ledger {
         let mut report = Report::new();
         for (name, used) in register.used(unix) {
             let known = self.told.entry(name.clone()).or_default();
-            let (totals, presence) = register
+            let (totals, revoked, presence) = register
                 .find(&name)
-                .map(|user| (user.totals(), user.presence_without(self.link)))
+                .map(|user| (user.totals(), user.revoked(), user.presence_without(self.link)))
                 .unwrap_or_default();
             let told = Told {
                 quota: used.since(known.used),
                 month: used.month,
                 up: totals.up.saturating_sub(known.totals.up),
                 down: totals.down.saturating_sub(known.totals.down),
+                revoked: revoked.saturating_sub(known.revoked),
                 presence,
             };
-            let is_new =
-                told.quota > 0 || told.up > 0 || told.down > 0 || told.presence != known.presence;
-            *known = Account { used, totals, presence: told.presence.clone() };
+            let has_more =
+                [told.quota, told.up, told.down, told.revoked].iter().any(|more| *more > 0);
+            let is_new = has_more || told.presence != known.presence;
+            *known = Account { used, totals, revoked, presence: told.presence.clone() };
             if is_new {
                 report.insert(name, told);
             }
@@ -72,8 +76,15 @@ impl Ledger {
         report
     }
 
-    /// Books what the other end says.
-    pub(crate) fn enter(&mut self, report: Report, register: &mut Register, unix: Duration) {
+    /// Books what the other end says; whether it has given up connections of anybody.
+    #[must_use]
+    pub(crate) fn enter(
+        &mut self,
+        report: Report,
+        register: &mut Register,
+        unix: Duration,
+    ) -> bool {
+        let mut has_revoked = false;
         for (name, told) in report {
             let known = self.told.entry(name.clone()).or_default();
             let more = Used { bytes: told.quota, month: told.month };
@@ -87,8 +98,12 @@ impl Ledger {
                 known.totals.up += told.up;
                 known.totals.down += told.down;
                 user.set_elsewhere(self.link, told.presence);
+                user.revoke(told.revoked);
+                known.revoked += told.revoked;
+                has_revoked |= told.revoked > 0;
             }
         }
+        has_revoked
     }
 
     /// The other end is gone, and its connections with it.

@@ -121,7 +121,9 @@ impl Link {
         };
         Ok(Some(match note {
             Note::Report(report) => {
-                self.ledger.enter(report, &mut shared.register(), now.unix);
+                if self.ledger.enter(report, &mut shared.register(), now.unix) {
+                    shared.look_again();
+                }
                 return Ok(None);
             }
             Note::Commit => Event::Commit,

@@ -15,7 +15,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 /// The form of what is said; processes of different forms do not hand over.
-pub(super) const FORM: u32 = 1;
+pub(super) const FORM: u32 = 2;
 /// Most sockets handed over, which is what the system lets pass at once.
 pub(super) const SOCKETS_MAX: usize = 253;
 /// Longest content of a frame: reports of some hundred thousand users.
@@ -74,6 +74,8 @@ pub(crate) struct Told {
     /// Bytes more from him and to him.
     pub(crate) up: u64,
     pub(crate) down: u64,
+    /// Times more that his connections were given up, as far as settings do not serve them.
+    pub(crate) revoked: u64,
     /// His connections now, and where they come from.
     pub(crate) presence: Presence,
 }

@@ -33,7 +33,7 @@ pub(super) async fn serve(
     let (dc, addresses) = match target(&policy, asked) {
         Some(target) => target,
         None => {
-            count_centre(0, "unknown");
+            count_centre(0, "unknown", "");
             debug!(user = seat.user().name(), peer = %ends.peer, dc = asked, "an unknown data centre is asked for");
             return End::NoCentre;
         }
@@ -42,12 +42,17 @@ pub(super) async fn serve(
     let far = match Box::pin(dial(&policy, addresses)).await {
         Ok(far) => far,
         Err(error) => {
-            count_centre(dc, "failed");
+            count_centre(dc, "failed", "");
             warn!(dc, %error, "the data centre cannot be reached");
             return End::NoCentre;
         }
     };
-    count_centre(dc, "connected");
+    let family = match far.peer().map(|peer| peer.ip().to_canonical()) {
+        Some(ip) if ip.is_ipv6() => "v6",
+        Some(_) => "v4",
+        None => "",
+    };
+    count_centre(dc, "connected", family);
     far.keep_alive(KEEP_ALIVE, CENTRE_LOST);
 
     let Leg { header, mut up, down } = match policy.config.direct.fast {
@@ -60,7 +65,7 @@ pub(super) async fn serve(
     let relay = &policy.config.relay;
     let shaper = accepted.records.is_some().then(|| Shaper::new(relay.records));
     let memory = &shared.memory;
-    let mut toll = UserToll::new(seat, shared.clock);
+    let mut toll = UserToll::new(seat, shared.clock, dc);
     toll.suspected = Some(shared.metrics.suspected_replays.clone());
     let relay = Relay {
         near,

@@ -27,6 +27,7 @@ use metrics::Counter;
 pub(crate) use self::middle::Pool;
 pub use self::middle::try_link;
 use crate::front::Accepted;
+use crate::metrics::CentreCount;
 use crate::policy::Policy;
 use crate::relay::{End, Toll};
 use crate::shared::Shared;
@@ -50,7 +51,9 @@ pub(crate) async fn serve(
     // What came together with the header passes as well.
     let (user, now) = (client.seat.user(), shared.clock.now());
     user.pass(Direction::Up, client.accepted.early.len(), now.mono);
-    match policy.config.middle.clone() {
+    // Of now: who greets for some seconds while the settings change would have the links of before
+    // made anew.
+    match shared.policy().config.middle.clone() {
         Some(config) => middle::serve(shared, policy, config, client, rng).await,
         None => direct::serve(shared, policy, client, rng).await,
     }
@@ -63,6 +66,7 @@ pub(crate) struct UserToll {
     /// Bytes that were answered, and what counts those who were answered with an error alone, where
     /// that can be told.
     answered: usize,
+    centre: CentreCount,
     suspected: Option<Counter>,
 }
 
@@ -71,8 +75,9 @@ pub(crate) struct UserToll {
 const ERROR_ALONE: RangeInclusive<usize> = 5..=23;
 
 impl UserToll {
-    fn new(seat: Seat, clock: Clock) -> Self {
-        Self { seat, clock, answered: 0, suspected: None }
+    /// `dc` is one that is known, or 0.
+    fn new(seat: Seat, clock: Clock, dc: i16) -> Self {
+        Self { seat, clock, answered: 0, centre: CentreCount::new(dc), suspected: None }
     }
 }
 
@@ -94,6 +99,7 @@ impl Toll for UserToll {
         if direction == Direction::Down {
             self.answered = self.answered.saturating_add(bytes);
         }
+        self.centre.pass(direction, bytes);
         let user = self.seat.user();
         let wait = user.pass(direction, bytes, self.clock.now().mono);
         if user.is_used_up() { Err(End::UsedUp) } else { Ok(wait) }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::client::{Client, PADDED, header};
 use crate::site::Site;
-use crate::world::{ALICE, Centre, Running, SITE, config, tls_config};
+use crate::world::{ALICE, Centre, Running, SITE, config, tls_config, until};
 
 /// Rules: PRX-40: who is on no list of those served, or on that of those not served, is closed before
 ///        he says anything, or shown the site.
@@ -74,6 +74,35 @@ async fn balancers_say_on_whose_behalf_they_come() {
     proxy.handle.reload(config).unwrap();
     let mut unbelieved = come("PROXY TCP4 192.0.2.1 192.0.2.2 1000 443\r\n").await;
     assert!(timeout(Duration::from_millis(200), unbelieved.is_closed()).await.is_err());
+}
+
+/// Rules: PRX-13, PRX-34: those of one address are bounded whoever brings them; a balancer that says
+///        nothing and goes is not one of them.
+#[tokio::test]
+async fn balancers_do_not_lift_the_bounds_of_an_address() {
+    let centre = Centre::start().await;
+    let mut config = config(centre.address);
+    config.access.proxy_protocol_from = vec!["127.0.0.1/32".parse().unwrap()];
+    config.access.per_address_per_second = 1;
+    let proxy = Running::start(config.clone()).await;
+    let come = async |host: u8| {
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        let line = format!("PROXY TCP4 192.0.2.{host} 192.0.2.99 1000 443\r\n");
+        stream.write_all(line.as_bytes()).await.unwrap();
+        timeout(Duration::from_millis(100), stream.read(&mut [0])).await.is_err()
+    };
+    for (host, is_served) in [(1, true), (1, true), (1, false), (2, true)] {
+        assert_eq!(come(host).await, is_served, "{host}");
+    }
+    config.access.per_address_per_second = 1000;
+    config.connections.per_address_max = 0;
+    proxy.handle.reload(config).unwrap();
+    assert!(!come(3).await);
+    drop(TcpStream::connect(proxy.address).await.unwrap());
+    let rejected = || proxy.handle.totals().rejected_total;
+    until("all are counted", || rejected().values().sum::<u64>() == 3).await;
+    let reasons = ["rate", "connections", "proxy-protocol"].map(|reason| rejected()[reason]);
+    assert_eq!(reasons, [1, 1, 1]);
 }
 
 /// Rules: PRX-34: connections from one address are bounded, at once and by the second.

@@ -21,14 +21,13 @@ async fn connections_are_given_up_one_user_at_a_time() {
     let mut bob = Client::bare(proxy.address, BOB, PADDED, 2).await;
     alice.check().await;
     bob.check().await;
-    proxy.handle.revoke("alice");
-    proxy.handle.revoke("nobody");
-    proxy.handle.reload(config.clone()).unwrap();
+    proxy.handle.reload_revoking(config.clone(), "alice").unwrap();
+    proxy.handle.reload_revoking(config.clone(), "nobody").unwrap();
     sleep(Duration::from_millis(100)).await;
     alice.check().await;
     config.users = vec![UserConfig::new("alice", [8; 16].into()), config.users[1].clone()];
     config.users[1].enabled = false;
-    proxy.handle.reload(config).unwrap();
+    proxy.handle.reload_revoking(config, "alice").unwrap();
     assert!(alice.is_closed().await);
     let mut new = Client::bare(proxy.address, [8; 16], PADDED, 2).await;
     new.check().await;

@@ -206,3 +206,35 @@ async fn hellos_from_before_the_start_can_be_refused() {
         Client::tls(proxy.address, SITE, ALICE, 2).await.check().await;
     }
 }
+
+/// Rules: PRX-24, FTL-06, FTL-08: settings by which older hellos are fresh do not make one fresh that
+///        may have been forgotten; what was accepted is a replay as long as it is fresh by them.
+#[tokio::test]
+async fn older_hellos_are_fresh_once_they_would_be_known() {
+    let centre = Centre::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut config = tls_config(centre.address, silent.local_addr().unwrap());
+    config.hello.age_max = Duration::from_secs(100);
+    let proxy = Running::start(config.clone()).await;
+    let come = async |hello: &[u8]| {
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        stream.write_all(hello).await.unwrap();
+        timeout(Duration::from_millis(300), stream.read(&mut [0])).await.is_ok()
+    };
+    let [young, old, older] = [-80, -80, -200].map(|skew| hello(SITE, ALICE, skew).0);
+    assert!(come(&young).await);
+    config.hello.age_max = Duration::from_secs(3600);
+    proxy.handle.reload(config.clone()).unwrap();
+    // It may have come when it was fresh.
+    assert!(!come(&older).await);
+    assert!(come(&old).await && !come(&old).await && !come(&young).await);
+    // Fewer are fresh by other settings, and then no more than before.
+    for age_max in [50, 3600] {
+        config.hello.age_max = Duration::from_secs(age_max);
+        proxy.handle.reload(config.clone()).unwrap();
+        assert!(!come(&older).await);
+        assert_eq!(come(&hello(SITE, ALICE, -80).0).await, age_max > 80);
+    }
+    let strangers = proxy.handle.totals().strangers_total;
+    assert_eq!((strangers["skew"], strangers["replay"]), (4, 2));
+}

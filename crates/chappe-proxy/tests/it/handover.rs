@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::client::{Client, PADDED, header, hello, read_answer};
 use crate::world::{ALICE, BOB, Centre, SITE, config, tls_config, until};
@@ -289,4 +289,71 @@ async fn the_end_of_the_new_process_ends_the_old_one() {
     first.ended().await;
     assert!(old.is_closed().await);
     assert_eq!(Process::start(config).await.used(0), CHECK);
+}
+
+/// Rules: PRX-37: who is given up in one process loses the connections in the other as well, whichever
+///        hears of it first, and in a third that the news reaches through the second; those that are
+///        served there stay.
+#[tokio::test]
+async fn revocations_reach_all_processes() {
+    let centre = Centre::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(centre.address);
+    config.state = Some(folder.path().into());
+    let first = Process::start(config.clone()).await;
+    let (mut alice, mut bob) = (first.client(ALICE).await, first.client(BOB).await);
+    alice.check().await;
+    bob.check().await;
+    let second = Process::start(config.clone()).await;
+    let mut between = second.client(ALICE).await;
+    between.check().await;
+    let third = Process::start(config.clone()).await;
+    let mut newest = third.client(BOB).await;
+    newest.check().await;
+
+    // The first reads its file before it is told, the second afterwards.
+    let mut without_alice = config.clone();
+    without_alice.users.remove(0);
+    first.handle.reload(without_alice.clone()).unwrap();
+    sleep(Duration::from_millis(300)).await;
+    alice.check().await;
+    third.handle.reload_revoking(without_alice.clone(), "alice").unwrap();
+    assert!(alice.is_closed().await);
+    sleep(Duration::from_millis(600)).await;
+    between.check().await;
+    second.handle.reload(without_alice.clone()).unwrap();
+    assert!(between.is_closed().await);
+    bob.check().await;
+
+    // The other way.
+    let mut nobody = without_alice.clone();
+    nobody.users[0].secret = [8; 16].into();
+    first.handle.reload_revoking(nobody.clone(), "bob").unwrap();
+    assert!(bob.is_closed().await);
+    third.handle.reload(nobody).unwrap();
+    assert!(newest.is_closed().await);
+    first.ended().await;
+    second.ended().await;
+}
+
+/// Rules: PRX-38: who is told to stop while another process is about to take over waits for that, and
+///        so leaves the state to one of them alone.
+#[tokio::test]
+async fn a_stop_waits_for_who_is_about_to_take_over() {
+    let centre = Centre::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(centre.address);
+    config.state = Some(folder.path().into());
+    let mut first = Process::start(config.clone()).await;
+    let predecessor = ask(folder.path()).await;
+    drop(first.stop.take());
+    sleep(Duration::from_millis(300)).await;
+    let second = Proxy::after(config, predecessor).unwrap();
+    let handle = second.handle();
+    let (_offers, serving) =
+        (folder, tokio::spawn(second.serve_all([] as [Listener; 0]).into_future()));
+    handle.reached(Charge::Held).await;
+    assert_eq!(first.handle.charge(), Charge::HandedOver);
+    first.ended().await;
+    serving.abort();
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chappe_proto::transport::Secret;
-use chappe_proxy::{ConfigError, Quota, UserConfig};
+use chappe_proxy::{ConfigError, Quota, TIME_MAX, UserConfig};
 use tokio::net::TcpSocket;
 use tokio::time::{sleep, timeout};
 
@@ -79,6 +79,34 @@ async fn users_expire_and_are_switched_off() {
     proxy.handle.reload(config).unwrap();
     let mut bob = Client::bare(proxy.address, BOB, PADDED, 2).await;
     assert!(timeout(Duration::from_millis(200), bob.is_closed()).await.is_err());
+}
+
+/// Rules: PRX-14, PRX-37: a connection ends when the time of its user is over, though nothing passes:
+///        the time that was set when it came, and one that is set later.
+#[tokio::test]
+async fn time_that_is_over_ends_connections() {
+    let centre = Centre::start().await;
+    let mut config = config(centre.address);
+    let now = || u64::try_from(unix()).unwrap();
+    config.users[0].expires = Some(now() + 2);
+    let proxy = Running::start(config.clone()).await;
+    let (mut one, mut bob) =
+        (alice(&proxy).await, Client::bare(proxy.address, BOB, PADDED, 2).await);
+    one.check().await;
+    bob.check().await;
+    assert_eq!(timeout(Duration::from_secs(4), one.is_closed()).await, Ok(true));
+    config.users[0].expires = Some(now() + 1000);
+    proxy.handle.reload(config.clone()).unwrap();
+    let mut again = alice(&proxy).await;
+    again.check().await;
+    for users in [0, 1] {
+        config.users[users].expires = Some(now() - 1);
+    }
+    proxy.handle.reload(config).unwrap();
+    for client in [&mut again, &mut bob] {
+        assert_eq!(timeout(Duration::from_secs(2), client.is_closed()).await, Ok(true));
+    }
+    assert_eq!(proxy.handle.totals().ended_total["removed"], 3);
 }
 
 /// Rules: PRX-14: a quota ends connections when it is used up, is remembered over a restart, and can
@@ -236,6 +264,10 @@ fn impossible_settings_are_refused() {
         config.modes = chappe_proxy::Modes { plain: false, padded: false, tls: false };
     };
     assert_eq!(check(none), Err(ConfigError::NoMode));
+    let long = |config: &mut chappe_proxy::ProxyConfig| config.relay.idle_max = Duration::MAX;
+    assert_eq!(check(long), Err(ConfigError::TooLong("relay.idle-max")));
+    let year = |config: &mut chappe_proxy::ProxyConfig| config.relay.idle_max = TIME_MAX;
+    assert_eq!(check(year), Ok(()));
     let twice = ConfigError::Twice("alice".into(), "bob".into());
     assert_eq!(check(|config| config.users[1].secret = ALICE.into()), Err(twice));
     let weak = |config: &mut chappe_proxy::ProxyConfig| config.users[1].secret = [0; 16].into();

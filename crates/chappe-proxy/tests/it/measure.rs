@@ -1,17 +1,19 @@
 //! Answers to hellos are like those of the site.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use rcgen::PKCS_ECDSA_P256_SHA256;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use crate::client::{hello, read_answer};
 use crate::site::Site;
-use crate::world::{ALICE, Centre, Running, SITE, tls_config};
+use crate::world::{ALICE, Centre, Running, SITE, domain, tls_config, until};
 
-/// Rules: PRX-30, PRX-31, FTL-10: once the site was measured, the answer to a user has the suite, the
+/// Rules: PRX-30, FTL-10: once the site was measured, the answer to a user has the suite, the
 ///        group and the order of the site's and as many encrypted bytes, in one record.
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_like_those_of_the_site() {
@@ -35,6 +37,90 @@ async fn answers_are_like_those_of_the_site() {
         assert!(attempt < 100, "{answer:?}, and the site's is {expected:?}");
         sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Rules: PRX-31: where that is wished for a user waits for his answer about as long as a stranger for
+///        the site's, and otherwise not.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_take_as_long_as_those_of_the_site() {
+    let (centre, site) =
+        (Centre::start().await, Site::start_with(SITE, &PKCS_ECDSA_P256_SHA256).await);
+    let far = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = far.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = far.accept().await {
+            tokio::spawn(async move {
+                sleep(FAR).await;
+                let mut site = TcpStream::connect(site.address).await.unwrap();
+                let _ = copy_bidirectional(&mut near, &mut site).await;
+            });
+        }
+    });
+    let mut config = tls_config(centre.address, address);
+    config.strangers.measure = true;
+    config.strangers.imitate_time = true;
+    let proxy = Running::start(config.clone()).await;
+    let answered = async |secret| {
+        let (hello, random) = hello(SITE, secret, 0);
+        let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+        let begun = Instant::now();
+        stream.write_all(&hello).await.unwrap();
+        match secret == ALICE {
+            true => drop(read_answer(&mut stream, secret, random).await),
+            false => drop(stream.read_u8().await.unwrap()),
+        }
+        begun.elapsed()
+    };
+    let stranger = answered([1; 16]).await;
+    for attempt in 0.. {
+        if answered(ALICE).await >= FAR {
+            break;
+        }
+        assert!(attempt < 100, "users never wait");
+        sleep(Duration::from_millis(100)).await;
+    }
+    for _ in 0..3 {
+        let user = answered(ALICE).await;
+        assert!(user.abs_diff(stranger) < FAR / 2, "{user:?} and {stranger:?}");
+    }
+    config.strangers.imitate_time = false;
+    proxy.handle.reload(config).unwrap();
+    assert!(answered(ALICE).await < FAR / 2);
+}
+
+/// What the way to the site takes.
+const FAR: Duration = Duration::from_millis(400);
+
+/// Rules: PRX-30: settings that change nothing of the sites have none of them measured again, and a
+///        site that is new is measured alone.
+#[tokio::test]
+async fn sites_are_measured_once() {
+    let (centre, visits) = (Centre::start().await, Arc::new(AtomicU64::new(0)));
+    let site = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = site.local_addr().unwrap();
+    let counted = Arc::clone(&visits);
+    tokio::spawn(async move {
+        // Of no use as a mask: one try is enough to see that.
+        while site.accept().await.is_ok() {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let visits = || visits.load(Ordering::Relaxed);
+    let mut config = tls_config(centre.address, address);
+    config.strangers.measure = true;
+    let proxy = Running::start(config.clone()).await;
+    until("the site is measured", || visits() == 1).await;
+    sleep(Duration::from_millis(200)).await;
+    for connections in 5..10 {
+        config.users[0].connections_max = Some(connections);
+        proxy.handle.reload(config.clone()).unwrap();
+        sleep(Duration::from_millis(50)).await;
+    }
+    config.domains.push(domain("new.example", address));
+    proxy.handle.reload(config.clone()).unwrap();
+    until("the new one is measured", || visits() == 2).await;
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(visits(), 2);
 }
 
 /// Bytes by which two signatures by one key of a curve differ in length.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use chappe_proto::middle::link::LinkEnd;
 use chappe_proto::middle::messages::AdTag;
 use chappe_proto::transport::{Framing, SERVER_LIMIT};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use crate::client::{ABRIDGED, Client, INTERMEDIATE, PADDED};
@@ -222,6 +223,88 @@ async fn slow_client_does_not_stall_the_link() {
     }
     until("the slow one is closed", || middle.heard(|heard| heard.left.len() == 1)).await;
     while !slow.client.read().await.unwrap_or_default().is_empty() {}
+}
+
+/// Rules: MPX-15, PRX-33: what waits for a slow client counts among all that waits, and has it closed
+///        when that is too much, though it may have more by itself.
+#[tokio::test]
+async fn what_waits_for_clients_is_bounded_in_all() {
+    let middle = Middle::start().await;
+    let mut config = middle.config_with(|config| config.client_max_bytes = 1 << 30);
+    config.relay.held_max_bytes = 8 << 20;
+    let proxy = Running::start(config).await;
+    let mut slow = Speaker::bare(&proxy, ALICE, Framing::Intermediate, 2).await;
+    let mut other = Speaker::bare(&proxy, BOB, Framing::Intermediate, 2).await;
+    for _ in 0..4 {
+        slow.send(&packet(FLOOD, 64), false).await;
+    }
+    until("the slow one is closed", || proxy.handle.totals().ended_total["evicted"] == 1).await;
+    until("nothing waits", || proxy.handle.totals().held_bytes == 0).await;
+    other.send(&packet(8, 64), false).await;
+    assert_eq!(other.receive().await, packet(8, 64));
+}
+
+/// Rules: MPX-13, PRX-33: those who leave while their link moves nothing have no more of them taken up
+///        by it; afterwards it goes on, and the middle server hears of each who has left.
+#[tokio::test(flavor = "multi_thread")]
+async fn leavers_do_not_fill_a_link_that_stalls() {
+    let middle = Middle::start().await;
+    let proxy = Running::start(middle.config_with(|config| config.links = 1..=1)).await;
+    let mut first = Speaker::bare(&proxy, BOB, Framing::Intermediate, 2).await;
+    let mut leavers = Vec::new();
+    for _ in 0..LEAVERS {
+        leavers.push(Speaker::bare(&proxy, ALICE, Framing::Intermediate, 2).await);
+    }
+    for client in leavers.iter_mut().chain([&mut first]) {
+        client.send(&packet(8, 64), false).await;
+        client.receive().await;
+    }
+    middle.heard.lock().unwrap().stalls = true;
+    for client in &mut leavers {
+        client.send(&packet(SILENCE, 400_000), false).await;
+    }
+    let up = || proxy.handle.statistics()[0].bytes_up;
+    until("they were heard", || up() >= LEAVERS as u64 * 400_000).await;
+    drop(leavers);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let waiting = proxy.handle.statistics()[0].connections;
+    middle.heard.lock().unwrap().stalls = false;
+    // Those whose words had no room are still here.
+    assert!(waiting >= LEAVERS / 4, "{waiting}");
+    until("all have left", || proxy.handle.statistics()[0].connections == 0).await;
+    let places = || middle.heard(|heard| (heard.origins.len() - 1, heard.left.len()));
+    until("it hears of all", || places() == (LEAVERS, LEAVERS)).await;
+    first.send(&packet(8, 64), false).await;
+    first.receive().await;
+}
+
+/// Twice as many as a link and the sockets behind it have room for.
+const LEAVERS: usize = 160;
+
+/// Rules: PRX-37: who greets while the settings of the links change comes by the new ones, and has
+///        nobody's links made anew.
+#[tokio::test]
+async fn links_are_those_of_the_settings_in_use() {
+    let middle = Middle::start().await;
+    let proxy = Running::start(middle.config()).await;
+    let (header, outbound, inbound) = crate::client::header(ALICE, INTERMEDIATE, 2);
+    let mut early = tokio::net::TcpStream::connect(proxy.address).await.unwrap();
+    early.write_all(&header[..30]).await.unwrap();
+    until("it is accepted", || proxy.handle.totals().connections == 1).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let changed = middle.config_with(|config| config.ad_tag = Some(AdTag([3; 16])));
+    proxy.handle.reload(changed).unwrap();
+    let mut new = Speaker::bare(&proxy, BOB, Framing::Intermediate, 2).await;
+    new.send(&packet(8, 64), false).await;
+    new.receive().await;
+    until("two links", || middle.heard(|heard| heard.greeted == 2)).await;
+    early.write_all(&header[30..]).await.unwrap();
+    let client = Client { stream: early, outbound, inbound, records: None };
+    let mut early = Speaker::over(client, Framing::Intermediate);
+    early.send(&packet(8, 64), false).await;
+    early.receive().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(middle.heard(|heard| heard.greeted), 2);
 }
 
 /// Rule: MPX-01: a proxy whose address is translated greets nobody by its own, and by the one it is

@@ -44,6 +44,8 @@ pub(crate) struct Heard {
     pub(crate) origins: Vec<(usize, ConnId, Origin)>,
     pub(crate) left: Vec<ConnId>,
     pub(crate) packets: Vec<BytesMut>,
+    /// Whether nothing is read any more.
+    pub(crate) stalls: bool,
 }
 
 impl Middle {
@@ -140,6 +142,9 @@ async fn serve(mut stream: TcpStream, path: Path, number: usize, heard: &Mutex<H
             return;
         }
         inbound.reserve(1 << 16);
+        while heard.lock().unwrap().stalls {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         tokio::select! {
             read = stream.read_buf(&mut inbound) => match read {
                 Ok(1..) => link.handle_bytes(clock.now(), &mut inbound),

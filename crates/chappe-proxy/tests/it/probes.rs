@@ -3,11 +3,11 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chappe_proxy::UnknownDomain;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -184,13 +184,15 @@ async fn probers_see_the_site() {
     assert_eq!(proxy.handle.statistics()[0].connections_total, 0);
 }
 
-/// Rules: PRX-27, FTL-08, PRX-25, PRX-26: a hello that was good comes again, to this listener or to
-///        another of the process: it is the site's.
+/// Rules: PRX-27, FTL-08, PRX-25: a hello that was good comes again: it is the site's, and counted; one
+///        that was not good is not remembered.
 #[tokio::test(flavor = "multi_thread")]
 async fn replayed_hellos_are_the_sites() {
     let (centre, site) = (Centre::start().await, Site::start(SITE).await);
     let proxy = Running::start(tls_config(centre.address, site.address)).await;
     let (hello, random) = hello(SITE, ALICE, 0);
+    // With more behind it, it is a stranger's.
+    probe(proxy.address, &[Send([&hello[..], &[0; 9]].concat())]).await;
     let mut user = TcpStream::connect(proxy.address).await.unwrap();
     user.write_all(&hello).await.unwrap();
     read_answer(&mut user, ALICE, random).await;
@@ -198,7 +200,48 @@ async fn replayed_hellos_are_the_sites() {
     for _ in 0..2 {
         assert_eq!(probe(proxy.address, &acts).await, probe(site.address, &acts).await);
     }
+    assert_eq!(proxy.handle.totals().strangers_total["replay"], 2);
 }
+
+/// Rules: PRX-21, PRX-23: a stranger who falls silent is closed when the site closes, not before; and
+///        when he was silent for too long, in the same manner.
+#[tokio::test]
+async fn silence_ends_as_at_the_site() {
+    let (centre, site) = (Centre::start().await, TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let address = site.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = site.accept().await {
+            tokio::spawn(async move {
+                assert_ne!(stream.read(&mut [0; 100]).await.unwrap(), 0);
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                sleep(SITE_IDLE_MAX).await;
+            });
+        }
+    });
+    let closes = async |at: SocketAddr| {
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let (begun, mut seen) = (Instant::now(), Vec::new());
+        let end = timeout(Duration::from_secs(10), stream.read_to_end(&mut seen)).await.unwrap();
+        (end.map_err(|error| error.kind()), seen, begun.elapsed())
+    };
+    let (end, seen, _) = closes(address).await;
+    let mut config = tls_config(centre.address, address);
+    assert!(config.strangers.idle_max > Duration::from_secs(75), "sites wait so long");
+    for (idle_max, closed_after) in
+        [(Duration::from_secs(60), SITE_IDLE_MAX), (SITE_IDLE_MAX / 4, SITE_IDLE_MAX / 4)]
+    {
+        config.strangers.idle_max = idle_max;
+        let proxy = Running::start(config.clone()).await;
+        let (its_end, its_words, took) = closes(proxy.address).await;
+        assert_eq!((its_end, its_words), (end, seen.clone()));
+        let expected = closed_after..closed_after + Duration::from_millis(700);
+        assert!(expected.contains(&took), "{took:?}");
+    }
+}
+
+/// Silence that the site bears.
+const SITE_IDLE_MAX: Duration = Duration::from_millis(1600);
 
 /// Rules: PRX-21, PRX-22: a visitor is a guest of the site, whose certificate he sees: of the one that
 ///        he asks for, and of the first where it is none of them.
@@ -250,8 +293,23 @@ async fn unknown_sites_are_treated_as_set() {
             let seen = probe(proxy.address, &acts).await;
             assert_eq!(seen, Seen { records: expected_of(&expected), end: End::Finished });
         }
-        let acts = [Send(b"GET / HTTP/1.1\r\n\r\n".to_vec())];
-        assert_eq!(probe(proxy.address, &acts).await, probe(site.address, &acts).await);
+        // Whatever version of TLS he speaks, and whatever else is wrong with it.
+        let (tls12, tls13) = (&rustls::version::TLS12, &rustls::version::TLS13);
+        let other = real_hello("another.example", tls12);
+        for hello in [[&other[..], &[0; 9]].concat(), other, real_hello("another.example", tls13)] {
+            let seen = probe(proxy.address, &[Send(hello)]).await;
+            assert_eq!(seen.records, expected_of(&expected));
+            assert_ne!(seen.end, End::Open);
+        }
+        for bytes in [
+            b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            real_hello(SITE, tls12),
+            real_hello("127.0.0.1", tls12),
+            real_hello("127.0.0.1", tls13),
+        ] {
+            let acts = [Send(bytes)];
+            assert_eq!(probe(proxy.address, &acts).await, probe(site.address, &acts).await);
+        }
     }
 }
 
@@ -312,8 +370,9 @@ async fn site_is_told_who_comes() {
     }
 }
 
-/// Rules: PRX-22, PRX-23: a site that is the proxy itself, or that cannot be reached, is nothing; so
-///        is any for one visitor too many, or after too many bytes.
+/// Rules: PRX-22, PRX-23: a site that is the proxy itself, where it sees itself or where others do, or
+///        that cannot be reached, is nothing; so is any after too many bytes, and it is silent to one
+///        visitor too many of an address.
 #[tokio::test]
 async fn visits_are_bounded() {
     let (centre, site) = (Centre::start().await, TcpListener::bind("127.0.0.1:0").await.unwrap());
@@ -329,15 +388,30 @@ async fn visits_are_bounded() {
         proxy.handle.reload(config).unwrap();
         assert!(closed(probe(proxy.address, &garbage).await), "{at}");
     }
+    let mut seen_elsewhere = config.clone();
+    seen_elsewhere.public = Some(site.local_addr().unwrap());
+    proxy.handle.reload(seen_elsewhere).unwrap();
+    assert!(closed(probe(proxy.address, &garbage).await));
+    site.accept().await.unwrap();
     let mut few = config.clone();
-    few.strangers.total_max = 1;
+    few.strangers.total_max = 2;
+    few.strangers.per_address_max = 1;
     few.strangers.bytes_max = Some(150);
     proxy.handle.reload(few).unwrap();
     let mut first = TcpStream::connect(proxy.address).await.unwrap();
     first.write_all(&[0; 100]).await.unwrap();
     let (mut far, _) = site.accept().await.unwrap();
     far.read_exact(&mut [0; 100]).await.unwrap();
-    assert!(closed(probe(proxy.address, &garbage).await));
+    // One too many of an address sees nothing, and no end that a busy site would not have either;
+    // another address has its place still.
+    let silent = Seen { records: vec![], end: End::Open };
+    assert_eq!(probe(proxy.address, &garbage).await, silent);
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut second = socket.connect(proxy.address).await.unwrap();
+    second.write_all(&[0; 100]).await.unwrap();
+    timeout(Duration::from_secs(5), site.accept()).await.unwrap().unwrap();
+    assert_eq!(proxy.handle.totals().masked, 2);
     first.write_all(&[0; 151]).await.unwrap();
     assert!(!matches!(first.read(&mut [0]).await, Ok(1..)));
 }

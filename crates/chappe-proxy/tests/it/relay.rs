@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use chappe_net::connect::Endpoint;
+use chappe_proxy::RelayConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::client::{ABRIDGED, Client, PADDED};
-use crate::world::{ALICE, Centre, Running, SITE, config, from_client, tls_config};
+use crate::world::{ALICE, Centre, Running, SITE, config, from_client, tls_config, until};
 
 /// A proxy with a data centre that the test plays itself.
 async fn played(tls: bool) -> (Running, TcpListener) {
@@ -109,8 +110,8 @@ async fn other_records_end_a_connection() {
     }
 }
 
-/// Rules: PRX-33: who does not read slows the other end, and holds no more than one read of the
-///        proxy's memory.
+/// Rules: PRX-33: who does not read slows the other end, and no more than one read waits for him in
+///        the proxy.
 #[tokio::test]
 async fn slow_reader_slows_the_other_end() {
     let (proxy, centre) = played(false).await;
@@ -122,8 +123,46 @@ async fn slow_reader_slows_the_other_end() {
         sent += len;
         assert!(sent < 64 << 20, "nothing slows the data centre");
     }
+    let buffer = RelayConfig::default().buffer_bytes;
+    assert!((1..=buffer).contains(&proxy.handle.totals().held_bytes));
     drop(client);
-    drop(proxy);
+    until("nothing waits", || proxy.handle.totals().held_bytes == 0).await;
+}
+
+/// Rules: PRX-33: at the bound of all that waits nobody new is served; beyond it who waits longest is
+///        closed, and nobody else.
+#[tokio::test]
+async fn what_waits_is_bounded_in_all() {
+    let (proxy, centre) = played(false).await;
+    let mut config = config(centre.local_addr().unwrap());
+    let held = || proxy.handle.totals().held_bytes;
+    let mut slow = Vec::new();
+    let mut came = async || {
+        let client = connect(&proxy, false).await;
+        let (mut far, _) = accept(&centre).await;
+        while let Ok(Ok(1..)) = timeout(Duration::from_millis(300), far.write(&[0; 64 << 10])).await
+        {
+        }
+        slow.push((client, far));
+    };
+    came().await;
+    let first = held();
+    assert!(first > 0);
+    config.relay.held_max_bytes = first;
+    proxy.handle.reload(config.clone()).unwrap();
+    let mut refused = TcpStream::connect(proxy.address).await.unwrap();
+    assert!(!matches!(refused.read(&mut [0]).await, Ok(1..)));
+    assert_eq!(proxy.handle.totals().rejected_total["memory"], 1);
+    config.relay.held_max_bytes = first + 1;
+    proxy.handle.reload(config).unwrap();
+    came().await;
+    until("one is closed", || proxy.handle.totals().ended_total["evicted"] == 1).await;
+    assert!(held() > 0 && held() <= first + 1);
+    assert_eq!(proxy.handle.totals().evicted_total, 1);
+    // The one that waited longer: his data centre hears of it, the other's does not.
+    assert!(slow[0].1.write(&[0; 1]).await.is_err());
+    let waits = timeout(Duration::from_millis(100), slow[1].1.read(&mut [0])).await;
+    assert!(waits.is_err(), "{waits:?}");
 }
 
 /// Rules: PRX-33, PRX-18: who takes nothing for long is closed.

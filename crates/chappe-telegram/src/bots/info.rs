@@ -7,6 +7,7 @@ use chappe_tl::Str;
 
 use crate::Service;
 use crate::auth::NAME_MAX;
+use crate::bots::menu;
 use crate::error::{Failure, bad, text};
 use crate::store::Account;
 
@@ -65,7 +66,7 @@ fn check_language(lang: &Str) -> Result<(), Failure> {
 
 impl Service {
     /// The bot that calls; bots have no other owner here than who holds their token.
-    async fn own_bot(
+    pub(super) async fn own_bot(
         &self,
         caller: &Caller,
         named: Option<&types::InputUser>,
@@ -92,10 +93,10 @@ impl Service {
         let lang = lang.map(|lang| lang.chars().take(2).collect::<String>()).unwrap_or_default();
         let commands = self.commands_for(bot.id, viewer, &lang).await?;
         let description = self.store.bot_description(bot.id).await?;
-        let menu_button = if commands.is_empty() {
-            types::BotMenuButton::BotMenuButtonDefault
-        } else {
-            types::BotMenuButton::BotMenuButtonCommands
+        let menu_button = match self.store.menu_button(bot.id, viewer).await? {
+            Some(button) => menu::shown(button),
+            None if commands.is_empty() => types::BotMenuButton::BotMenuButtonDefault,
+            None => types::BotMenuButton::BotMenuButtonCommands,
         };
         Ok(types::BotInfo {
             user_id: Some(bot.id),

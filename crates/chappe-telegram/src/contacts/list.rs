@@ -1,5 +1,7 @@
 //! The people whom somebody knows: `contacts.getContacts` and what changes them.
 
+use std::collections::BTreeMap;
+
 use chappe_api::functions::contacts::{AddContact, DeleteContacts, GetContacts, ImportContacts};
 use chappe_api::{ctors, types};
 use chappe_crypto::sha256;
@@ -48,18 +50,27 @@ pub(crate) async fn import_contacts(
     if call.contacts.len() > PEOPLE_MAX {
         return Err(bad("LIMIT_INVALID"));
     }
-    let mut named = Named::default();
-    let mut imported = Vec::new();
+    service.count_lookups(&caller, me, call.contacts.len())?;
+    let mut asked = Vec::with_capacity(call.contacts.len());
     for contact in &call.contacts {
         let Ok(phone) = Phone::parse(text(&contact.phone)?) else { continue };
         let name = (text(&contact.first_name)?.trim(), text(&contact.last_name)?.trim());
-        let found = service.store.account_of_phone(phone.digits()).await?;
-        let Some(found) = found.filter(|found| found.id != me && is_name(name)) else { continue };
-        service.store.keep_contact((me, found.id), name).await?;
-        named.account(found.id);
-        let (user_id, client_id) = (found.id, contact.client_id);
-        imported.push(types::ImportedContact { user_id, client_id });
+        if is_name(name) {
+            asked.push((phone.digits().to_owned(), name, contact.client_id));
+        }
     }
+    let phones: Vec<&str> = asked.iter().map(|(phone, ..)| &**phone).collect();
+    let found = service.store.accounts_of_phones(&phones).await?;
+    let (mut named, mut kept, mut imported) = (Named::default(), BTreeMap::new(), Vec::new());
+    for (phone, name, client_id) in &asked {
+        let Some(user_id) = found.get(phone).copied().filter(|found| *found != me) else {
+            continue;
+        };
+        kept.insert(user_id, *name);
+        named.account(user_id);
+        imported.push(types::ImportedContact { user_id, client_id: *client_id });
+    }
+    service.store.keep_contacts(me, &kept).await?;
     let changed = imported.iter().map(|imported| imported.user_id).collect();
     service.changed((me, &caller), &pusher, changed).await?;
     let users = service.users(&caller, me, named).await?;
@@ -80,7 +91,7 @@ pub(crate) async fn add_contact(
     if !is_name(name) {
         return Err(bad("CONTACT_NAME_EMPTY"));
     }
-    service.store.keep_contact((me, found.id), name).await?;
+    service.store.keep_contacts(me, &[(found.id, name)].into()).await?;
     service.changed((me, &caller), &pusher, vec![found.id]).await
 }
 

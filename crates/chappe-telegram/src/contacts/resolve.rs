@@ -17,6 +17,7 @@ pub(crate) async fn resolve_phone(
 ) -> Result<types::contacts::ResolvedPeer, Failure> {
     let me = service.me(&caller).await?;
     let phone = Phone::parse(text(&call.phone)?)?;
+    service.count_lookups(&caller, me, 1)?;
     let account = service.store.account_of_phone(phone.digits()).await?;
     service.resolved(&caller, me, account.ok_or_else(|| bad("PHONE_NOT_OCCUPIED"))?).await
 }

@@ -16,7 +16,8 @@ pub(crate) async fn get_support(
     caller: Caller,
     _call: GetSupport,
 ) -> Result<types::help::Support, Failure> {
-    let me = service.me(&caller).await?;
+    // API-05: a password that is not yet told is no hindrance.
+    let me = service.whoever(&caller).await?;
     let account = service.store.account(SERVICE_ACCOUNT).await?;
     let account = account.ok_or_else(|| bad("METHOD_INVALID"))?;
     let user = service.seen(caller.now.unix_seconds(), me, &account).await?;

@@ -48,7 +48,7 @@ impl Service {
                 };
                 Media::Document { document, shown: shown(input.spoiler, input.ttl_seconds)? }
             }
-            M::InputMediaContact(contact) => self.contact(contact).await?,
+            M::InputMediaContact(contact) => self.contact(caller, me, contact).await?,
             M::InputMediaGeoPoint(ctors::InputMediaGeoPoint { geo_point }) => {
                 Media::Geo(super::plain::place(geo_point)?)
             }

@@ -1,6 +1,7 @@
 //! Media that are nothing but data: contacts, places, dice.
 
 use chappe_api::{ctors, types};
+use chappe_server::Caller;
 use chappe_tl::Str;
 
 use crate::Service;
@@ -19,6 +20,8 @@ impl Service {
     /// Somebody's card, with the account that has the number.
     pub(super) async fn contact(
         &self,
+        caller: &Caller,
+        me: i64,
         contact: &ctors::InputMediaContact,
     ) -> Result<Media, Failure> {
         let phone = short(&contact.phone_number, TEXT_MAX)?;
@@ -27,7 +30,10 @@ impl Service {
             return Err(bad("MEDIA_INVALID"));
         }
         let account = match Phone::parse(&phone) {
-            Ok(phone) => self.store.account_of_phone(phone.digits()).await?,
+            Ok(phone) => {
+                self.count_lookups(caller, me, 1)?;
+                self.store.account_of_phone(phone.digits()).await?
+            }
             Err(_) => None,
         };
         Ok(Media::Contact {

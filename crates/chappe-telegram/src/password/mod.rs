@@ -3,6 +3,7 @@
 mod challenges;
 mod change;
 mod check;
+mod recovery;
 
 use chappe_api::functions::account::GetPassword;
 use chappe_api::{ctors, types};
@@ -14,6 +15,10 @@ use chappe_server::{Caller, State};
 pub(crate) use challenges::Challenges;
 pub(crate) use change::{get_password_settings, update_password_settings};
 pub(crate) use check::check_password;
+pub(crate) use recovery::{
+    check_recovery_password, confirm_password_email, get_tmp_password, recover_password,
+    request_password_recovery,
+};
 
 use crate::Service;
 use crate::error::Failure;

@@ -1,7 +1,7 @@
 //! Bots: accounts that nobody but the holder of their token signs in to.
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::sql;
+use chappe_backend::sql::{Statement, sql};
 use serde::{Deserialize, Serialize};
 
 use super::{Store, damaged, next};
@@ -46,7 +46,57 @@ pub(crate) struct BotCommand {
     pub(crate) description: String,
 }
 
+/// What the button beside the text field does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MenuButton {
+    Commands,
+    Page { text: String, url: String },
+}
+
 impl Store {
+    /// Gives a person a button for talks with a bot, or (`None`) everybody who has none; no button
+    /// takes it away.
+    pub(crate) async fn set_menu_button(
+        &self,
+        (bot, account): (i64, Option<i64>),
+        button: Option<MenuButton>,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.database.begin_apart().await?;
+        let place = |statement: Statement| statement.bind(bot).bind(account.unwrap_or(0));
+        let change = match button {
+            None => place(sql("DELETE FROM bot_menu_button WHERE bot = $1 AND account = $2")),
+            Some(button) => {
+                let (text, url) = match button {
+                    MenuButton::Commands => (None, None),
+                    MenuButton::Page { text, url } => (Some(text), Some(url)),
+                };
+                let keep = sql("INSERT INTO bot_menu_button (bot, account, text, url)
+                     VALUES ($1, $2, $3, $4)
+                     ON CONFLICT (bot, account)
+                     DO UPDATE SET text = excluded.text, url = excluded.url");
+                place(keep).bind(text).bind(url)
+            }
+        };
+        transaction.run(change).await?;
+        transaction.commit().await
+    }
+
+    /// The button that somebody has in the talk with a bot, if the bot gave one.
+    pub(crate) async fn menu_button(
+        &self,
+        bot: i64,
+        account: i64,
+    ) -> Result<Option<MenuButton>, StoreError> {
+        let query = sql("SELECT text, url FROM bot_menu_button
+             WHERE bot = $1 AND account IN (0, $2) ORDER BY account DESC LIMIT 1");
+        let Some(mut row) = self.database.row(query.bind(bot).bind(account)).await? else {
+            return Ok(None);
+        };
+        let (text, url): (Option<String>, Option<String>) = (row.read()?, row.read()?);
+        let page = text.zip(url).map(|(text, url)| MenuButton::Page { text, url });
+        Ok(Some(page.unwrap_or(MenuButton::Commands)))
+    }
+
     /// Whether an account is a bot.
     pub(crate) async fn is_bot(&self, account: i64) -> Result<bool, StoreError> {
         let query = sql("SELECT 1 FROM bot WHERE account = $1").bind(account);

@@ -29,8 +29,14 @@ pub(crate) enum CodeJudgement {
 const TRIES: i64 = 5;
 
 impl Store {
-    /// Keeps a code, and forgets those whose time is over. How many of the number there were.
-    pub(crate) async fn keep_code(&self, code: &LoginCode, now: i64) -> Result<i64, StoreError> {
+    /// Keeps a code, and forgets those whose time is over, and the oldest of the number where there
+    /// are `max`. How many of the number there were.
+    pub(crate) async fn keep_code(
+        &self,
+        code: &LoginCode,
+        now: i64,
+        max: Option<i64>,
+    ) -> Result<i64, StoreError> {
         let mut transaction = self.database.begin_apart().await?;
         transaction.run(sql("DELETE FROM login_code WHERE expires <= $1").bind(now)).await?;
         let count = sql("SELECT count(*) FROM login_code WHERE phone = $1");
@@ -38,6 +44,11 @@ impl Store {
             Some(mut row) => row.read()?,
             None => 0,
         };
+        if let Some(max) = max.filter(|max| before >= *max) {
+            let forget = sql("DELETE FROM login_code WHERE hash IN (SELECT hash FROM login_code
+                 WHERE phone = $1 ORDER BY expires LIMIT $2)");
+            transaction.run(forget.bind(&*code.phone).bind(before - max + 1)).await?;
+        }
         let insert = sql("INSERT INTO login_code (hash, phone, code, tries_left, expires)
              VALUES ($1, $2, $3, $4, $5)");
         let insert = insert.bind(&*code.hash).bind(&*code.phone).bind(&*code.code);

@@ -33,7 +33,7 @@ use chappe_backend::{Database, Migrations, StoreError};
 
 pub(crate) use accounts::{Account, FIRST_ACCOUNT, KnownAs, SERVICE_ACCOUNT};
 pub(crate) use action::{Action, Forwarded};
-pub(crate) use bots::BotCommand;
+pub(crate) use bots::{BotCommand, MenuButton};
 pub(crate) use chats::Chat;
 pub(crate) use codes::{CodeJudgement, LoginCode};
 pub(crate) use content::{
@@ -69,6 +69,7 @@ const MIGRATIONS: Migrations = Migrations {
         include_str!("migrations/0005-files.sql"),
         include_str!("migrations/0006-groups.sql"),
         include_str!("migrations/0007-bots.sql"),
+        include_str!("migrations/0008-devices-menus.sql"),
         include_str!("migrations/0010-unread.sql"),
     ],
 };

@@ -1,7 +1,9 @@
 //! Usernames, names and contacts.
 
+use std::collections::BTreeMap;
+
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, sql};
+use chappe_backend::sql::{Row, in_rows, sql, sql_rows};
 use chappe_crypto::AuthKeyId;
 
 use super::{Account, Store};
@@ -77,6 +79,19 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
+    /// Accounts whose username begins so, in lower case.
+    pub(crate) async fn accounts_of_usernames(
+        &self,
+        beginning: &str,
+        limit: i32,
+    ) -> Result<Vec<i64>, StoreError> {
+        let pattern = format!("{}%", beginning.replace('_', "\\_"));
+        let query = sql("SELECT account FROM username WHERE folded LIKE $1 ESCAPE '\\'
+             ORDER BY account LIMIT $2");
+        let rows = self.database.rows(query.bind(pattern).bind(limit)).await?;
+        rows.into_iter().map(|mut row| row.read()).collect()
+    }
+
     /// The name that `owner` gave to somebody.
     pub(crate) async fn contact_name(
         &self,
@@ -89,21 +104,43 @@ impl Store {
         row.map(|mut row| Ok((row.read()?, row.read()?))).transpose()
     }
 
-    /// Makes somebody known to an account by a name, or by another.
-    pub(crate) async fn keep_contact(
+    /// Makes people known to an account by names, or by others.
+    pub(crate) async fn keep_contacts(
         &self,
-        (owner, account): (i64, i64),
-        (first_name, last_name): (&str, &str),
+        owner: i64,
+        people: &BTreeMap<i64, (&str, &str)>,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin().await?;
-        let insert = sql(
-            "INSERT INTO contact (owner, account, first_name, last_name) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (owner, account) DO UPDATE
-             SET first_name = excluded.first_name, last_name = excluded.last_name",
-        );
-        let insert = insert.bind(owner).bind(account).bind(first_name).bind(last_name);
-        transaction.run(insert).await?;
+        let mut transaction = self.database.begin_apart().await?;
+        // In one order, so that no two imports wait for each other.
+        let people: Vec<_> = people.iter().collect();
+        for part in in_rows(&people) {
+            let before = "INSERT INTO contact (owner, account, first_name, last_name) VALUES";
+            let after = "ON CONFLICT (owner, account) DO UPDATE
+                 SET first_name = excluded.first_name, last_name = excluded.last_name";
+            let insert = sql_rows(before, (part.len(), 4), after);
+            let insert = part.iter().fold(insert, |insert, (account, (first_name, last_name))| {
+                insert.bind(owner).bind(**account).bind(*first_name).bind(*last_name)
+            });
+            transaction.run(insert).await?;
+        }
         transaction.commit().await
+    }
+
+    /// The accounts that have these numbers, by number.
+    pub(crate) async fn accounts_of_phones(
+        &self,
+        phones: &[&str],
+    ) -> Result<BTreeMap<String, i64>, StoreError> {
+        let mut found = BTreeMap::new();
+        for part in in_rows(phones) {
+            let before = "SELECT phone, id FROM account WHERE phone IN (";
+            let query = sql_rows(before, (part.len(), 1), ")");
+            let query = part.iter().fold(query, |query, phone| query.bind(*phone));
+            for mut row in self.database.rows(query).await? {
+                found.insert(row.read()?, row.read()?);
+            }
+        }
+        Ok(found)
     }
 
     /// Who knows an account, in the order of their numbers after one, `limit` at most; each with

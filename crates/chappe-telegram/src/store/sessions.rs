@@ -1,4 +1,7 @@
 //! Who is signed in with which key.
+//!
+//! A sign-in may be taken along to other keys of the same client. They are one device with the key
+//! that it came from: listed as that and ended with it.
 
 use std::collections::BTreeMap;
 
@@ -77,15 +80,32 @@ impl Store {
         Ok(Some(waits))
     }
 
-    /// Signs a key in without its password: another one has told it.
+    /// Signs a key in by one that is signed in, which has told the password and with which it ends.
+    /// Whether that one still is.
     pub(crate) async fn sign_in_along(
         &self,
+        from: AuthKeyId,
         account: i64,
         session: SignedIn,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let mut transaction = self.database.begin_apart().await?;
-        insert(&mut transaction, account, session).await?;
-        transaction.commit().await
+        let root = sql(ROOT).bind(row_id(from));
+        let root = transaction.row(root).await?.map(|mut row| row.read::<i64>()).transpose()?;
+        // Its row is held until the end, so that nobody ends it in between.
+        let hold = sql("UPDATE session_of_account SET hash = hash
+             WHERE key_id = $1 AND account = $2 AND is_waiting = 0");
+        if transaction.run(hold.bind(root).bind(account)).await? == 0 {
+            return Ok(false);
+        }
+        let key = row_id(session.key);
+        // Who takes it along to where it came from is there.
+        if root != Some(key) {
+            insert(&mut transaction, account, session).await?;
+            let along = sql("UPDATE session_of_account SET parent = $2 WHERE key_id = $1");
+            transaction.run(along.bind(key).bind(root)).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Makes an account and signs a key in as it; `None` where somebody has the number already.
@@ -106,19 +126,27 @@ impl Store {
         Ok(made)
     }
 
-    /// Signs a key out.
+    /// Signs a key out, and those that its sign-in was taken along to.
     pub(crate) async fn sign_out(&self, key: AuthKeyId) -> Result<(), StoreError> {
         let mut transaction = self.database.begin_apart().await?;
-        let delete = sql("DELETE FROM session_of_account WHERE key_id = $1");
-        transaction.run(delete.bind(row_id(key))).await?;
+        delete(&mut transaction, row_id(key)).await?;
         transaction.commit().await
     }
 
-    /// Where an account is signed in, the newest first.
+    /// The key that a key's sign-in came from: itself, unless it was taken along.
+    pub(crate) async fn root_of(&self, key: AuthKeyId) -> Result<AuthKeyId, StoreError> {
+        match self.database.row(sql(ROOT).bind(row_id(key))).await? {
+            Some(mut row) => Ok(AuthKeyId(row.read::<i64>()?.cast_unsigned())),
+            None => Ok(key),
+        }
+    }
+
+    /// Where an account is signed in, the newest first, each device by the key that it signed in
+    /// with.
     pub(crate) async fn sessions_of(&self, account: i64) -> Result<Vec<SignedIn>, StoreError> {
         let query = sql(
             "SELECT key_id, hash, api_id, device_model, system_version, app_version, ip, created
-             FROM session_of_account WHERE account = $1 AND is_waiting = 0
+             FROM session_of_account WHERE account = $1 AND is_waiting = 0 AND parent IS NULL
              ORDER BY created DESC, key_id",
         );
         let rows = self.database.rows(query.bind(account)).await?;
@@ -137,34 +165,36 @@ impl Store {
         rows.into_iter().map(read).collect()
     }
 
-    /// Signs the key of this hash out, unless it is `own`; which it was.
-    pub(crate) async fn end_session(
+    /// Signs devices of an account out, by the keys that they signed in with; all of their keys.
+    pub(crate) async fn end_sessions(
         &self,
         account: i64,
-        hash: i64,
-        own: AuthKeyId,
-    ) -> Result<Option<AuthKeyId>, StoreError> {
-        let mut transaction = self.database.begin().await?;
-        let delete = sql("DELETE FROM session_of_account
-             WHERE account = $1 AND hash = $2 AND key_id <> $3 RETURNING key_id");
-        let row = transaction.row(delete.bind(account).bind(hash).bind(row_id(own))).await?;
-        transaction.commit().await?;
-        row.map(|mut row| Ok(AuthKeyId(row.read::<i64>()?.cast_unsigned()))).transpose()
-    }
-
-    /// Signs every other key of an account out; which they were.
-    pub(crate) async fn end_other_sessions(
-        &self,
-        account: i64,
-        own: AuthKeyId,
+        roots: &[AuthKeyId],
+        now: i64,
     ) -> Result<Vec<AuthKeyId>, StoreError> {
         let mut transaction = self.database.begin().await?;
-        let delete = sql(
-            "DELETE FROM session_of_account WHERE account = $1 AND key_id <> $2 RETURNING key_id",
-        );
-        let rows = transaction.rows(delete.bind(account).bind(row_id(own))).await?;
+        let mut ended = Vec::new();
+        for root in roots {
+            let end = sql("DELETE FROM session_of_account
+                 WHERE account = $1 AND (key_id = $2 OR parent = $2) RETURNING key_id");
+            for mut row in transaction.rows(end.bind(account).bind(row_id(*root))).await? {
+                let key: i64 = row.read()?;
+                let note = sql("INSERT INTO ended_session (key_id, ended) VALUES ($1, $2)
+                     ON CONFLICT (key_id) DO UPDATE SET ended = excluded.ended");
+                transaction.run(note.bind(key).bind(now)).await?;
+                ended.push(AuthKeyId(key.cast_unsigned()));
+            }
+        }
+        let forget = sql("DELETE FROM ended_session WHERE ended <= $1").bind(now - ENDED_LIFE);
+        transaction.run(forget).await?;
         transaction.commit().await?;
-        rows.into_iter().map(|mut row| Ok(AuthKeyId(row.read::<i64>()?.cast_unsigned()))).collect()
+        Ok(ended)
+    }
+
+    /// Whether another device has signed a key out, which has not signed in since.
+    pub(crate) async fn was_ended(&self, key: AuthKeyId) -> Result<bool, StoreError> {
+        let query = sql("SELECT 1 FROM ended_session WHERE key_id = $1").bind(row_id(key));
+        Ok(self.database.row(query).await?.is_some())
     }
 
     /// The keys that are signed in as an account.
@@ -198,6 +228,20 @@ impl Store {
     }
 }
 
+/// The key that a key's sign-in came from.
+const ROOT: &str = "SELECT COALESCE(parent, key_id) FROM session_of_account WHERE key_id = $1";
+/// Seconds for which a key is told that another device has signed it out.
+const ENDED_LIFE: i64 = 30 * 86_400;
+
+/// Two steps: what is taken along while the first waits for the key's row is there by the second.
+async fn delete(transaction: &mut Transaction<'_>, key: i64) -> Result<(), StoreError> {
+    let own = sql("DELETE FROM session_of_account WHERE key_id = $1").bind(key);
+    transaction.run(own).await?;
+    let along = sql("DELETE FROM session_of_account WHERE parent = $1").bind(key);
+    transaction.run(along).await?;
+    Ok(())
+}
+
 /// Whether it waits for its password.
 async fn insert_to_wait(
     transaction: &mut Transaction<'_>,
@@ -217,8 +261,9 @@ async fn insert(
     session: SignedIn,
 ) -> Result<(), StoreError> {
     let key = row_id(session.key);
-    let delete = sql("DELETE FROM session_of_account WHERE key_id = $1");
-    transaction.run(delete.bind(key)).await?;
+    delete(transaction, key).await?;
+    let back = sql("DELETE FROM ended_session WHERE key_id = $1").bind(key);
+    transaction.run(back).await?;
     let insert = sql("INSERT INTO session_of_account
          (key_id, account, hash, api_id, device_model, system_version, app_version, ip, created)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");

@@ -5,7 +5,7 @@ mod lines;
 mod turns;
 mod view;
 
-use chappe_api::functions::updates::GetState;
+use chappe_api::functions::updates::{GetChannelDifference, GetState};
 use chappe_api::types;
 use chappe_server::{Caller, State};
 
@@ -13,7 +13,7 @@ pub(crate) use difference::get_difference;
 pub(crate) use lines::Lines;
 
 use crate::Service;
-use crate::error::Failure;
+use crate::error::{Failure, bad};
 
 pub(crate) async fn get_state(
     State(service): State<Service>,
@@ -22,6 +22,16 @@ pub(crate) async fn get_state(
 ) -> Result<types::updates::State, Failure> {
     let me = service.me(&caller).await?;
     service.state(&caller, me).await
+}
+
+/// There are no channels.
+pub(crate) async fn get_channel_difference(
+    State(service): State<Service>,
+    caller: Caller,
+    _call: GetChannelDifference,
+) -> Result<types::updates::ChannelDifference, Failure> {
+    service.me(&caller).await?;
+    Err(bad("CHANNEL_INVALID"))
 }
 
 impl Service {

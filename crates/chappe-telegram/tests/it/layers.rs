@@ -11,9 +11,9 @@ use chappe_api::{ctors, functions, types};
 use chappe_crypto::Rng;
 use chappe_telegram::Config;
 use chappe_telegram::layers::Layers;
-use chappe_tl::dynamic;
 use chappe_tl::schema::{Definition, Param, Schema, Type};
 use chappe_tl::transcode::TranscodeError;
+use chappe_tl::{Raw, dynamic};
 use serde_json::{Value, json};
 
 use crate::client::{Client, Home};
@@ -119,6 +119,94 @@ fn random_answers_read_as_the_layer_has_them() {
                 let read = dynamic::decode(&parsed, result, said);
                 assert!(read.is_ok(), "{name} for {layer}, seed {seed}: {}", read.unwrap_err());
             }
+        }
+    }
+}
+
+/// Functions that are answered as of nothing.
+const OF_NOTHING: &[&str] = &[
+    "account.getAutoDownloadSettings",
+    "account.getAutoSaveSettings",
+    "account.getChannelDefaultEmojiStatuses",
+    "account.getChannelRestrictedStatusEmojis",
+    "account.getChatThemes",
+    "account.getCollectibleEmojiStatuses",
+    "account.getContactSignUpNotification",
+    "account.getContentSettings",
+    "account.getDefaultBackgroundEmojis",
+    "account.getDefaultEmojiStatuses",
+    "account.getDefaultGroupPhotoEmojis",
+    "account.getDefaultProfilePhotoEmojis",
+    "account.getGlobalPrivacySettings",
+    "account.getNotifySettings",
+    "account.getPaidMessagesRevenue",
+    "account.getReactionsNotifySettings",
+    "account.getRecentEmojiStatuses",
+    "account.getSavedMusicIds",
+    "account.getSavedRingtones",
+    "account.getThemes",
+    "account.getWallPapers",
+    "account.getWebBrowserSettings",
+    "account.registerDevice",
+    "account.unregisterDevice",
+    "channels.getAdminedPublicChannels",
+    "contacts.getBirthdays",
+    "contacts.getSaved",
+    "contacts.getTopPeers",
+    "help.acceptTermsOfService",
+    "help.getCdnConfig",
+    "help.getPeerColors",
+    "help.getPeerProfileColors",
+    "help.getPremiumPromo",
+    "help.getPromoData",
+    "help.getTermsOfServiceUpdate",
+    "help.getTimezonesList",
+    "help.saveAppLog",
+    "messages.getAllStickers",
+    "messages.getAttachMenuBots",
+    "messages.getAvailableEffects",
+    "messages.getAvailableReactions",
+    "messages.getDefaultTagReactions",
+    "messages.getDocumentByHash",
+    "messages.getEmojiKeywords",
+    "messages.getEmojiKeywordsDifference",
+    "messages.getEmojiKeywordsLanguages",
+    "messages.getEmojiStickers",
+    "messages.getFavedStickers",
+    "messages.getFeaturedEmojiStickers",
+    "messages.getFeaturedStickers",
+    "messages.getMaskStickers",
+    "messages.getPaidReactionPrivacy",
+    "messages.getQuickReplies",
+    "messages.getRecentReactions",
+    "messages.getRecentStickers",
+    "messages.getSavedGifs",
+    "messages.getSavedReactionTags",
+    "messages.getTopReactions",
+    "payments.getStarsStatus",
+    "stories.getAllStories",
+    "stories.getPeerMaxIDs",
+    "stories.getStoriesArchive",
+];
+
+/// Rule:   LAY-13: that there is nothing of something is said to every layer that can ask for it, in
+///         its own words.
+/// Source: docs/spec/20-telegram-api-service.md §1.4, §4.3.
+#[tokio::test]
+async fn nothing_reads_as_the_layer_has_it() {
+    let (_home, mut client) = Client::stranger(test_numbers()).await;
+    enter(&mut client, "9996620001").await;
+    for layer in SPOKEN {
+        client.announce(*layer).await;
+        let parsed = schema_of(*layer);
+        for function in OF_NOTHING.iter().filter_map(|name| parsed.function(name)) {
+            let (name, mut call) = (&function.name, Vec::new());
+            let mut small = Random { depth: DEPTH_MAX, ..Random::of(&parsed, *layer, 1) };
+            small.definition(function, &mut call);
+            let said = client.call(&Raw(call.into())).await;
+            let said = said.unwrap_or_else(|fault| panic!("{name} for {layer}: {fault:?}"));
+            let read = dynamic::decode(&parsed, &function.result, said);
+            assert!(read.is_ok(), "{name} for {layer}: {}", read.unwrap_err());
         }
     }
 }

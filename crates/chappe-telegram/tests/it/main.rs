@@ -21,6 +21,7 @@ mod inline;
 mod layers;
 mod links;
 mod messages;
+mod nothing;
 mod notices;
 mod password;
 mod people;

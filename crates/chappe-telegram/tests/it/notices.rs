@@ -6,6 +6,7 @@ use chappe_api::functions::auth::{ImportBotAuthorization, SendCode, SignIn};
 use chappe_api::functions::help::GetSupport;
 use chappe_api::functions::updates::GetState;
 use chappe_api::types::{self, Update};
+use chappe_backend::sql::sql;
 use chappe_telegram::{CodeError, CodeSender, Config};
 use futures_util::future::BoxFuture;
 
@@ -64,7 +65,7 @@ async fn devices_are_told_of_codes_and_sign_ins() {
 }
 
 /// Rule:   codes are sent so often to a number, and so often because one address wants it; then
-///         whoever asks is told how long to wait. Test numbers cost nothing and have no bound.
+///         whoever asks is told how long to wait. Test numbers cost nothing and are not among them.
 /// Source: API-11, 20-telegram-api-service §2.1, `FLOOD_WAIT_X`.
 #[tokio::test]
 async fn flood_of_codes_has_to_wait() {
@@ -87,6 +88,36 @@ async fn flood_of_codes_has_to_wait() {
             client.ask(code_for("9996620001")).await.unwrap();
         }
     }
+}
+
+/// Rule:   who wants the code of a test number again and again has to wait, and no more than some of
+///         its codes are kept, the newest.
+/// Source: ACC-01, 20-telegram-api-service §2.1, 420 `FLOOD_TEST_PHONE_WAIT_X`.
+#[tokio::test]
+async fn flood_of_test_codes_has_to_wait() {
+    let mut config = test_numbers();
+    config.test_codes_max = 25;
+    let mut home = Home::open(config).await;
+    let mut client = home.client().await;
+    let mut hashes = Vec::new();
+    for _ in 0..25 {
+        let types::auth::SentCode::SentCode(sent) =
+            client.ask(code_for("9996620001")).await.unwrap()
+        else {
+            panic!("no code")
+        };
+        hashes.push(sent.phone_code_hash);
+    }
+    let (code, message) = client.fail(code_for("9996620001")).await;
+    let seconds = message.strip_prefix("FLOOD_TEST_PHONE_WAIT_").map(str::parse::<u64>);
+    assert!(code == 420 && matches!(seconds, Some(Ok(1..=3600))), "{code} {message}");
+    client.ask(code_for("9996620002")).await.unwrap();
+    let query = sql("SELECT count(*) FROM login_code WHERE phone = $1").bind("9996620001");
+    let kept = home.database().row(query).await.unwrap().unwrap().read::<i64>();
+    assert_eq!(kept, Ok(20));
+    let mut newest = said(&hashes[24], "22222");
+    newest.phone_number = "9996620001".into();
+    client.ask(newest).await.unwrap();
 }
 
 /// Rule:   wrong codes of a number, and whatever is guessed from one address, are bounded; beyond

@@ -5,6 +5,7 @@ use chappe_api::functions::auth::ImportBotAuthorization;
 use chappe_api::functions::contacts::{
     AddContact, DeleteContacts, GetContacts, ImportContacts, ResolvePhone, ResolveUsername,
 };
+use chappe_api::functions::messages::SendMedia;
 use chappe_api::functions::updates::GetState;
 use chappe_api::functions::users::GetUsers;
 use chappe_api::types::contacts::Contacts;
@@ -180,4 +181,57 @@ async fn operator_makes_accounts() {
     assert!(matches!(&users[..], [one] if one.username.as_deref() == Some("ada_l")));
     let mut client = home.client().await;
     assert_eq!(enter(&mut client, "9996620001").await.id, 1_000_000);
+}
+
+/// Rule:   an account asks for the owners of so many numbers within an hour, by its address book, by
+///         single numbers and by cards together; somebody who is twice in a book is known once, by
+///         the name that comes last.
+/// Source: 20-telegram-api-service §2.1, `contacts.importContacts`, `contacts.resolvePhone`,
+///         `FLOOD_WAIT_X`.
+#[tokio::test]
+async fn directory_is_not_read_from_end_to_end() {
+    let mut config = test_numbers();
+    config.lookups_max = 10;
+    let mut home = Home::open(config).await;
+    let (mut ada, mut bob) = (home.client().await, home.client().await);
+    enter(&mut ada, "9996620001").await;
+    let of_bob = enter(&mut bob, "9996620002").await.id;
+    let contact = |client_id: i64, phone: &str, name: &str| types::InputContact {
+        client_id,
+        phone: phone.into(),
+        first_name: name.into(),
+        ..chappe_tl::blank()
+    };
+    let mut contacts = vec![contact(1, "9996620002", "Bob"), contact(2, "+99966 2 0002", "Bobby")];
+    contacts.extend((3..9).map(|place| contact(place, &format!("1555010000{place}"), "Nobody")));
+    let imported = ada.ask(ImportContacts { contacts }).await.unwrap();
+    let whom: Vec<_> = imported.imported.iter().map(|one| (one.user_id, one.client_id)).collect();
+    assert_eq!(whom, [(of_bob, 1), (of_bob, 2)]);
+    let [types::User::User(seen)] = &imported.users[..] else { panic!("not once") };
+    assert_eq!(seen.first_name.as_ref().unwrap().as_str(), Ok("Bobby"));
+
+    let waits = |(code, message): (i32, String)| {
+        assert!(code == 420 && message.starts_with("FLOOD_WAIT_"), "{code} {message}");
+    };
+    let resolve = || ResolvePhone { phone: "9996620002".into() };
+    let many = || ImportContacts {
+        contacts: (0..3).map(|place| contact(place, "15550100009", "N")).collect(),
+    };
+    waits(ada.fail(many()).await);
+    ada.ask(resolve()).await.unwrap();
+    ada.ask(resolve()).await.unwrap();
+    waits(ada.fail(resolve()).await);
+    let card = ctors::InputMediaContact {
+        phone_number: "9996620002".into(),
+        first_name: "B".into(),
+        ..chappe_tl::blank()
+    };
+    let show = SendMedia {
+        peer: types::InputPeer::InputPeerSelf,
+        media: types::InputMedia::InputMediaContact(Box::new(card)),
+        random_id: 1,
+        ..chappe_tl::blank()
+    };
+    waits(ada.fail(show).await);
+    bob.ask(ResolvePhone { phone: "9996620001".into() }).await.unwrap();
 }

@@ -21,8 +21,10 @@ mod users;
 mod whole;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
+use chappe_proxy::Seldom;
 use utoipa::OpenApi;
 use utoipa::openapi::OpenApi as Description;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -36,6 +38,9 @@ use crate::cmd::proxy::live::Live;
 struct Api {
     live: Arc<Live>,
     description: String,
+    /// What those without the token can have the log say, since the start.
+    seldom: Seldom,
+    begun: Instant,
 }
 
 #[derive(OpenApi)]

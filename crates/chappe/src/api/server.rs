@@ -1,8 +1,9 @@
 //! Connections of operators, within bounds, and who of them may ask.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::HeaderValue;
@@ -12,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use chappe_net::Stream;
 use chappe_net::listen::Listener;
+use chappe_proxy::{Charge, Handle, Seldom};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -60,6 +62,7 @@ impl Server {
 
     /// Serves it for ever.
     pub(crate) async fn serve(self, live: Arc<Live>) {
+        let handle = live.handle().clone();
         let router = router(live);
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
@@ -67,8 +70,9 @@ impl Server {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
             let (stream, ends) = self.listener.accept().await;
             let router = router.clone().layer(Extension(Peer(ends.peer)));
+            let handle = handle.clone();
             tokio::spawn(async move {
-                let served = timeout(LIFE_MAX, answer(stream.into(), router)).await;
+                let served = timeout(LIFE_MAX, answer(stream.into(), router, handle)).await;
                 if let Ok(Err(error)) = served {
                     debug!(peer = %ends.peer, %error, "a connection of an operator broke");
                 }
@@ -78,20 +82,28 @@ impl Server {
     }
 }
 
-async fn answer(stream: Stream, router: Router) -> hyper::Result<()> {
+async fn answer(stream: Stream, router: Router, handle: Handle) -> hyper::Result<()> {
     let service = service_fn(move |request| router.clone().call(request));
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WAIT_MAX)
-        .max_buf_size(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_WAIT_MAX)
+            .max_buf_size(HEAD_MAX)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    tokio::select! {
+        served = &mut connection => return served,
+        // What is asked next is for the process that has taken over.
+        () = handle.reached(Charge::HandedOver) => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
 }
 
 fn router(live: Arc<Live>) -> Router {
     let (router, description) = routes();
     let description = description.to_json().expect("it consists of names and texts");
-    let api = Arc::new(Api { live, description });
+    let (seldom, begun) = (Seldom::default(), Instant::now());
+    let api = Arc::new(Api { live, description, seldom, begun });
     router
         .fallback(async || Problem::no_route())
         .method_not_allowed_fallback(async || Problem::no_method())
@@ -116,7 +128,9 @@ async fn guard(
     let knows = |(_, text): (_, &str)| token.is_some_and(|token| token.is(text.trim()));
     if !given.is_some_and(knows) {
         let peer = peer.map(|Extension(Peer(peer))| peer);
-        warn!(?peer, "somebody without the token asks the interface for operators");
+        if let Some(left_out) = api.seldom.admit("token", api.begun.elapsed()) {
+            warn!(?peer, left_out, "somebody without the token asks the interface for operators");
+        }
         return Problem::unknown().into_response();
     }
     let answered = timeout(REQUEST_MAX, next.run(request)).await;

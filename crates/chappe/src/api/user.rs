@@ -52,6 +52,9 @@ pub(super) struct User {
     connections_total: u64,
     /// Connections refused for one of his limits, since the start.
     refused_total: u64,
+    /// Connections that his data centre answered with an error alone, since the start: somebody may
+    /// repeat what he recorded.
+    suspected_replays_total: u64,
     /// Bytes from him since the start.
     bytes_up: u64,
     /// Bytes to him since the start.
@@ -175,6 +178,7 @@ impl User {
             addresses: statistics.addresses,
             connections_total: statistics.connections_total,
             refused_total: statistics.refused_total,
+            suspected_replays_total: statistics.suspected_replays_total,
             bytes_up: statistics.bytes_up,
             bytes_down: statistics.bytes_down,
             quota_used: statistics.quota_used,

@@ -47,16 +47,26 @@ pub(super) struct Statistics {
     ended_total: BTreeMap<&'static str, u64>,
     /// Strangers shown a web site now.
     masked: usize,
+    /// Strangers who were shown one.
+    masked_total: u64,
     /// Strangers for whom the web site was not to be had.
     masked_failed_total: u64,
+    /// Strangers who saw nothing, for too many were shown a web site.
+    masked_refused_total: u64,
     /// Bytes from users.
     bytes_up: u64,
     /// Bytes to users.
     bytes_down: u64,
     /// Bytes that wait for slow ends.
     held_bytes: usize,
+    /// Connections closed because too many bytes waited.
+    evicted_total: u64,
+    /// Connections of users that their data centre answered with an error alone: replays perhaps.
+    suspected_replays_total: u64,
     /// Times that the settings were replaced.
     reloads_total: u64,
+    /// Times that new settings were of no use.
+    reloads_failed_total: u64,
 }
 
 /// That the settings were read again.
@@ -119,11 +129,16 @@ impl Statistics {
             refused_total: totals.refused_total,
             ended_total: totals.ended_total,
             masked: totals.masked,
+            masked_total: totals.masked_total,
             masked_failed_total: totals.masked_failed_total,
+            masked_refused_total: totals.masked_refused_total,
             bytes_up: totals.bytes_up,
             bytes_down: totals.bytes_down,
             held_bytes: totals.held_bytes,
+            evicted_total: totals.evicted_total,
+            suspected_replays_total: totals.suspected_replays_total,
             reloads_total: totals.reloads_total,
+            reloads_failed_total: totals.reloads_failed_total,
         }
     }
 }

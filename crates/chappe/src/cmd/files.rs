@@ -1,6 +1,6 @@
 //! Reading and writing files, with errors that name the file and the mend.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -46,7 +46,8 @@ pub(crate) fn write_new(path: &Path, mode: u32, text: &str) -> Result<()> {
     }
 }
 
-/// Replaces the text of a file that is there, as a whole or not at all, and keeps its owner and mode.
+/// Replaces the text of a file that is there, as a whole or not at all, and keeps its owner and mode;
+/// of root's, where nobody else may give files away, its group and mode.
 /// Where the path is a link, what it leads to is replaced.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
     let replace = || -> std::io::Result<()> {
@@ -57,16 +58,33 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
         staged.write_all(text.as_bytes())?;
         let file = staged.as_file();
         let new = file.metadata()?;
-        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
-            // Else somebody else could read it, or its owner no more.
-            fchown(file, Some(old.uid()), Some(old.gid()))?;
-        }
+        keep_owner(file, &old, &new)?;
         file.set_permissions(old.permissions())?;
         file.sync_all()?;
         staged.persist(&path)?;
         fs::File::open(folder)?.sync_all()
     };
     replace().with_context(|| format!("cannot replace {}", path.display()))
+}
+
+/// Gives a new file to whom the old one is: else somebody else could read it, or its owner no more.
+fn keep_owner(file: &fs::File, old: &Metadata, new: &Metadata) -> std::io::Result<()> {
+    if (new.uid(), new.gid()) == (old.uid(), old.gid()) {
+        return Ok(());
+    }
+    match fchown(file, Some(old.uid()), Some(old.gid())) {
+        // Root reads it as before, and whoever replaces it has read it.
+        Err(_) if old.uid() == 0 && new.gid() == old.gid() => Ok(()),
+        Err(error) => Err(std::io::Error::other(format!(
+            "it belongs to user {} and group {} and would not any more, so give it to user {} and \
+             group {}: {error}",
+            old.uid(),
+            old.gid(),
+            new.uid(),
+            new.gid()
+        ))),
+        Ok(()) => Ok(()),
+    }
 }
 
 /// Reads the public key out of a PEM file of either half, or a server's data directory.

@@ -1,5 +1,6 @@
 //! Settings of `chappe proxy`: defaults, then the file, then the flags.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use chappe_net::proxy_protocol::Version;
 use chappe_proto::middle::messages::AdTag;
 use chappe_proto::transport::{EndpointSecret, Framing};
 use chappe_proxy::{
-    Centres, Domain, Family, Modes, ProxyConfig, Quota, RecordShape, SiteAddress, UnknownDomain,
-    UserConfig,
+    Centres, Domain, Family, Modes, ProxyConfig, Quota, RecordShape, SiteAddress, TIME_MAX,
+    UnknownDomain, UserConfig,
 };
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -148,7 +149,9 @@ struct Strangers {
     idle_max: Option<f64>,
     bytes_max: Option<u64>,
     total_max: Option<usize>,
+    per_address_max: Option<usize>,
     measure: Option<bool>,
+    imitate_time: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -286,6 +289,8 @@ impl ProxySettings {
             };
         }
         let public = args.public.clone().or(file.public.map(|Text(public)| public));
+        let place = public.as_ref().and_then(|at| Some(SocketAddr::new(at.ip()?, at.port())));
+        proxy.public = place;
         let mut files = Vec::from_iter(args.config.clone());
         let mut middle = file.middle;
         middle.secret = args.middle_secret.clone().or(middle.secret);
@@ -329,6 +334,15 @@ impl ProxySettings {
             files,
             tag: tag(text.unwrap_or_default()),
         })
+    }
+
+    /// Whether `new` has a user come in by the secret that he came by, if he is to come in at all.
+    pub(crate) fn serves_as(&self, new: &Self, name: &str) -> bool {
+        let secret = |settings: &Self| {
+            let user = settings.proxy.users.iter().find(|user| user.name == name && user.enabled);
+            user.map(|user| user.secret.fingerprint())
+        };
+        secret(self).is_none_or(|before| secret(new) == Some(before))
     }
 
     /// What is different in `new` and takes a restart.
@@ -395,7 +409,9 @@ impl Strangers {
         set_time(&mut strangers.idle_max, "strangers.idle-max", self.idle_max)?;
         strangers.bytes_max = self.bytes_max;
         set(&mut strangers.total_max, self.total_max);
+        set(&mut strangers.per_address_max, self.per_address_max);
         set(&mut strangers.measure, self.measure);
+        set(&mut strangers.imitate_time, self.imitate_time);
         Ok(())
     }
 }
@@ -504,7 +520,7 @@ pub(super) fn set<T>(place: &mut T, written: Option<T>) {
 /// Seconds, with a fraction or without.
 pub(super) fn set_time(place: &mut Duration, name: &str, written: Option<f64>) -> Result<()> {
     if let Some(seconds) = written {
-        let time = Duration::try_from_secs_f64(seconds);
+        let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= TIME_MAX);
         *place = time.with_context(|| format!("{name}: {seconds} is not possible"))?;
     }
     Ok(())
@@ -517,16 +533,29 @@ pub(crate) fn tag(text: &str) -> String {
 
 /// What is wrong and where, without what stands there: it may be a secret.
 fn place(text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let message = error.message();
+    let message = without_value(error.message());
     let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
         return anyhow::anyhow!("{message}");
     };
     let (number, start) =
         (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |at| at + 1));
     let line = text[start..].lines().next().unwrap_or_default();
-    match line.split_once('=') {
+    // What is in quotes may be a value, with `=` in its base64.
+    match line.split_once('=').filter(|(key, _)| !key.contains(['"', '\''])) {
         Some((key, _)) => anyhow::anyhow!("line {number}, `{}`: {message}", key.trim()),
         None => anyhow::anyhow!("line {number}: {message}"),
+    }
+}
+
+/// A message of the reader of the file, some of which quote the value that they complain of.
+fn without_value(message: &str) -> Cow<'_, str> {
+    let quotes = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
+    if !quotes.iter().any(|begin| message.starts_with(begin)) {
+        return message.into();
+    }
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("expected {expected}").into(),
+        None => "this cannot stand here".into(),
     }
 }
 

@@ -92,6 +92,31 @@ fn another_is_measured_beside_ours() {
     assert_eq!(report["round_trip_seconds_without_proxy"], Value::Null);
 }
 
+/// A proxy that strands bytes is a fault that is counted, and none that is waited for.
+#[test]
+fn stranded_bytes_end_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("strands.toml");
+    let text = "listen = [\"127.0.0.1:{port}\"]\nmodes = [\"padded\"]\nonly-named-dc = true\n\
+                dc.2 = [\"127.0.0.1:{dc_port}\"]\n\
+                user.a = { secret = \"{secret}\", rate-down = 300 }\n";
+    std::fs::write(&settings, text).unwrap();
+    let line = format!(
+        "slow=exec {} proxy run --config {{file:{}}}",
+        env!("CARGO_BIN_EXE_chappe"),
+        settings.display()
+    );
+    let args = ["--without-own", "--modes", "dd", "--only", "bulk,round-trips", "--command", &line];
+    let output = run(&[FEW, &args].concat());
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["clean"], false);
+    let errors = report["results"][0]["errors"].as_object().unwrap();
+    for measure in ["bytes down", "round trips"] {
+        let silent = format!("{measure}: nothing moves any more");
+        assert!(errors.contains_key(&silent), "{errors:?}");
+    }
+}
+
 #[test]
 fn the_table_has_a_row_for_each_form() {
     let args = ["--modes", "plain", "--only", "handshakes,soak"];

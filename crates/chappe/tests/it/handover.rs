@@ -256,6 +256,48 @@ async fn keep_opening(address: SocketAddr, is_over: Arc<AtomicBool>, opened: Arc
     }
 }
 
+/// Rules: PRX-37, PRX-38: whoever is removed by the interface for operators of the new process loses
+///        the connections of the old one, too; and who asks over a connection to the old one is asked
+///        to come anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_removed_is_gone_from_both_processes() {
+    let centre = Centre::start().await;
+    let settings = Settings::new(centre.address, "");
+    let mut first = Process::start(&settings.path);
+    let (mut alice, mut bob) = (
+        Client::bare(first.address(), ALICE, PADDED, 2).await,
+        Client::bare(first.address(), BOB, PADDED, 2).await,
+    );
+    alice.check().await;
+    bob.check().await;
+    let api = first.ready["api"].as_str().unwrap().to_owned();
+    let mut kept = TcpStream::connect(&api).await.unwrap();
+    let request = format!(
+        "GET /v1/statistics HTTP/1.1\r\nHost: proxy\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    kept.write_all(request.as_bytes()).await.unwrap();
+    assert_ne!(kept.read(&mut [0; 1 << 14]).await.unwrap(), 0);
+    let mut second = Process::start(&settings.path);
+    let closed = timeout(Duration::from_secs(5), kept.read(&mut [0])).await.unwrap();
+    assert!(!matches!(closed, Ok(1..)), "the old process goes on to answer");
+
+    let mut stream = TcpStream::connect(&api).await.unwrap();
+    let request = format!(
+        "DELETE /v1/users/alice HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\
+         Authorization: Bearer {TOKEN}\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    assert_eq!(timeout(Duration::from_secs(10), alice.is_closed()).await, Ok(true));
+    bob.check().await;
+    drop(bob);
+    assert_eq!(first.ended(), Some(0));
+    second.signal("-TERM");
+    assert_eq!(second.ended(), Some(0));
+}
+
 /// Rules: PRX-38: a socket in the file system passes on, too; whoever serves last removes it.
 #[tokio::test]
 async fn sockets_in_the_file_system_pass_on() {

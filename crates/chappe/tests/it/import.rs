@@ -1,10 +1,12 @@
 //! `chappe proxy import`: what others' settings become, and what is said of the rest.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
-use crate::{chappe, stderr, stdout};
+use crate::{chappe, run, stderr, stdout};
 
 const TELEMT: &str = r#"
 # Ours, in telemt's words.
@@ -273,4 +275,51 @@ fn accept(folder: &Path, ours: &str, user: &str) {
     let output = chappe(&["proxy", "links", "--only", user, "--config"]).arg(&path).output();
     let output = output.unwrap();
     assert!(stdout(&output).contains("https://t.me/proxy?server="), "{}", stderr(&output));
+}
+
+/// Settings of root that somebody else may write are written by him, and stay readable to their group
+/// alone; those of another group are not made his.
+#[test]
+fn settings_of_root_are_written_by_who_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let (theirs, ours) = (folder.path().join("theirs.toml"), folder.path().join("ours.toml"));
+    fs::write(&theirs, format!("[access.users]\nann = \"{}\"\n", "5f".repeat(16))).unwrap();
+    fs::write(&ours, "listen = [\"127.0.0.1:0\"]\n").unwrap();
+    fs::set_permissions(&ours, fs::Permissions::from_mode(0o640)).unwrap();
+    // Only root can say to whom files belong.
+    if chown(folder.path(), Some(NOBODY), Some(NOBODY)).is_err() {
+        return;
+    }
+    chown(&ours, Some(0), Some(NOBODY)).unwrap();
+    let import = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chappe"));
+        command.args(["proxy", "import"]).arg(&theirs).arg("--into").arg(&ours);
+        command.uid(NOBODY).gid(NOBODY).output().unwrap()
+    };
+    let output = import();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(fs::read_to_string(&ours).unwrap().contains("[user.ann]"));
+    let owned = fs::metadata(&ours).unwrap();
+    assert_eq!((owned.gid(), owned.mode() & 0o777), (NOBODY, 0o640));
+
+    fs::write(&theirs, format!("[access.users]\nben = \"{}\"\n", "6f".repeat(16))).unwrap();
+    fs::set_permissions(&ours, fs::Permissions::from_mode(0o644)).unwrap();
+    chown(&ours, Some(0), Some(0)).unwrap();
+    let output = import();
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("give it to user 65534"), "{}", stderr(&output));
+    assert!(!fs::read_to_string(&ours).unwrap().contains("ben"));
+}
+
+const NOBODY: u32 = 65534;
+
+/// What telemt does that was told nothing is done here, too, or named.
+#[test]
+fn defaults_of_telemt_are_carried_over_or_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.toml");
+    fs::write(&path, format!("[access.users]\nann = \"{}\"\n", "5f".repeat(16))).unwrap();
+    let output = run(&["proxy", "import", path.to_str().unwrap()]);
+    assert!(stdout(&output).contains("unknown-domain = \"drop\""), "{}", stdout(&output));
+    assert!(stderr(&output).contains("censorship.tls_domain"), "{}", stderr(&output));
 }

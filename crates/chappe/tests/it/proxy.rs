@@ -41,11 +41,15 @@ impl Proxy {
     }
 
     fn users(&self) -> Value {
+        serde_json::from_str(&self.page("/users")).unwrap()
+    }
+
+    fn page(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.ready["metrics"].as_str().unwrap()).unwrap();
-        stream.write_all(b"GET /users HTTP/1.1\r\n\r\n").unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes()).unwrap();
         let mut page = String::new();
         stream.read_to_string(&mut page).unwrap();
-        serde_json::from_str(page.split_once("\r\n\r\n").unwrap().1).unwrap()
+        page.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
 }
 
@@ -102,6 +106,54 @@ fn users_come_by_links_and_settings_change_meanwhile() {
     }
     assert!(call(&server, &proxy.link(&format!("ee{BEN}{SITE}")), "30"));
     assert!(!call(&server, &proxy.link(&format!("dd{ANN}")), "2"), "ann is gone and is served");
+}
+
+/// What operators expect of the page of metrics (15-proxy, section 9): connections by data centre and
+/// family, bytes, addresses of users, and classes of durations up to those of connections that last.
+#[test]
+fn counters_are_there() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proxy.toml");
+    let text = format!(
+        "listen = [\"127.0.0.1:0\"]\nmetrics = \"127.0.0.1:0\"\nonly-named-dc = true\n\
+         dc.2 = [\"{}\"]\nuser.ann.secret = \"{ANN}\"\n",
+        server.address()
+    );
+    fs::write(&path, text).unwrap();
+    let proxy = Proxy::start(&path);
+    assert!(call(&server, &proxy.link(&format!("dd{ANN}")), "30"));
+    let begun = Instant::now();
+    let page = loop {
+        let page = proxy.page("/metrics");
+        // It is over as soon as the proxy has noticed.
+        if page.contains("chappe_proxy_ended_total{reason=\"finished\"} 1")
+            || page.contains("chappe_proxy_ended_total{reason=\"reset\"} 1")
+        {
+            break page;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{page}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let line = |begin: &str, labels: &[&str]| {
+        let of = |line: &&str| {
+            line.starts_with(begin) && labels.iter().all(|label| line.contains(label))
+        };
+        let line = page.lines().find(of).unwrap_or_else(|| panic!("{begin} {labels:?}: {page}"));
+        line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()
+    };
+    let connected = ["dc=\"2\"", "outcome=\"connected\"", "family=\"v4\""];
+    assert_eq!(line("chappe_proxy_centre_connections_total", &connected), 1.0);
+    assert_eq!(line("chappe_proxy_centre_connections{", &["dc=\"2\""]), 0.0);
+    for way in ["direction=\"up\"", "direction=\"down\""] {
+        assert!(line("chappe_proxy_centre_bytes_total", &["dc=\"2\"", way]) > 500.0);
+    }
+    assert_eq!(line("chappe_proxy_user_addresses", &["user=\"ann\""]), 0.0);
+    let of_hours = "chappe_proxy_connection_duration_seconds_bucket";
+    assert_eq!(line(of_hours, &["le=\"1800\""]), 1.0);
+    for zero in ["masked_total", "masked_refused_total", "reloads_failed_total"] {
+        assert_eq!(line(&format!("chappe_proxy_{zero}"), &[]), 0.0);
+    }
 }
 
 /// Rules: PRX-01, PRX-04: a link for each user and form, as text and drawn.

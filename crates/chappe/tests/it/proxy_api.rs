@@ -194,6 +194,11 @@ async fn users_come_and_go_and_nobody_else_notices() {
     drop(cat);
     let kept = json!({ "secret": CAT.replace('1', "2"), "keep_connections": true });
     assert_eq!(world.ask("POST", "/v1/users/ben/secret", kept).status, 200);
+    // What changes nothing of whether he is served leaves those that were to go on.
+    for change in [json!({ "rate_up": 9_000_000 }), json!({ "enabled": true })] {
+        assert_eq!(world.ask("PATCH", "/v1/users/ben", change).status, 200);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     ben.invoke_raw(nearest_dc()).await.unwrap();
     assert_eq!(world.user("ben")["connections_total"], 1, "ben lost a connection");
     assert_eq!(world.ask("PATCH", "/v1/users/ben", json!({ "enabled": false })).status, 200);
@@ -279,6 +284,8 @@ fn what_cannot_be_done_is_said_in_json() {
         ("PUT", "/v1/users/a%20b", "{}", 422, "invalid"),
         ("PATCH", "/v1/limits", "{\"buffer_bytes\":1}", 422, "invalid"),
         ("PATCH", "/v1/limits", "{\"idle_max\":-1.0}", 422, "invalid"),
+        ("PATCH", "/v1/limits", "{\"idle_max\":1e19}", 422, "invalid"),
+        ("PATCH", "/v1/limits", "{\"greeting_wait_max\":40000000.0}", 422, "invalid"),
     ] {
         let answer = world.ask_with(method, path, &[], body);
         assert_eq!(
@@ -300,6 +307,35 @@ fn what_cannot_be_done_is_said_in_json() {
     assert_eq!((answer.status, &answer.body["error"]), (409, &json!("file-broken")));
     assert_eq!(world.user("ann")["enabled"], true);
     assert!(!world.log().contains(TOKEN) && !world.log().contains(BEN));
+}
+
+/// Every limit that may change while it runs is shown, and changed by its name: the file has it, and
+/// takes it back to its default.
+#[test]
+fn every_limit_is_changed_by_its_name() {
+    let world = World::start("127.0.0.1:1");
+    let shown = world.ask("GET", "/v1/limits", Value::Null).body;
+    for (name, before) in shown.as_object().unwrap() {
+        let is_middle = name.starts_with("middle_");
+        let other = match before {
+            Value::Bool(is_on) => json!(!is_on),
+            Value::Array(_) => json!(["192.0.2.0/24", "2001:db8::/32"]),
+            Value::Number(number) if number.is_f64() => json!(number.as_f64().unwrap() + 1.5),
+            Value::Number(number) => json!(number.as_u64().unwrap() + 1),
+            _ if name == "middle_connect_wait_max" || name == "middle_link_wait_max" => json!(3.5),
+            _ => json!(1400),
+        };
+        for (value, expected) in [(&other, &other), (&Value::Null, before)] {
+            let changed = world.ask("PATCH", "/v1/limits", json!({ (name): value }));
+            assert_eq!(changed.status, 200, "{name}: {}", changed.body);
+            // Where there are no middle servers there is nothing to show.
+            let expected = if is_middle { &Value::Null } else { expected };
+            assert_eq!(&changed.body[name], expected, "{name}");
+        }
+    }
+    assert!(shown.as_object().unwrap().len() >= 26);
+    let wrong = world.ask("PATCH", "/v1/limits", json!({ "deny": ["everybody"] }));
+    assert_eq!((wrong.status, &wrong.body["error"]), (422, &json!("invalid")));
 }
 
 /// Who says nothing, or much too slowly, holds a place for a short time only, and there are few.
@@ -354,10 +390,32 @@ fn settings_are_read_again_or_stay() {
         3
     );
 
+    // Forms of other proxies, whose values are of another type than the one that belongs there.
+    for (written, place) in [
+        (format!("user.dan = \"{secret}\"\n"), "`user.dan`"),
+        (format!("user.dan = [\n\"{secret}\",\n]\n"), "line"),
+        (format!("drain-max = \"{secret}\"\n"), "`drain-max`"),
+        (format!("unknown-domain = \"{secret}\"\n"), "`unknown-domain`"),
+        (format!("drain-max = [\n\"{secret}=\"]\n"), "line"),
+    ] {
+        let (others, _) = before.split_once("# The first.").unwrap();
+        fs::write(&world.path, format!("{written}{others}")).unwrap();
+        let answer = world.ask("POST", "/v1/reload", Value::Null);
+        let message = answer.body["message"].as_str().unwrap();
+        assert_eq!((answer.status, &answer.body["error"]), (409, &json!("file-broken")));
+        assert!(message.contains(place) && !message.contains(secret), "{message}");
+        let refused = world.ask("PATCH", "/v1/limits", json!({ "idle_max": 60.0 }));
+        assert!(!refused.body["message"].as_str().unwrap().contains(secret));
+    }
+    fs::write(&world.path, &before).unwrap();
+    assert!(!world.log().contains(secret), "{}", world.log());
+
     let moved = before.replace("127.0.0.1:0", "127.0.0.1:2").replace("# hers", "\nrate-up = 7");
     fs::write(&world.path, &moved).unwrap();
     until("the file is not read", || world.user("ann")["rate_up"] == 7);
     assert!(world.log().contains("takes a restart"));
+    let counted = world.ask("GET", "/v1/statistics", Value::Null).body;
+    assert!(counted["reloads_failed_total"].as_u64() >= Some(6), "{counted}");
     let answer = world.ask("POST", "/v1/reload", Value::Null);
     assert_eq!((answer.status, &answer.body["awaits_restart"]), (200, &json!(["listen"])));
 

@@ -214,3 +214,28 @@ async fn what_does_not_work_is_named() {
         found.filter(|found| found["outcome"] == "warn" && found["check"] == "settings");
     assert!(warned.any(|found| found["message"].as_str().unwrap().contains("guess")));
 }
+
+/// Rules: PRX-06, PRX-13, PRX-40: where the proxy that runs would not serve who comes from this
+///        machine, or take him for a balancer, the links are tried over one that is started for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn links_are_tried_where_this_machine_may_come() {
+    let server = Server::start(&[]);
+    let site = site(0).await.to_string();
+    let folder = tempfile::tempdir().unwrap();
+    // Whatever listens there, it is not to be asked.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let path = settings(folder.path(), &listen, server.address(), &site);
+    let text = fs::read_to_string(&path).unwrap();
+    for access in [
+        "proxy-protocol = [\"127.0.0.1/32\"]",
+        "allow = [\"192.0.2.0/24\"]",
+        "deny = [\"127.0.0.0/8\"]",
+    ] {
+        fs::write(&path, format!("{text}[access]\n{access}\n")).unwrap();
+        let output = check(&[&path]).await;
+        let links = lines(&output, "ok", "link");
+        assert_eq!(links.len(), 3, "{access}: {}", stdout(&output));
+        assert!(links.iter().all(|link| link.contains("started for it")), "{links:?}");
+    }
+}

@@ -131,7 +131,7 @@ impl Served {
             self.take_place().await?;
         }
         let deadline = self.deadline();
-        let Self { stream, place, next, output, paused, held, .. } = self;
+        let Self { stream, place, next, output, paused, held, bounds, .. } = self;
         let [read_at, write_at] = *paused;
         // One frame at a time: a client waits for its link.
         let (reads, writes, hears) =
@@ -141,7 +141,7 @@ impl Served {
             None => (None, None),
         };
         tokio::select! {
-            sent = send(commands, next) => match sent {
+            sent = send(commands, next, &bounds.memory) => match sent {
                 true => Ok(()),
                 false => Err(End::NoCentre),
             },
@@ -184,8 +184,14 @@ impl Served {
     }
 
     async fn take_place(&mut self) -> Result<(), End> {
-        let (inbox, outbox) = inbox(self.bounds.inbox_max);
-        let place = self.line.open(self.origin, inbox).await.ok_or(End::NoCentre)?;
+        let (inbox, outbox) = inbox(self.bounds.inbox_max, &self.bounds.memory);
+        let deadline = self.deadline();
+        // What waits here meanwhile may be needed elsewhere.
+        let place = tokio::select! {
+            place = self.line.open(self.origin, inbox) => place.ok_or(End::NoCentre)?,
+            () = evicted(&mut self.held) => return Err(End::Evicted),
+            () = sleep_until(deadline.0) => return Err(deadline.1),
+        };
         self.place = Some((place, outbox));
         Ok(())
     }
@@ -198,7 +204,8 @@ impl Served {
 
     /// What waits here counts among all that waits (PRX-33).
     fn count_held(&mut self) {
-        let bytes = self.input.len() + self.output.len();
+        let next = self.next.as_ref().map_or(0, |(frame, _)| frame.len());
+        let bytes = self.input.len() + self.output.len() + next;
         let counted = self.held.as_ref().map_or(0, |(_, counted)| *counted);
         if bytes == 0 {
             self.held = None;
@@ -285,11 +292,13 @@ impl Served {
 async fn send(
     place: Option<(&Sender<Command>, ConnId)>,
     next: &mut Option<(BytesMut, bool)>,
+    memory: &Arc<Memory>,
 ) -> bool {
     let (Some((commands, client)), true) = (place, next.is_some()) else { return pending().await };
     let Ok(permit) = commands.reserve().await else { return false };
     if let Some((frame, quick_ack_wanted)) = next.take() {
-        permit.send(Command::Frame { client, frame, quick_ack_wanted });
+        let held = memory.count(frame.len());
+        permit.send(Command::Frame { client, frame, quick_ack_wanted, held });
     }
     true
 }

@@ -1,7 +1,7 @@
 //! The task of one link: connected, and connected anew whenever it is lost, as long as anybody may
 //! use it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,6 +24,7 @@ use super::counters::Counters;
 use super::inbox::{Heard, Inbox};
 use super::pool::{Line, Place, State};
 use crate::config::MiddleConfig;
+use crate::memory::Held;
 use crate::metrics::Gauged;
 
 /// What clients want of a link.
@@ -32,7 +33,7 @@ pub(super) enum Command {
     /// To be one of its clients.
     Open { origin: Box<Origin>, inbox: Inbox, line: Line, opened: oneshot::Sender<Place> },
     /// One frame of theirs to be passed on.
-    Frame { client: ConnId, frame: BytesMut, quick_ack_wanted: bool },
+    Frame { client: ConnId, frame: BytesMut, quick_ack_wanted: bool, held: Held },
 }
 
 pub(super) struct Task {
@@ -119,7 +120,12 @@ impl Task {
         let (mut reader, mut writer) = stream.split();
         let (mut inbound, mut outbound) = (BytesMut::new(), BytesMut::new());
         let (mut is_wanted, mut ready) = (true, None);
+        let (mut handled, mut leaving) = (0_u64, VecDeque::new());
         loop {
+            while let Some((_, client)) = leaving.pop_front_if(|(after, _)| *after <= handled) {
+                clients.remove(&client);
+                link.close(client);
+            }
             if let Some(end) = self.settle(&mut link, &mut clients) {
                 return is_wanted.then_some(end);
             }
@@ -147,7 +153,10 @@ impl Task {
                     Err(error) => return Some(error.to_string()),
                 },
                 command = self.commands.recv(), if has_room && is_wanted => match command {
-                    Some(command) => handle(&mut link, &mut clients, command, &self.counters),
+                    Some(command) => {
+                        handle(&mut link, &mut clients, command, &self.counters);
+                        handled += 1;
+                    }
                     // All clients are gone, and no new ones come.
                     None => {
                         is_wanted = false;
@@ -155,12 +164,8 @@ impl Task {
                     }
                 },
                 Some(client) = self.gone.recv() => {
-                    // Its last words were said before it left.
-                    while let Ok(command) = self.commands.try_recv() {
-                        handle(&mut link, &mut clients, command, &self.counters);
-                    }
-                    clients.remove(&client);
-                    link.close(client);
+                    // Its last words were said before it left: they are among these.
+                    leaving.push_back((handled + self.commands.len() as u64, client));
                 }
                 () = self.clock.sleep_until(due) => link.handle_timeout(self.clock.now()),
             }
@@ -219,7 +224,7 @@ fn handle(
                 let _ = opened.send(line.place(client));
             }
         }
-        Command::Frame { client, frame, quick_ack_wanted } => {
+        Command::Frame { client, frame, quick_ack_wanted, held: _held } => {
             counters.packets.increment(1);
             if let Err(NotSent::Implausible(error)) = link.send(client, &frame, quick_ack_wanted) {
                 counters.implausible.increment(1);

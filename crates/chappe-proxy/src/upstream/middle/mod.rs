@@ -33,8 +33,10 @@ pub(super) async fn serve(
     rng: Rng,
 ) -> End {
     let dc = client.accepted.leg.dc;
+    // There are no more names of counters than of data centres, whatever users ask for.
+    let counted = if config.names(dc) { dc } else { 0 };
     let Some(line) = shared.middle.line(&config, dc, shared).await else {
-        count_centre(0, "no-link");
+        count_centre(counted, "no-link", "");
         debug!(user = client.seat.user().name(), dc, "there is no link to a middle server");
         // Nothing of the client was read as yet (MPX-14).
         return match config.direct_instead {
@@ -50,7 +52,7 @@ pub(super) async fn serve(
     };
     let bounds = client::Bounds::new(&policy.config.relay, &config, &shared.memory);
     drop(policy);
-    let toll = UserToll::new(client.seat, shared.clock);
+    let toll = UserToll::new(client.seat, shared.clock, counted);
     let served =
         client::Served::new(client.stream, client.accepted, line, origin, toll, bounds, rng);
     Box::pin(served.run()).await

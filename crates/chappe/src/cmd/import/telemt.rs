@@ -140,6 +140,10 @@ fn sites(rest: &mut Rest, found: &mut Found) -> Result<()> {
     let own = rest.table("censorship.exclusive_mask")?;
     let own = |name: &str| own.iter().find(|(of, _)| of.eq_ignore_ascii_case(name))?.1.as_str();
     let version = rest.positive("censorship.mask_proxy_protocol");
+    if names.is_empty() {
+        let why = ": its own default is not carried over, and mode `tls` needs a [[domain]]";
+        found.leave("censorship.tls_domain", why);
+    }
     for name in names {
         let shared = match (&socket, &host, port) {
             (Some(path), _, _) => Some(format!("unix:{path}")),
@@ -157,8 +161,9 @@ fn sites(rest: &mut Rest, found: &mut Found) -> Result<()> {
         found.leave("censorship.mask", ": where a site is named strangers see it");
     }
     match rest.text("censorship.unknown_sni_action").as_deref() {
-        None | Some("mask") => {}
-        Some("drop") => found.set("unknown-domain", "drop"),
+        Some("mask") => {}
+        // What it does that was told nothing.
+        None | Some("drop") => found.set("unknown-domain", "drop"),
         Some("reject_handshake") => found.set("unknown-domain", "alert"),
         Some(other) => {
             let why = format!(": `{other}` is not possible, and they see the first site");

@@ -103,16 +103,24 @@ impl Live {
     ///
     /// What is wrong with it. The settings stay as they were.
     pub(crate) fn reload(&self) -> Result<Arc<InUse>> {
+        let reloaded = self.read_again();
+        if reloaded.is_err() {
+            self.handle.reload_failed();
+        }
+        reloaded
+    }
+
+    fn read_again(&self) -> Result<Arc<InUse>> {
         let mut known = self.lock();
         // Whatever changes from here on will be seen.
         *known = looks(&self.in_use().settings.files);
         let text = self.args.config.as_deref().map(files::read).transpose()?;
         let settings = ProxySettings::from_text(&self.args, text.as_deref())?;
-        self.put_in_use(&mut known, settings)
+        self.put_in_use(&mut known, settings, None)
     }
 
-    /// Makes a change to the file and reads it: as a whole or not at all. `revoked` are users whose
-    /// connections end where they are not served any more.
+    /// Makes a change to the file and reads it: as a whole or not at all. `revoked` is a user whose
+    /// connections end if he is not served any more as he came.
     ///
     /// # Errors
     ///
@@ -144,11 +152,10 @@ impl Live {
         if after != before {
             self.write(path, &before, &after).map_err(NotChanged::File)?;
         }
-        if let Some(name) = revoked {
-            self.handle.revoke(name);
-        }
+        // Else those would end, too, that were to go on by a secret of before.
+        let revoked = revoked.filter(|name| !self.in_use().settings.serves_as(&settings, name));
         *known = looks(&settings.files);
-        let in_use = self.put_in_use(&mut known, settings);
+        let in_use = self.put_in_use(&mut known, settings, revoked);
         Ok((in_use.map_err(NotChanged::Impossible)?, edited))
     }
 
@@ -162,8 +169,12 @@ impl Live {
         &self,
         known: &mut Option<Vec<Look>>,
         settings: ProxySettings,
+        revoked: Option<&str>,
     ) -> Result<Arc<InUse>> {
-        self.handle.reload(settings.proxy.clone())?;
+        match revoked {
+            Some(name) => self.handle.reload_revoking(settings.proxy.clone(), name)?,
+            None => self.handle.reload(settings.proxy.clone())?,
+        }
         let awaits_restart = self.first.fixed(&settings);
         for setting in &awaits_restart {
             warn!(setting, "it differs from what the proxy began with, and takes a restart");

@@ -72,7 +72,7 @@ pub(crate) struct ProxyBenchArgs {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(super) stalls: u64,
     /// Kibibytes that each of these sends either way
-    #[arg(long, value_name = "KIB", default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "KIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(super) stall_bytes: u64,
     /// Connections that come and go before the memory is looked at again
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]

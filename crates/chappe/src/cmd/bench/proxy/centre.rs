@@ -2,20 +2,23 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::Result;
+use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::exchange;
-use super::fault::Fault;
+use super::fault::{Fault, in_time};
 use super::line::{HEADER, Header, Hearer, Speaker, halves};
 use super::wish::{BULK_PACKET, Bulk, PACKET, Wish, receipt};
 
 /// A data centre that listens; gone when dropped.
 pub(super) struct Centre {
     pub(super) address: SocketAddr,
+    listener: Arc<TcpListener>,
     serving: JoinHandle<()>,
 }
 
@@ -26,9 +29,15 @@ impl Centre {
     pub(super) fn start() -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-        let listener = socket.listen(BACKLOG)?;
+        let listener = Arc::new(socket.listen(BACKLOG)?);
         let address = listener.local_addr()?;
-        Ok(Self { address, serving: tokio::spawn(accept(listener)) })
+        let serving = tokio::spawn(accept(Arc::clone(&listener)));
+        Ok(Self { address, listener, serving })
+    }
+
+    /// Takes segments of so many bytes from here on, or of any length by 0.
+    pub(super) fn set_segment(&self, bytes: u32) -> io::Result<()> {
+        SockRef::from(&*self.listener).set_tcp_mss(bytes)
     }
 }
 
@@ -38,7 +47,7 @@ impl Drop for Centre {
     }
 }
 
-async fn accept(listener: TcpListener) {
+async fn accept(listener: Arc<TcpListener>) {
     loop {
         // Whoever is not let in finds that out by himself.
         if let Ok((stream, _)) = listener.accept().await {
@@ -99,7 +108,7 @@ pub(super) async fn sink(hearer: &mut Hearer, amount: u64) -> Result<(), Fault> 
     let mut bytes = vec![0; BULK_PACKET];
     while left > 0 {
         let room = left.min(BULK_PACKET as u64) as usize;
-        match hearer.hear(&mut bytes[..room]).await? {
+        match in_time(hearer.hear(&mut bytes[..room])).await? {
             0 => return Err(Fault::Closed),
             len if !expected.is_next(&bytes[..len]) => return Err(Fault::Changed),
             len => left -= len as u64,
@@ -114,7 +123,7 @@ pub(super) async fn pour(speaker: &mut Speaker, amount: u64) -> Result<(), Fault
     while left > 0 {
         let bytes = bulk.next(left.min(BULK_PACKET as u64) as usize);
         left -= bytes.len() as u64;
-        speaker.say(bytes).await?;
+        in_time(speaker.say(bytes)).await?;
     }
     Ok(())
 }

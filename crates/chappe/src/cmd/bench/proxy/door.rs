@@ -1,6 +1,5 @@
 //! How a client comes: to a proxy in one of its forms, or straight to the data centre.
 
-use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -9,12 +8,13 @@ use chappe_crypto::{Rng, x25519_public};
 use chappe_proto::transport::fake_tls::{
     CHANGE_CIPHER_SPEC, Records, greeting, read_flight, record_header,
 };
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::exchange;
-use super::fault::Fault;
+use super::fault::{Fault, in_time};
 use super::line::{Header, Hearer, Speaker, halves};
 use super::wish::{PACKET, Wish, receipt};
 use crate::config::proxy::Mode;
@@ -66,6 +66,7 @@ impl Door {
         if matches!(wish, Wish::Exchange(_)) {
             socket.set_recv_buffer_size(exchange::BUFFER)?;
             socket.set_send_buffer_size(exchange::BUFFER)?;
+            SockRef::from(&socket).set_tcp_mss(exchange::SEGMENT)?;
         }
         let mut stream = socket.connect(self.address).await?;
         stream.set_nodelay(true)?;
@@ -100,25 +101,20 @@ const HEADER_AND_WISH: usize = super::line::HEADER + PACKET;
 /// Has a packet come back.
 pub(super) async fn turn(speaker: &mut Speaker, hearer: &mut Hearer) -> Result<(), Fault> {
     let packet = receipt();
-    speaker.say(&packet).await?;
+    in_time(speaker.say(&packet)).await?;
     let mut heard = [0; PACKET];
-    hearer.hear_all(&mut heard).await.map_err(of_end)?;
+    in_time(hearer.hear_all(&mut heard)).await?;
     if heard == packet { Ok(()) } else { Err(Fault::Changed) }
 }
 
 /// Waits for the word that everything has come.
 pub(super) async fn hear_receipt(hearer: &mut Hearer) -> Result<(), Fault> {
     let mut heard = [0; PACKET];
-    let hearing = timeout(ENTRY_MAX, hearer.hear_all(&mut heard)).await;
-    hearing.map_err(|_| Fault::Silent)?.map_err(of_end)?;
+    in_time(hearer.hear_all(&mut heard)).await?;
     if heard == receipt() { Ok(()) } else { Err(Fault::Changed) }
 }
 
-fn of_end(error: io::Error) -> Fault {
-    if error.kind() == ErrorKind::UnexpectedEof { Fault::Closed } else { error.into() }
-}
-
-/// The hello and its answer.
+/// The hello and its answer, at once and without the waiting and the retries of our own client.
 async fn shake_hands(stream: &mut TcpStream, key: &Key, rng: &mut Rng) -> Result<(), Fault> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let time = u32::try_from(since.as_secs()).unwrap_or(u32::MAX);

@@ -7,20 +7,21 @@ use std::time::Duration;
 use chappe_crypto::Rng;
 use tokio::time::sleep;
 
-use super::fault::Fault;
+use super::fault::{Fault, SILENCE_MAX};
 use super::line::{Hearer, Speaker};
 use super::wish::Bulk;
 
 /// Buffers of sockets at the ends, so that the proxy finds no room soon.
 pub(super) const BUFFER: u32 = 4 << 10;
+/// Bytes of a segment: the system has room for some twenty of them in the proxy, and those of
+/// loopback are so long that it would have room for everything.
+pub(super) const SEGMENT: u32 = 536;
 /// Longest piece said at once, and heard at once.
 const SAID_MAX: u32 = 20_000;
 const HEARD_MAX: u32 = 8 << 10;
 /// One piece of so many is followed by a pause, and how long that is.
 const PAUSES: u32 = 16;
 const PAUSE_MAX_MS: u32 = 40;
-/// Silence both ways after which nothing comes any more.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Says so many bytes and hears as many, neither end after the other. Nobody ends the stream, for
 /// that would push its last bytes.

@@ -1,6 +1,9 @@
 //! What can go wrong with a connection of the bench.
 
 use std::io;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 /// Why a connection did not do what it was for.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +20,20 @@ pub(super) enum Fault {
     /// Other bytes arrive than were sent.
     #[error("bytes arrive that were not sent")]
     Changed,
-    /// Nothing comes any more, though there is more.
-    #[error("nothing comes any more")]
+    /// Nothing moves any more, though there is more.
+    #[error("nothing moves any more")]
     Silent,
+}
+
+/// Silence after which nothing moves any more.
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// What is said or heard, unless nothing is for too long: a proxy that strands bytes is a fault, and
+/// none to wait for.
+pub(super) async fn in_time<T>(passing: impl Future<Output = io::Result<T>>) -> Result<T, Fault> {
+    let passed = timeout(SILENCE_MAX, passing).await.map_err(|_| Fault::Silent)?;
+    passed.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Fault::Closed,
+        _ => error.into(),
+    })
 }

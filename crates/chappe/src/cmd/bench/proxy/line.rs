@@ -1,4 +1,5 @@
-//! A stream behind an obfuscation header: what is said on it and what is heard, at either end.
+//! A stream behind an obfuscation header: what is said on it and what is heard, at either end. Written
+//! for the bench alone, for what proxies share would not show their mistakes.
 
 use std::io::{self, ErrorKind};
 

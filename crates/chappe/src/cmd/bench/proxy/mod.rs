@@ -36,6 +36,7 @@ use tokio::time::sleep;
 use self::args::{Measure, ProxyBenchArgs};
 use self::centre::Centre;
 use self::door::{Door, Key};
+use self::exchange::SEGMENT;
 use self::fault::Fault;
 use self::measures::Bench;
 use self::report::{Found, Report, Row};
@@ -134,7 +135,7 @@ async fn measure_mode(
     for measure in MEASURES.into_iter().filter(|measure| wants(args, *measure)) {
         for run in &mut runs {
             eprintln!("{} {}: {measure:?}", run.candidate.name(), name_of(mode));
-            run.take(measure, args).await?;
+            run.take(measure, args, centre).await?;
         }
     }
     for Run { candidate, subject, bench, mut found } in runs {
@@ -159,7 +160,12 @@ const MEASURES: [Measure; 6] = [
 ];
 
 impl Run<'_> {
-    async fn take(&mut self, measure: Measure, args: &ProxyBenchArgs) -> Result<()> {
+    async fn take(
+        &mut self,
+        measure: Measure,
+        args: &ProxyBenchArgs,
+        centre: &Centre,
+    ) -> Result<()> {
         let (bench, found) = (&self.bench, &mut self.found);
         match measure {
             Measure::Idle => found.idle = Some(bench.idle(args.idle).await?),
@@ -176,7 +182,9 @@ impl Run<'_> {
                 found.down = Some(bench.bulk(false, bytes, connections).await?);
             }
             Measure::Stalls => {
+                centre.set_segment(SEGMENT)?;
                 found.stalls = Some(bench.stalls(args.stalls, args.stall_bytes << 10).await?);
+                centre.set_segment(0)?;
             }
             Measure::Soak => found.soak = Some(bench.soak(args.soak).await?),
         }

@@ -29,7 +29,7 @@ pub(super) async fn check(settings: &ProxySettings, rng: &mut Rng) -> Vec<Findin
     let Some(user) = proxy.users.iter().find(|user| is_served(user)) else {
         return vec![Finding::failed("link", "nobody is served", "see above")];
     };
-    let (address, started) = match running(&settings.listen).await {
+    let (address, started) = match running(&settings.listen, &proxy.access).await {
         Some(address) => (address, None),
         None => match start(proxy) {
             Ok((address, task)) => (address, Some(task)),
@@ -78,8 +78,8 @@ fn first(proxy: &ProxyConfig) -> Option<i16> {
     proxy.centres.numbers().find_map(|dc| i16::try_from(dc).ok())
 }
 
-/// Where a proxy listens, or something else where it should.
-async fn running(addresses: &[ListenAddress]) -> Option<SocketAddr> {
+/// Where a proxy listens, or something else where it should, that would take us for anybody.
+async fn running(addresses: &[ListenAddress], access: &AccessConfig) -> Option<SocketAddr> {
     for address in addresses {
         let ListenAddress::Tcp(address) = address else { continue };
         let ip = match address.ip() {
@@ -87,6 +87,10 @@ async fn running(addresses: &[ListenAddress]) -> Option<SocketAddr> {
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         };
+        // To an address of this machine connections come from that same address.
+        if !access.admits(ip) || access.is_balancer(ip) {
+            continue;
+        }
         let here = SocketAddr::new(ip, address.port());
         if matches!(timeout(CONNECT_WAIT_MAX, TcpStream::connect(here)).await, Ok(Ok(_))) {
             return Some(here);
