@@ -70,7 +70,7 @@ const MIGRATIONS: Migrations = Migrations {
         include_str!("migrations/0006-groups.sql"),
         include_str!("migrations/0007-bots.sql"),
         include_str!("migrations/0008-devices-menus.sql"),
-        include_str!("migrations/0010-unread.sql"),
+        include_str!("migrations/0009-unread.sql"),
     ],
 };
 

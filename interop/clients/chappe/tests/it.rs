@@ -1,6 +1,8 @@
 //! What the tables take for granted of our own client. Also why Cargo builds the program along with
 //! the tests.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test may panic as the test does")]
+
 use std::collections::HashSet;
 use std::process::{Command, Output};
 
