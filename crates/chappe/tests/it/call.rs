@@ -58,7 +58,7 @@ fn an_error_of_the_server_is_status_1() {
 #[test]
 fn what_strangers_may_ask_is_no_401() {
     let server = Server::start(&[]);
-    for function in ["help.getCountriesList", "auth.initPasskeyLogin"] {
+    for function in ["help.getDeepLinkInfo", "auth.initPasskeyLogin"] {
         let example = stdout(&run(&["call", "--help", function]));
         let arguments = example.split_once("example:\n").unwrap().1;
         let output = server.call(&[function, arguments]);
