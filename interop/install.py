@@ -15,6 +15,11 @@ PYTHON = VENV / "bin" / "python"
 # Libraries of older layers, which go by the names of newer ones: a folder for each, and what is in it.
 OLDER = {"telethon": ["telethon==1.37.0"], "pyrogram": ["pyrogram==2.0.106"]}
 
+# What speaks S3, in an environment of its own: it brings much with it.
+BUCKET_VENV = HERE / ".venv-bucket"
+MOTO_SERVER = BUCKET_VENV / "bin" / "moto_server"
+MOTO = "moto[server,s3]==5.2.5"
+
 # The persons of libraries in Rust, and what of their crates a copy is changed in: where it looks for a key, the server's
 # is found as well. Package, version, the line before the keys, and what follows a key that has to be right.
 RUST = HERE / "clients" / "rust"
@@ -56,6 +61,16 @@ def install_python():
     subprocess.run([PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r",
                     "requirements.txt"], cwd=HERE, check=True)
     stamp.write_text(wanted)
+
+
+def install_bucket():
+    """Makes the environment of what speaks S3, unless it is there."""
+    if MOTO_SERVER.is_file():
+        return
+    print(f"installing {MOTO}", flush=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", BUCKET_VENV], check=True)
+    subprocess.run([BUCKET_VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+                    MOTO], check=True)
 
 
 def install_older():

@@ -15,14 +15,14 @@ STOP_TIMEOUT_S = 10
 class Server:
     """`chappe serve` on a free loopback port, with TLS on the same; left running no longer than the `with` block."""
 
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, more=(), env=None):
         self.folder = folder
         self.certificate = make_certificate(pathlib.Path(folder))
         self.log = open(pathlib.Path(folder) / "server.log", "w+b")
         self.process = subprocess.Popen(
             [binary.resolve(), "serve", "--listen", "127.0.0.1:0", "--data", f"{folder}/data",
-             "--tls-cert", self.certificate, "--tls-key", self.certificate.with_suffix(".key")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True)
+             "--tls-cert", self.certificate, "--tls-key", self.certificate.with_suffix(".key"), *more],
+            env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.lines = queue.SimpleQueue()
         threading.Thread(target=self.read_lines, daemon=True).start()
         try:
