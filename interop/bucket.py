@@ -45,7 +45,8 @@ def table(args, run_command):
         moto.kill()
         moto.wait()
     cells = {name: cell["outcome"] for name, cell in done.report.get("cells", {}).items()}
-    print(f"bucket of S3: {json.dumps(cells)}, {LARGE_MIB} MiB among them; the server had {memory} MiB at most", flush=True)
+    print(f"bucket of S3: {json.dumps(cells)}, the last of {LARGE_MIB} MiB; the server had {memory} MiB at most",
+          flush=True)
     return [done.show("bucket", args.verbose)]
 
 
