@@ -73,10 +73,10 @@ pub(crate) async fn get_peer_dialogs(
     for peer in &call.peers {
         peers.extend(service.dialog_peer(me, peer).await?);
     }
-    let mut known = service.store.dialogs_with(me, &peers).await?;
+    let known = service.store.dialogs_with(me, &peers).await?;
     let found: Vec<Dialog> = peers
         .into_iter()
-        .map(|peer| known.remove(&peer).unwrap_or_else(|| Dialog::empty(peer)))
+        .map(|peer| known.get(&peer).cloned().unwrap_or_else(|| Dialog::empty(peer)))
         .collect();
     service.peer_dialogs(&caller, me, &found).await
 }

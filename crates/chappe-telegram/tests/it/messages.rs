@@ -284,8 +284,15 @@ async fn reading_is_seen_on_both_sides() {
 
     let asked = ctors::InputDialogPeer { peer };
     let peers = vec![types::InputDialogPeer::InputDialogPeer(asked)];
-    let found = pair.bob.ask(GetPeerDialogs { peers }).await.unwrap();
+    let found = pair.bob.ask(GetPeerDialogs { peers: peers.clone() }).await.unwrap();
     assert_eq!((found.dialogs.len(), found.messages.len(), found.state.pts), (1, 1, 6));
+    let twice = [peers.clone(), peers].concat();
+    let found = pair.bob.ask(GetPeerDialogs { peers: twice }).await.unwrap();
+    let top = |dialog: &types::Dialog| match dialog {
+        types::Dialog::Dialog(dialog) => dialog.top_message,
+        _ => 0,
+    };
+    assert_eq!(found.dialogs.iter().map(top).collect::<Vec<_>>(), [3, 3], "named twice");
 }
 
 /// Rule:   an edit shows in both boxes; only one's own can be edited, and only to something else.
