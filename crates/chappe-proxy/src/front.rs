@@ -125,7 +125,7 @@ impl Front {
     ) -> Step {
         match &mut self.stage {
             Stage::First => {
-                let greeted = match first(policy, seen, now, input, rng) {
+                let (user, answer, wait) = match first(policy, seen, now, input, rng) {
                     Ok(First::More) => return Step::More,
                     Ok(First::Header(accepted)) => return Step::Accepted(accepted),
                     Ok(First::Hello { user, len, answer, wait }) => {
@@ -134,7 +134,6 @@ impl Front {
                     }
                     Err(stranger) => return Step::Stranger(stranger),
                 };
-                let (user, answer, wait) = greeted;
                 let (records, plain) = (Records::of_client(), BytesMut::new());
                 self.stage = Stage::Piped { user, records, plain };
                 Step::Say(answer, wait)

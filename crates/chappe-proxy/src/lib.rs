@@ -13,7 +13,7 @@
 //! | `config`, `centres` | settings; where the data centres are |
 //! | `policy` | the settings as connections see them, replaced as a whole by a reload |
 //! | `server`, `accept`, `connection` | begin and stop; accept; recognise, hand on |
-//! | `front`, `seen` | whose connection, from its first bytes; greetings that came before |
+//! | `front`, `seen`, `keys` | whose connection, from its first bytes; greetings that came before, and their memory |
 //! | `mask`, `site`, `measure` | what strangers see; how the sites answer, and how that is found out |
 //! | `upstream/` | what an upstream is, and each of them |
 //! | `relay`, `coding`, `memory` | bytes both ways with bounds; what is done to them; what waits |

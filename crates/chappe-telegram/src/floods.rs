@@ -38,6 +38,10 @@ pub(crate) enum Deed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source(IpAddr, u8);
 
+/// A deed was done too often: the seconds until it may be done again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flood(u64);
+
 #[derive(Clone, Copy, Debug)]
 struct Count {
     begun: Duration,
@@ -45,8 +49,6 @@ struct Count {
     max: u32,
 }
 
-/// What a client hears, with the seconds.
-const FLOOD: &str = "FLOOD_WAIT_";
 /// How long something is held against whoever did it.
 const WINDOW: Duration = Duration::from_secs(3600);
 /// Deeds remembered. Strangers can make us hold this much.
@@ -103,7 +105,7 @@ impl Floods {
         deeds: &[(Deed, u32)],
         times: u32,
         now: Duration,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Flood> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (deed, max) in deeds {
             // As if they were done one by one: the last of them is to be within the bound.
@@ -113,7 +115,7 @@ impl Floods {
                 None => (most == 0 && *max > 0).then(|| WINDOW.as_secs()),
             };
             if let Some(wait) = wait {
-                return Err(flood(wait));
+                return Err(Flood(wait));
             }
         }
         for (deed, max) in deeds {
@@ -131,10 +133,10 @@ impl Floods {
     }
 
     /// Whether each deed was done less often than its bound within the hour.
-    pub(crate) fn check(&self, deeds: &[(Deed, u32)], now: Duration) -> Result<(), Failure> {
+    pub(crate) fn check(&self, deeds: &[(Deed, u32)], now: Duration) -> Result<(), Flood> {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = |(deed, max): &(Deed, u32)| counts.get(deed)?.wait(*max, now);
-        deeds.iter().find_map(wait).map_or(Ok(()), |wait| Err(flood(wait)))
+        deeds.iter().find_map(wait).map_or(Ok(()), |wait| Err(Flood(wait)))
     }
 }
 
@@ -156,14 +158,23 @@ fn make_room(counts: &mut HashMap<Deed, Count>, now: Duration) {
     });
 }
 
-fn flood(wait: u64) -> Failure {
-    Failure::Rpc(RpcError::new(420, format!("{FLOOD}{wait}")))
+impl Flood {
+    /// As an error whose name is this and the seconds.
+    fn named(self, name: &str) -> Failure {
+        Failure::Rpc(RpcError::new(420, format!("{name}{}", self.0)))
+    }
+}
+
+impl From<Flood> for Failure {
+    fn from(flood: Flood) -> Self {
+        flood.named("FLOOD_WAIT_")
+    }
 }
 
 impl Service {
     /// Whether whoever calls may guess once more: a code of this number, a password or a token.
     pub(crate) fn check_guesses(&self, caller: &Caller, of: Option<&Phone>) -> Result<(), Failure> {
-        self.floods.check(&self.guesses(caller, of), caller.now.mono)
+        Ok(self.floods.check(&self.guesses(caller, of), caller.now.mono)?)
     }
 
     /// Notes that a guess was wrong.
@@ -185,13 +196,7 @@ impl Service {
     pub(crate) fn count_test_code(&self, caller: &Caller, phone: &Phone) -> Result<(), Failure> {
         let deed = Deed::TestCode(phone.digits().to_owned());
         let counted = self.floods.count(&[(deed, self.config.test_codes_max)], 1, caller.now.mono);
-        counted.map_err(|failure| match failure {
-            Failure::Rpc(RpcError { code, message }) => Failure::Rpc(RpcError {
-                code,
-                message: message.replace(FLOOD, "FLOOD_TEST_PHONE_WAIT_"),
-            }),
-            failure => failure,
-        })
+        counted.map_err(|flood| flood.named("FLOOD_TEST_PHONE_WAIT_"))
     }
 
     /// Counts a code that somebody wants for a number, unless there were too many.
@@ -199,11 +204,9 @@ impl Service {
         let mut deeds = from(caller, Deed::CodeFor, self.config.codes_of_address_max);
         let to = Deed::CodeTo(phone.digits().to_owned());
         deeds.push((to, self.config.codes_of_number_max));
-        self.floods.count(&deeds, 1, caller.now.mono)
+        Ok(self.floods.count(&deeds, 1, caller.now.mono)?)
     }
-}
 
-impl Service {
     /// Counts numbers whose owners an account asks for, unless there were too many: the directory
     /// is not to be read from end to end.
     pub(crate) fn count_lookups(
@@ -214,7 +217,7 @@ impl Service {
     ) -> Result<(), Failure> {
         let times = u32::try_from(numbers).unwrap_or(u32::MAX);
         let deed = (Deed::Lookup(me), self.config.lookups_max);
-        self.floods.count(&[deed], times, caller.now.mono)
+        Ok(self.floods.count(&[deed], times, caller.now.mono)?)
     }
 }
 
@@ -241,9 +244,8 @@ mod tests {
         for second in [10, 20] {
             floods.count(&deed("2001:db8::1", 2), 1, at(second)).unwrap();
         }
-        let Err(Failure::Rpc(error)) = floods.count(&deed("2001:db8::2", 2), 1, at(3000)) else {
-            panic!("a third")
-        };
+        let third = floods.count(&deed("2001:db8::2", 2), 1, at(3000)).map_err(Failure::from);
+        let Err(Failure::Rpc(error)) = third else { panic!("a third") };
         assert_eq!((error.code, error.message.as_str()), (420, "FLOOD_WAIT_610"));
         floods.count(&deed("2001:db8:0:1::1", 2), 1, at(3000)).unwrap();
         floods.count(&deed("192.0.2.1", 1), 1, at(3000)).unwrap();

@@ -109,9 +109,7 @@ impl Store {
         let rows = self.database.rows(sql(ALL).bind(chat)).await?;
         rows.into_iter().map(Member::read).collect()
     }
-}
 
-impl Store {
     /// How many of a group are online at a Unix second.
     pub(crate) async fn count_online(&self, chat: i64, now: i64) -> Result<i32, StoreError> {
         let query =

@@ -55,7 +55,7 @@ impl Withheld {
 
     /// Whether the client was told of an event by an answer.
     fn covers(&self, mark: Mark) -> bool {
-        self.floor.is_some_and(|floor| floor.line == mark.line && mark.at <= floor.at)
+        is_told(self.floor, mark)
     }
 
     /// Notes what an answer tells. Two questions may be answered in any order.
@@ -64,10 +64,8 @@ impl Withheld {
             self.floor = Some(up_to);
         }
         let Self { floor, waiting, bytes, .. } = self;
-        let is_covered =
-            |mark: &Mark| floor.is_some_and(|floor| floor.line == mark.line && mark.at <= floor.at);
         waiting.retain(|(mark, body)| {
-            let stays = !is_covered(mark);
+            let stays = !is_told(*floor, *mark);
             if !stays {
                 *bytes -= body.len();
             }
@@ -94,6 +92,11 @@ impl Withheld {
     pub(super) fn footprint(&self) -> usize {
         self.bytes + self.waiting.len() * WAITING_BYTES
     }
+}
+
+/// Whether who was told up to `floor` was told of an event.
+fn is_told(floor: Option<Mark>, mark: Mark) -> bool {
+    floor.is_some_and(|floor| floor.line == mark.line && mark.at <= floor.at)
 }
 
 impl ServerSession {
