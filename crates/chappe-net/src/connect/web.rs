@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chappe_crypto::{Rng, sha1};
 use http::header::{
     CONNECTION, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
 };
 use http::request::Builder;
 use http::{Request, Response, StatusCode};
@@ -147,6 +147,26 @@ impl HttpConnection {
         wait_max: Duration,
     ) -> Result<Answer, WebError> {
         let request = self.site.request("POST").header(CONNECTION, "keep-alive");
+        self.ask(request, body, body_max, wait_max).await
+    }
+
+    /// Asks for what is there, and waits for it for at most `wait_max`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`post`](Self::post).
+    pub async fn get(&mut self, body_max: usize, wait_max: Duration) -> Result<Answer, WebError> {
+        let request = self.site.request("GET").header(USER_AGENT, "chappe");
+        self.ask(request, Bytes::new(), body_max, wait_max).await
+    }
+
+    async fn ask(
+        &mut self,
+        request: Builder,
+        body: Bytes,
+        body_max: usize,
+        wait_max: Duration,
+    ) -> Result<Answer, WebError> {
         let request = request.body(Full::new(body)).map_err(|_| self.site.bad())?;
         let answer = async {
             self.sender.ready().await?;

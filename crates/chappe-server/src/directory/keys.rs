@@ -41,7 +41,7 @@ impl State {
         record
     }
 
-    /// See [`Directory::bind`] and [`KeyRecord::bind`].
+    /// See [`Directory::bind`](super::Directory::bind) and [`KeyRecord::bind`].
     pub(super) fn bind(
         &mut self,
         key: &Arc<KeyRecord>,
@@ -90,7 +90,7 @@ impl State {
         bound.filter_map(|key| self.keys.get(key)).chain(entry).map(|entry| &**entry)
     }
 
-    /// See [`Directory::remove_key`].
+    /// See [`Directory::remove_key`](super::Directory::remove_key).
     pub(super) fn remove_key(&mut self, key: AuthKeyId, unused_max: usize) {
         self.changes += 1;
         let Some(entry) = self.take_entry(key) else { return };

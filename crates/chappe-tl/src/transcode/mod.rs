@@ -6,11 +6,22 @@
 //! lacks set to nothing. What cannot be said that way is left to [`Rules`], and what no rule covers
 //! is left out where it may be: the conditional field, or the element of a vector, that holds it.
 //! Bytes that need no change are not copied.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `shapes` | the definitions of all layers, ready to walk along encodings of them |
+//! | `rules` | what cannot be told from the definitions alone |
+//! | `plan`, `planner/` | what to do with each definition; how that is found out |
+//! | `dirty`, `uncovered` | what may need a change; what can be said by no plan |
+//! | `run/` | the walk along one encoding |
 
+mod dirty;
 mod plan;
+mod planner;
 mod rules;
 mod run;
 mod shapes;
+mod uncovered;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -167,11 +178,11 @@ impl Transcoder {
     /// `functions` or beside them in `types`, and that the target has not, or with a field that it
     /// needs and the source cannot give (LAY-02). Names, in order.
     pub fn uncovered(&self, functions: &[&str], types: &[&str]) -> Vec<String> {
-        plan::uncovered(self, functions, types)
+        uncovered::uncovered(self, functions, types)
     }
 
     fn is_dirty(&self, kind: &shapes::Kind) -> bool {
-        plan::is_dirty(kind, &self.dirty)
+        dirty::is_dirty(kind, &self.dirty)
     }
 
     fn accepts(&self, shape: u32) -> bool {

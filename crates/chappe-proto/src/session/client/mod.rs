@@ -2,6 +2,8 @@
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | `config` | limits and timers |
+//! | `event`, `error` | what the owner is told; why there is no result |
 //! | `call` | what a call is and where it stands |
 //! | `send` | what leaves, and in which packets |
 //! | `receive` | the checks on what comes |
@@ -18,22 +20,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chappe_crypto::Rng;
-use chappe_tl::Raw;
 
 use crate::envelope::encrypted::BODY_MAX;
 use crate::ids::{MsgId, SessionId};
 use crate::now::Now;
-use crate::rpc::{self, RpcError};
+use crate::rpc;
 use crate::session::acks::Acks;
 use crate::session::container;
-use crate::session::inbox::{Inbox, InboxLimits};
+use crate::session::inbox::Inbox;
 use crate::session::msg_id::MsgIds;
 use crate::session::salts::ClientSalts;
 use crate::session::seq_no::SeqNo;
 use crate::session::time::ServerClock;
 
 mod call;
+mod config;
 mod datagrams;
+mod error;
+mod event;
 mod http;
 mod quick_acks;
 mod receive;
@@ -44,151 +48,15 @@ mod service;
 mod silence;
 
 pub use call::{Bind, CallId, CallOptions, Doubt};
+pub use config::SessionConfig;
+pub use error::{CallError, MessageError};
+pub use event::{ClientEvent, DeadLink};
 
 use call::{Call, Content, Flight};
 use http::Polls;
 use restart::Former;
 use send::Outgoing;
 use silence::Silence;
-
-/// Limits and timers of a client's session.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SessionConfig {
-    /// Window of received ids.
-    pub inbox: InboxLimits,
-    /// Longest wait of an acknowledgement for a message to ride on. Default: 30 s (SVC-02).
-    pub ack_delay_max: Duration,
-    /// Acknowledgements that do not wait for a message. Default: 16 (SVC-02).
-    pub acks_max: usize,
-    /// Time between pings. Default: 60 s (SVC-35).
-    pub ping_interval: Duration,
-    /// The server drops the link, and so do we, this long after the last ping. Default: 75 s.
-    pub disconnect_delay: Duration,
-    /// While calls wait: longest time in which nothing at all comes before a ping asks why, and
-    /// again before the link is given up (SES-14), at least 1 s. Default: 8 s, so that a dead link
-    /// costs a call 16 s. The second wait is longer by 1 s for each 16 KiB of calls that are not
-    /// acknowledged, which a slow link may still be taking. Shorter costs links that are merely
-    /// slow, and a ping for each such time of a call that takes long; `Duration::MAX` leaves it to
-    /// `disconnect_delay`.
-    pub silence_max: Duration,
-    /// Wait for an answer to `msgs_state_req` (SES-10), and for what a session that was given up
-    /// still says of its calls. Default: 10 s.
-    pub state_wait_max: Duration,
-    /// Corrections (salt, clock, new session) of one call before it fails. Default: 5 (SVC-08); of
-    /// its salt as many again on another link (SES-27).
-    pub corrections_max: u32,
-    /// Queries packed into one container by size. Default: 32 KiB (MSG-20).
-    pub container_soft_max_bytes: usize,
-    /// Over HTTP: longest wait of the server before it answers a request that asks for nothing
-    /// (12-http §3). Default: 25 s. Longer saves requests, and some networks do not let connections
-    /// be silent for so long.
-    pub http_wait_max: Duration,
-    /// Smallest query worth compressing. Default: 1 KiB (TL-31).
-    pub gzip_min_bytes: usize,
-    /// Most that a compressed answer may unpack to. Default: 16 MiB (TL-30).
-    pub inflated_max_bytes: usize,
-}
-
-impl Default for SessionConfig {
-    fn default() -> Self {
-        Self {
-            inbox: InboxLimits::CLIENT,
-            ack_delay_max: Duration::from_secs(30),
-            acks_max: 16,
-            ping_interval: Duration::from_secs(60),
-            disconnect_delay: Duration::from_secs(75),
-            silence_max: Duration::from_secs(8),
-            state_wait_max: Duration::from_secs(10),
-            corrections_max: 5,
-            container_soft_max_bytes: 32 << 10,
-            http_wait_max: Duration::from_secs(25),
-            gzip_min_bytes: 1024,
-            inflated_max_bytes: 16 << 20,
-        }
-    }
-}
-
-/// What happened in a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientEvent {
-    /// The answer to a call: each call gets exactly one.
-    Answer(CallId, Result<Raw, CallError>),
-    /// The server says that it has a call, sent with [`CallOptions::quick_ack`]. Nothing proves
-    /// who says so, and nothing follows from it: it is for whoever watches the call.
-    QuickAck(CallId),
-    /// A message nobody asked for: an update, or whatever else the server's schema pushes.
-    Pushed(Bytes),
-    /// The server began this session anew: what was pushed before may be lost (SVC-40).
-    PushesMayBeLost,
-    /// The server's salt changed; worth storing with the key (SES-25).
-    Salt(i64),
-    /// We began a new session, with this id (06 §4).
-    Restarted(SessionId),
-    /// The link is of no use: close it and open another.
-    LinkIsDead(DeadLink),
-}
-
-/// Why a link is of no use, though nobody closed it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeadLink {
-    /// No pong came in time, or nothing at all while calls wait (SES-14, SVC-35).
-    Silent,
-    /// It brings pongs, and no word of calls that were sent long ago (SES-14).
-    Deaf,
-    /// What came on it was too old or too new to be heeded (MSG-R09).
-    Untimely,
-    /// The server refuses every salt that it gave us itself (SES-27).
-    Saltless,
-}
-
-/// Why a call has no result.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// The server answered with an error.
-    #[error(transparent)]
-    Rpc(#[from] RpcError),
-    /// The server refused the message itself again and again; the code is of the last refusal.
-    #[error("the server refused the message {attempts} times, last with code {code}")]
-    Refused {
-        /// Code of `bad_msg_notification`.
-        code: i32,
-        /// How often it was sent.
-        attempts: u32,
-    },
-    /// Nobody can say whether the server has executed the call, which must not run twice. A call
-    /// that may is sent again in the place of this ([`CallOptions::repeatable`]).
-    #[error("the call may or may not have run: {0}")]
-    Unknown(Doubt),
-    /// The call does not fit into a packet (MSG-03).
-    #[error("a call of {0} bytes fits into no packet")]
-    TooLarge(usize),
-    /// The answer came and cannot be read.
-    #[error("the answer cannot be read: {0}")]
-    Unreadable(String),
-}
-
-/// Why a message ends its link (the client's column of 04-messages §5).
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MessageError {
-    /// It names a session that is not ours (SEC-25).
-    #[error("message for session {0}, which is not ours")]
-    ForeignSession(SessionId),
-    /// Its id cannot come from a server (SEC-26).
-    #[error("message id {0} cannot come from a server")]
-    Parity(MsgId),
-    /// It is older than everything we remember; a new session has begun (06 §4).
-    #[error("message {0} is older than the window of known ids")]
-    TooOld(MsgId),
-    /// It is a container that contradicts itself.
-    #[error(transparent)]
-    Container(#[from] container::ContainerError),
-    /// It answers message 0 (SVC-25).
-    #[error("rpc_result answers message 0")]
-    AnswersNothing,
-}
 
 /// What a session holds, for those who watch over memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

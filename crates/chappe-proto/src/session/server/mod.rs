@@ -1,4 +1,17 @@
 //! A session as the server sees it: messages in, calls out; answers in, messages out.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `receive` | the checks on what comes |
+//! | `service` | what the client's service messages mean |
+//! | `calls`, `held` | calls on their way; those that wait for others |
+//! | `send` | what leaves, kept until it is acknowledged |
+//! | `withheld` | pushes that wait while their client asks what it missed |
+//! | `poll`, `queue`, `respond` | requests of HTTP that wait; what waits for them; what leaves in their responses |
+//! | `datagrams` | the link that carries datagrams |
+//! | `retired` | ids heard before the session was forgotten |
+//! | `tally` | what the owner may want to count or to log |
+//! | `work` | what is under way: nothing, while the session waits for its client |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +33,7 @@ mod calls;
 mod datagrams;
 mod held;
 mod poll;
+mod queue;
 mod receive;
 mod respond;
 mod retired;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ServerSession;
-use super::poll::SLACK;
+use super::queue::SLACK;
 use super::send::{Outlet, Ready};
 use super::work::Work;
 use crate::envelope::encrypted::Message;

@@ -1,31 +1,36 @@
 //! A client: one link at a time, one session over all of them, as the client's task couples them.
 //!
 //! It mirrors `chappe-client` (`task/`) without tasks and channels.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `calls` | calls, from whoever makes them to their outcome |
+//! | `events` | what is heard, and what the session makes of it |
+//! | `exchange` | making a key |
+
+mod calls;
+mod events;
+mod exchange;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use chappe_crypto::{AuthKey, Rng};
-use chappe_proto::handshake::client::{
-    self, AwaitDhGen, AwaitDhParams, AwaitResPq, DhGen, KeyRequest,
-};
+use chappe_proto::handshake::client::{self, KeyRequest};
 use chappe_proto::link::{CloseReason, Link, LinkConfig, LinkEvent};
-use chappe_proto::schema::types;
-use chappe_proto::session::client::{
-    CallError, CallId, CallOptions, ClientEvent, ClientSession, Doubt, SessionConfig,
-};
+use chappe_proto::session::client::{CallError, CallId, ClientSession, Doubt, SessionConfig};
 use chappe_proto::session::time::ServerClock;
 use chappe_proto::transport::{ClientOptions, Transport};
-use chappe_proto::{LinkId, Now, SessionId};
-use chappe_tl::{Constructor, Raw};
+use chappe_proto::{LinkId, SessionId};
 
 use crate::clock::Clock;
 use crate::device::Device;
 use crate::model::{Rule, Wish};
 use crate::node::Env;
-use crate::words::{self, Question, Token};
+use crate::words::Token;
+use exchange::Step;
 
 /// One client and its machine.
 pub struct Peer {
@@ -74,13 +79,6 @@ struct Line {
 
 /// Longest time of a link without a key (KEY-33).
 const EXCHANGE_MAX: Duration = Duration::from_secs(30);
-
-/// What a key exchange waits for.
-enum Step {
-    ResPq(AwaitResPq),
-    DhParams(AwaitDhParams),
-    DhGen(Box<AwaitDhGen>),
-}
 
 impl Peer {
     /// A client that holds a key already.
@@ -164,61 +162,6 @@ impl Peer {
         };
         self.failures += 1;
         Duration::from_millis(seconds * u64::from(800 + self.rng.below(401)))
-    }
-
-    /// The application makes a call.
-    pub fn call(&mut self, env: &mut Env<'_>, token: Token, wish: Wish) {
-        self.make(env, token, wish);
-        self.settle(env);
-    }
-
-    fn make(&mut self, env: &mut Env<'_>, token: Token, wish: Wish) {
-        env.model.called(self.number, token, wish.clone());
-        self.wishes.insert(token, wish);
-        self.waiting.push(token);
-        self.hand_calls_over();
-    }
-
-    /// Gives the session the calls that waited for it, in the order in which they were made.
-    fn hand_calls_over(&mut self) {
-        let Some(session) = &mut self.session else { return };
-        for token in std::mem::take(&mut self.waiting) {
-            let Some(wish) = self.wishes.get(&token) else { continue };
-            let is_first = |(_, token): &(&CallId, &Token)| wish.after.contains(token);
-            let first: Vec<CallId> =
-                self.calls.iter().filter(is_first).map(|(id, _)| *id).collect();
-            let mut options = CallOptions::default().after(first);
-            options.repeatable = wish.is_repeatable;
-            self.calls
-                .insert(session.call_with(words::question(token, wish.question), options), token);
-        }
-    }
-
-    /// Calls without an outcome.
-    pub fn open_calls(&self) -> Vec<Token> {
-        self.wishes.keys().copied().collect()
-    }
-
-    /// The application gives up a call.
-    pub fn drop_call(&mut self, env: &mut Env<'_>, token: Token) {
-        let wish = self.wishes.remove(&token);
-        // It may be written all the same, and the answer would have told.
-        if let (Some(device), Some(Wish { question: Question::Write(_), .. })) =
-            (&mut self.device, wish)
-        {
-            device.handle_loss();
-        }
-        if self.waiting.contains(&token) {
-            self.waiting.retain(|waiting| *waiting != token);
-            env.model.dropped(token);
-        }
-        let found = self.calls.iter().find(|(_, known)| **known == token).map(|(id, _)| *id);
-        if let (Some(id), Some(session)) = (found, &mut self.session) {
-            env.model.dropped(token);
-            self.calls.remove(&id);
-            session.drop_call(id);
-        }
-        self.settle(env);
     }
 
     /// A temporary key was made, as if by an exchange.
@@ -394,148 +337,5 @@ impl Peer {
             line.has_verdict = true;
             line.link.close(CloseReason::Owner);
         }
-    }
-
-    fn hear(&mut self, env: &mut Env<'_>, message: chappe_proto::envelope::encrypted::Message) {
-        let now = self.clock.now(env.at);
-        let Some(session) = &mut self.session else { return };
-        let before = session.clock().at(now);
-        let was = session.id();
-        env.trace.note(
-            env.at,
-            "client {} hears {}",
-            &[self.number as u64, words::fact(message.header.msg_id)],
-        );
-        let result = session.handle_message(now, message.clone());
-        let after = session.clock().at(now);
-        match result {
-            Ok(()) => {
-                self.failures = 0;
-                let is_own = message.header.session_id == was;
-                let is_timely = after <= message.header.msg_id.time() + Duration::from_secs(300);
-                if is_own && is_timely {
-                    env.model.clock_moved(self.number, before, after, &message);
-                }
-                let states = |inner: &chappe_proto::session::container::Inner| {
-                    words::id_of(&inner.body) == types::MsgsStateInfo::ID
-                };
-                if words::flatten(&message).iter().any(states) {
-                    env.model.heard_states(self.number);
-                }
-            }
-            Err(_) => {
-                env.trace.note(env.at, "client {} refuses it", &[self.number as u64]);
-                self.give_up();
-            }
-        }
-    }
-
-    fn take_events(&mut self, env: &mut Env<'_>) {
-        while let Some(session) = &mut self.session
-            && let Some(event) = session.poll_event()
-        {
-            match event {
-                ClientEvent::Answer(call, result) => match self.calls.remove(&call) {
-                    Some(token) => {
-                        env.trace.note(
-                            env.at,
-                            "client {} has the outcome of {}",
-                            &[self.number as u64, token.0],
-                        );
-                        self.end_call(env, token, &result);
-                    }
-                    None => {
-                        env.model
-                            .fail(Rule::OneOutcome, || format!("{call:?} has a second outcome"));
-                    }
-                },
-                ClientEvent::Pushed(body) => self.hear_push(env, &body),
-                ClientEvent::PushesMayBeLost => {
-                    if let Some(device) = &mut self.device {
-                        device.handle_loss();
-                    }
-                }
-                ClientEvent::Restarted(id) => {
-                    env.trace.note(
-                        env.at,
-                        "client {} begins session {}",
-                        &[self.number as u64, id.0 as u64],
-                    );
-                    env.model.owns(self.number, id);
-                    env.model.restarted(self.number);
-                }
-                ClientEvent::LinkIsDead(_) => {
-                    env.trace.note(env.at, "client {} finds its link dead", &[self.number as u64]);
-                    self.give_up();
-                }
-                ClientEvent::QuickAck(_) | ClientEvent::Salt(_) => {}
-            }
-        }
-    }
-
-    fn hear_push(&mut self, env: &mut Env<'_>, body: &Bytes) {
-        let Some((account, event)) = words::read_news(body) else {
-            return env.model.heard_push(self.number, body);
-        };
-        let now = self.clock.now(env.at).mono;
-        let device = self.device.as_mut();
-        if !device.is_some_and(|device| device.handle_push(now, account, event)) {
-            env.model.fail(Rule::OneLine, || {
-                format!("client {} hears what happened to account {account}", self.number)
-            });
-        }
-    }
-
-    fn end_call(&mut self, env: &mut Env<'_>, token: Token, result: &Result<Raw, CallError>) {
-        env.model.outcome(token, result);
-        let wish = self.wishes.remove(&token).unwrap_or_default();
-        if let Some(device) = &mut self.device {
-            device.handle_outcome(self.clock.now(env.at).mono, wish.question, result);
-        }
-    }
-
-    /// Asks what the device wants to know.
-    fn ask(&mut self, env: &mut Env<'_>) {
-        if let Some((token, wish)) = self.device.as_mut().and_then(Device::poll_question) {
-            env.trace.note(env.at, "client {} asks what it missed", &[self.number as u64]);
-            self.make(env, token, wish);
-        }
-    }
-
-    fn take_plain(&mut self, env: &mut Env<'_>, now: Now, body: &Bytes) {
-        if self.take_step(env, now, body).is_none() {
-            self.give_up();
-        }
-    }
-
-    /// The next step of the key exchange; `None` ends the link.
-    fn take_step(&mut self, env: &mut Env<'_>, now: Now, body: &Bytes) -> Option<()> {
-        let (step, reply) = match self.step.take()? {
-            Step::ResPq(state) => {
-                let (state, reply) = state.handle(body, &mut self.rng).ok()?;
-                (Step::DhParams(state), reply)
-            }
-            Step::DhParams(state) => {
-                let (state, reply) = state.handle(now, body, &mut self.rng).ok()?;
-                (Step::DhGen(Box::new(state)), reply)
-            }
-            Step::DhGen(state) => match state.handle(body, &mut self.rng).ok()? {
-                DhGen::Again(state, reply) => (Step::DhGen(state), reply),
-                DhGen::Finished(finished) => {
-                    env.trace.note(env.at, "client {} has made a key", &[self.number as u64]);
-                    let server_time = finished.server_time.max(0).unsigned_abs();
-                    let mut clock = ServerClock::guess(now, 0);
-                    clock.set(finished.heard_at, Duration::from_secs(server_time));
-                    self.server_clock = Some(clock);
-                    self.salt = finished.first_salt;
-                    self.key = Some(Arc::new(finished.key));
-                    self.open_session(env);
-                    return Some(());
-                }
-            },
-        };
-        self.step = Some(step);
-        self.line.as_mut()?.link.send_plain(now.unix, &reply);
-        Some(())
     }
 }

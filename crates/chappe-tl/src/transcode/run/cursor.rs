@@ -1,0 +1,82 @@
+//! The fields of one value, read in whatever order the target wants them.
+
+use super::skip::holds;
+use super::{Run, Stop, Walked};
+use crate::transcode::shapes::{Field, Kind, WORDS_MAX};
+
+/// Where the fields of a value are, as far as is known.
+pub(super) struct Cursor<'a> {
+    pub(super) fields: &'a [Field],
+    /// Where the first begins.
+    pub(super) begin: usize,
+    /// Where each of those begins that have been passed, and the next one.
+    starts: Vec<usize>,
+    words: [u32; WORDS_MAX],
+    /// The field that is being read out of order.
+    current: Option<usize>,
+}
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(fields: &'a [Field], begin: usize) -> Self {
+        let mut starts = Vec::with_capacity(fields.len() + 1);
+        starts.push(begin);
+        Self { fields, begin, starts, words: [0; WORDS_MAX], current: None }
+    }
+
+    /// Passes fields up to `field`, which may be behind the last.
+    pub(super) fn reach(&mut self, run: &mut Run<'a>, field: usize) -> Walked {
+        while self.starts.len() <= field {
+            let next = &self.fields[self.starts.len() - 1];
+            run.at = self.starts[self.starts.len() - 1];
+            if holds(next, &self.words) {
+                match &next.kind {
+                    Kind::Word(word) => self.words[usize::from(*word)] = run.u32()?,
+                    kind => run.skip(kind)?,
+                }
+            }
+            self.starts.push(run.at);
+        }
+        Ok(())
+    }
+
+    /// Whether a field is there. Nothing may wait to be written.
+    pub(super) fn is_there(&mut self, run: &mut Run<'a>, field: usize) -> Result<bool, Stop> {
+        let Some((word, _)) = self.fields[field].condition else { return Ok(true) };
+        let is_word = |field: &Field| field.kind == Kind::Word(word);
+        if let Some(at) = self.fields.iter().position(is_word) {
+            self.reach(run, at + 1)?;
+        }
+        Ok(holds(&self.fields[field], &self.words))
+    }
+
+    pub(super) fn are_there(&mut self, run: &mut Run<'a>, fields: &[usize]) -> Result<bool, Stop> {
+        for field in fields {
+            if !self.is_there(run, *field)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Goes to the beginning of a field, to read it.
+    pub(super) fn go_to(&mut self, run: &mut Run<'a>, field: usize) -> Walked {
+        self.reach(run, field)?;
+        run.at = self.starts[field];
+        self.current = Some(field);
+        Ok(())
+    }
+
+    /// The field that was gone to has been read.
+    pub(super) fn passed(&mut self, run: &Run<'a>) {
+        if let Some(field) = self.current.take()
+            && self.starts.len() == field + 1
+        {
+            self.starts.push(run.at);
+        }
+    }
+
+    /// Goes to the first field that has not been passed.
+    pub(super) fn resume(&self, run: &mut Run<'a>) {
+        run.at = self.starts[self.starts.len() - 1];
+    }
+}
