@@ -17,7 +17,7 @@ use crate::files::Files;
 use crate::floods::Floods;
 use crate::password::Challenges;
 use crate::store::{Identity, Store};
-use crate::updates::Lines;
+use crate::updates::{Dates, Lines};
 
 /// Functions without a handler that are called before signing in, or to sign in. A 401 would be
 /// no answer to them, and makes TDLib throw its key away (QRK-22).
@@ -49,6 +49,8 @@ pub struct Service {
     pub(crate) tidings: Owed,
     /// Who hears of what happens.
     pub(crate) lines: Lines,
+    /// By which clients ask for what moves no pts.
+    pub(crate) dates: Dates,
     rng: Arc<Mutex<Rng>>,
 }
 
@@ -74,6 +76,7 @@ impl Service {
             floods: Arc::default(),
             tidings: Owed::default(),
             lines: Lines::default(),
+            dates: Dates::default(),
             rng: Arc::new(Mutex::new(rng)),
         })
     }

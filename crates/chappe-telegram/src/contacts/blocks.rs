@@ -70,18 +70,21 @@ impl Service {
             Ok(Peer::Account(found)) if found != me => found,
             _ => return Err(bad("CONTACT_ID_INVALID")),
         };
-        let now = caller.now.unix_seconds();
-        self.store.set_blocked(me, found, is_blocked.then_some(now)).await?;
-        let update = types::Update::UpdatePeerBlocked(ctors::UpdatePeerBlocked {
-            blocked: is_blocked,
-            blocked_my_stories_from: false,
-            peer_id: peer_of(Peer::Account(found)),
-        });
+        let under_way = self.dates.begin(me, caller.now.unix_seconds());
+        self.store.set_blocked(me, found, (is_blocked, under_way.second)).await?;
         let mut named = Named::default();
         named.account(found);
-        let updates = self.updates(me, vec![update], named, now).await?;
-        let but = Some((caller.auth_key_id, caller.session_id));
-        self.push(pusher, me, &updates, but).await?;
+        let update = block_update(found, is_blocked);
+        self.push_quiet((me, caller), pusher, update, named).await?;
         Ok(true)
     }
+}
+
+/// Somebody is blocked, or no longer.
+pub(crate) fn block_update(account: i64, blocked: bool) -> types::Update {
+    types::Update::UpdatePeerBlocked(ctors::UpdatePeerBlocked {
+        blocked,
+        blocked_my_stories_from: false,
+        peer_id: peer_of(Peer::Account(account)),
+    })
 }

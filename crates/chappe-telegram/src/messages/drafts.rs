@@ -21,18 +21,21 @@ pub(crate) async fn save_draft(
     let me = service.me(&caller).await?;
     let peer = service.peer(me, &call.peer).await?;
     let reply_to = call.reply_to.as_ref().and_then(replied);
+    let now = caller.now.unix_seconds();
     if text(&call.message)?.trim().is_empty() && reply_to.is_none() {
-        if service.store.clear_draft(me, peer).await? {
-            service.push_draft((me, &caller), &pusher, peer, None).await?;
+        let under_way = service.dates.begin(me, now);
+        if service.store.clear_draft(me, peer, under_way.second).await? {
+            service.push_draft((me, &caller), &pusher, peer, (None, under_way.second)).await?;
         }
         return Ok(true);
     }
     let content =
         service.unfinished(me, &call.message, call.entities.as_deref().unwrap_or(&[])).await?;
-    let date = caller.now.unix_seconds();
+    let under_way = service.dates.begin(me, now);
+    let date = under_way.second;
     let draft = Draft { date, reply_to, no_webpage: call.no_webpage, content };
     service.store.save_draft((me, peer), &draft).await?;
-    service.push_draft((me, &caller), &pusher, peer, Some(&draft)).await?;
+    service.push_draft((me, &caller), &pusher, peer, (Some(&draft), date)).await?;
     Ok(true)
 }
 
@@ -46,7 +49,7 @@ pub(crate) async fn get_all_drafts(
     let mut updates = Vec::new();
     for (peer, draft) in service.store.drafts(me).await? {
         named.peer(peer);
-        updates.push(update(peer, Some(&draft)));
+        updates.push(draft_update(peer, Some(&draft), draft.date));
     }
     service.updates(me, updates, named, caller.now.unix_seconds()).await
 }
@@ -58,9 +61,10 @@ pub(crate) async fn clear_all_drafts(
     _call: ClearAllDrafts,
 ) -> Result<bool, Failure> {
     let me = service.me(&caller).await?;
+    let under_way = service.dates.begin(me, caller.now.unix_seconds());
     for (peer, _) in service.store.drafts(me).await? {
-        if service.store.clear_draft(me, peer).await? {
-            service.push_draft((me, &caller), &pusher, peer, None).await?;
+        if service.store.clear_draft(me, peer, under_way.second).await? {
+            service.push_draft((me, &caller), &pusher, peer, (None, under_way.second)).await?;
         }
     }
     Ok(true)
@@ -70,29 +74,28 @@ impl Service {
     /// Tells the other devices of `me` what it began to write, or that it no longer does.
     pub(super) async fn push_draft(
         &self,
-        (me, caller): (i64, &Caller),
+        own: (i64, &Caller),
         pusher: &Pusher,
         peer: Peer,
-        draft: Option<&Draft>,
+        (draft, changed): (Option<&Draft>, i64),
     ) -> Result<(), Failure> {
         let mut named = Named::default();
         named.peer(peer);
-        let now = caller.now.unix_seconds();
-        let updates = self.updates(me, vec![update(peer, draft)], named, now).await?;
-        let own = Some((caller.auth_key_id, caller.session_id));
-        self.push(pusher, me, &updates, own).await
+        self.push_quiet(own, pusher, draft_update(peer, draft, changed), named).await
     }
 }
 
-fn update(peer: Peer, draft: Option<&Draft>) -> types::Update {
-    let draft = draft.map_or_else(none, shown_draft);
+/// What is begun to a peer, or that nothing is, since a Unix second.
+pub(crate) fn draft_update(peer: Peer, draft: Option<&Draft>, changed: i64) -> types::Update {
+    let draft = draft.map_or_else(|| none_since(changed), shown_draft);
     let peer = peer_of(peer);
     let update = ctors::UpdateDraftMessage { peer, top_msg_id: None, saved_peer_id: None, draft };
     types::Update::UpdateDraftMessage(update)
 }
 
-fn none() -> types::DraftMessage {
-    types::DraftMessage::DraftMessageEmpty(ctors::DraftMessageEmpty { date: None })
+fn none_since(second: i64) -> types::DraftMessage {
+    let date = Some(i32::try_from(second).unwrap_or(i32::MAX));
+    types::DraftMessage::DraftMessageEmpty(ctors::DraftMessageEmpty { date })
 }
 
 pub(super) fn shown_draft(draft: &Draft) -> types::DraftMessage {

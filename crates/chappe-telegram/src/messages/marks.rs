@@ -29,7 +29,8 @@ pub(crate) async fn toggle_dialog_pin(
     if call.pinned && others >= PINNED_MAX {
         return Err(bad("PINNED_DIALOGS_TOO_MUCH"));
     }
-    if !service.store.pin_dialog(me, peer, call.pinned).await? {
+    let under_way = service.dates.begin(me, caller.now.unix_seconds());
+    if !service.store.pin_dialog((me, peer), call.pinned, under_way.second).await? {
         return Err(bad("PEER_ID_INVALID"));
     }
     let (pinned, folder_id) = (call.pinned, None);
@@ -74,11 +75,9 @@ pub(crate) async fn reorder_pinned_dialogs(
             before.iter().filter(|peer| !order.contains(peer)).copied().collect::<Vec<_>>(),
         );
     }
-    service.store.set_pinned_dialogs(me, &order).await?;
-    let shown = order.iter().copied().map(dialog_peer).collect();
-    let update = ctors::UpdatePinnedDialogs { folder_id: None, order: Some(shown) };
-    let update = types::Update::UpdatePinnedDialogs(update);
-    service.push_to_own((me, &caller), &pusher, update, &order).await?;
+    let under_way = service.dates.begin(me, caller.now.unix_seconds());
+    service.store.set_pinned_dialogs(me, &order, under_way.second).await?;
+    service.push_to_own((me, &caller), &pusher, pins_update(&order), &order).await?;
     Ok(true)
 }
 
@@ -91,7 +90,8 @@ pub(crate) async fn mark_dialog_unread(
     let me = service.me(&caller).await?;
     let peer = service.dialog_peer(me, &call.peer).await?;
     let peer = peer.ok_or_else(|| bad("PEER_ID_INVALID"))?;
-    if !service.store.mark_dialog(me, peer, call.unread).await? {
+    let under_way = service.dates.begin(me, caller.now.unix_seconds());
+    if !service.store.mark_dialog((me, peer), call.unread, under_way.second).await? {
         return Err(bad("PEER_ID_INVALID"));
     }
     service.push_unread_mark((me, &caller), &pusher, peer, call.unread).await?;
@@ -108,6 +108,19 @@ pub(crate) async fn get_dialog_unread_marks(
     Ok(marked.into_iter().map(|dialog| dialog_peer(dialog.peer)).collect())
 }
 
+/// These dialogs are pinned, in this order, and no others.
+pub(crate) fn pins_update(order: &[Peer]) -> types::Update {
+    let order = Some(order.iter().copied().map(dialog_peer).collect());
+    types::Update::UpdatePinnedDialogs(ctors::UpdatePinnedDialogs { folder_id: None, order })
+}
+
+/// A dialog is marked as unread by hand, or no longer.
+pub(crate) fn unread_mark_update(peer: Peer, unread: bool) -> types::Update {
+    let peer = dialog_peer(peer);
+    let update = ctors::UpdateDialogUnreadMark { unread, peer, saved_peer_id: None };
+    types::Update::UpdateDialogUnreadMark(update)
+}
+
 fn dialog_peer(peer: Peer) -> types::DialogPeer {
     types::DialogPeer::DialogPeer(ctors::DialogPeer { peer: peer_of(peer) })
 }
@@ -121,25 +134,19 @@ impl Service {
         peer: Peer,
         unread: bool,
     ) -> Result<(), Failure> {
-        let (saved_peer_id, shown) = (None, dialog_peer(peer));
-        let update = ctors::UpdateDialogUnreadMark { unread, peer: shown, saved_peer_id };
-        let update = types::Update::UpdateDialogUnreadMark(update);
-        self.push_to_own(own, pusher, update, &[peer]).await
+        self.push_to_own(own, pusher, unread_mark_update(peer, unread), &[peer]).await
     }
 
-    /// Tells the other sessions of `me` something that moves no pts.
+    /// Tells the other sessions of `me` something about dialogs.
     async fn push_to_own(
         &self,
-        (me, caller): (i64, &Caller),
+        own: (i64, &Caller),
         pusher: &Pusher,
         update: types::Update,
         peers: &[Peer],
     ) -> Result<(), Failure> {
         let mut named = Named::default();
         peers.iter().for_each(|peer| named.peer(*peer));
-        let now = caller.now.unix_seconds();
-        let updates = self.updates(me, vec![update], named, now).await?;
-        let own = Some((caller.auth_key_id, caller.session_id));
-        self.push(pusher, me, &updates, own).await
+        self.push_quiet(own, pusher, update, named).await
     }
 }

@@ -20,12 +20,13 @@ mod view;
 
 pub(crate) use change::{delete_history, delete_messages, edit_message};
 pub(crate) use dialogs::{get_dialogs, get_peer_dialogs, get_pinned_dialogs};
-pub(crate) use drafts::{clear_all_drafts, get_all_drafts, save_draft};
+pub(crate) use drafts::{clear_all_drafts, draft_update, get_all_drafts, save_draft};
 pub(crate) use entities::shown as shown_entities;
 pub(crate) use forward::forward_messages;
 pub(crate) use history::{get_history, get_messages};
 pub(crate) use marks::{
-    get_dialog_unread_marks, mark_dialog_unread, reorder_pinned_dialogs, toggle_dialog_pin,
+    get_dialog_unread_marks, mark_dialog_unread, pins_update, reorder_pinned_dialogs,
+    toggle_dialog_pin, unread_mark_update,
 };
 pub(crate) use peer::peer_of;
 pub(crate) use pins::{unpin_all_messages, update_pinned_message};

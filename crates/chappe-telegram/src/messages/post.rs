@@ -49,6 +49,7 @@ impl Service {
         let room = self.room_as_it_is(me, peer).await?;
         let everybody = room.as_ref().map_or_else(|| both(me, peer), Room::inside);
         let turn = self.lines.turn_of(gate, &everybody).await;
+        let under_way = clear_draft.then(|| self.dates.begin(me, caller.now.unix_seconds()));
         let mut change = self.store.change_apart().await?;
         for new in &messages {
             let owners = match &room {
@@ -65,10 +66,15 @@ impl Service {
             }
             sent.push((message, new.random_id.unwrap_or(0), pts));
         }
-        let is_cleared = clear_draft && change.clear_draft(me, peer).await?;
+        let mut cleared = None;
+        if let Some(under_way) = under_way
+            && change.clear_draft(me, peer, under_way.second).await?
+        {
+            cleared = Some(under_way);
+        }
         self.announce(turn, change, pusher, (me, caller)).await?;
-        if is_cleared {
-            self.push_draft((me, caller), pusher, peer, None).await?;
+        if let Some(under_way) = cleared {
+            self.push_draft((me, caller), pusher, peer, (None, under_way.second)).await?;
         }
         self.own_messages(caller, me, &sent).await
     }

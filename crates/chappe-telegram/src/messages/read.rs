@@ -22,9 +22,9 @@ pub(crate) async fn read_history(
         None => both(me, peer),
     };
     let turn = service.lines.turn_of(gate, &everybody).await;
+    let under_way = service.dates.begin(me, caller.now.unix_seconds());
     let mut change = service.store.change_apart().await?;
-    let now = caller.now.unix_seconds();
-    let marks = (me, peer);
+    let (marks, now) = ((me, peer), under_way.second);
     let read = service.store.read_history(&mut change, marks, call.max_id, now).await?;
     service.announce(turn, change, &pusher, (me, &caller)).await?;
     if read.unmarked {

@@ -220,9 +220,8 @@ impl Service {
         range: (Peer, Peer),
         sieve: &Sieve,
     ) -> Result<types::messages::Messages, Failure> {
-        let below = if offset_id > 0 { offset_id } else { i32::MAX };
         let limit = limit.clamp(0, MESSAGES_MAX);
-        let (found, count) = self.store.search(me, (below, limit), range, sieve).await?;
+        let (found, count) = self.store.search(me, (offset_id, limit), range, sieve).await?;
         let now = caller.now.unix_seconds();
         let mut named = Named::default();
         let messages: Vec<_> =

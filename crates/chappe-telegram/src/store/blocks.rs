@@ -1,9 +1,9 @@
 //! From whom an account wants to hear nothing.
 
 use chappe_backend::StoreError;
-use chappe_backend::sql::{Row, sql};
+use chappe_backend::sql::{Row, in_rows, sql, sql_rows};
 
-use super::{Store, damaged};
+use super::{Quiet, Store, damaged};
 
 /// What says whether somebody may write to somebody else.
 #[derive(Clone, Copy, Debug)]
@@ -16,26 +16,47 @@ pub(crate) struct Between {
 }
 
 impl Store {
-    /// Blocks somebody since a Unix second, or not any more.
+    /// Blocks somebody from a Unix second on, or not any more.
     pub(crate) async fn set_blocked(
         &self,
         owner: i64,
         account: i64,
-        since: Option<i64>,
+        (is_blocked, second): (bool, i64),
     ) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin().await?;
+        let mut change = self.change().await?;
         let delete = sql("DELETE FROM block WHERE owner = $1 AND account = $2");
-        transaction.run(delete.bind(owner).bind(account)).await?;
-        if let Some(since) = since {
+        change.transaction().run(delete.bind(owner).bind(account)).await?;
+        if is_blocked {
             let insert = sql("INSERT INTO block (owner, account, date) VALUES ($1, $2, $3)");
-            transaction.run(insert.bind(owner).bind(account).bind(since)).await?;
+            change.transaction().run(insert.bind(owner).bind(account).bind(second)).await?;
         }
-        transaction.commit().await
+        change.note_quiet(owner, Quiet::Block(account), second).await?;
+        change.commit().await.map(drop)
     }
 
     pub(crate) async fn is_blocked(&self, owner: i64, account: i64) -> Result<bool, StoreError> {
         let query = sql("SELECT 1 FROM block WHERE owner = $1 AND account = $2");
         Ok(self.database.row(query.bind(owner).bind(account)).await?.is_some())
+    }
+
+    /// Those of these whom an account has blocked.
+    pub(crate) async fn blocked_of(
+        &self,
+        owner: i64,
+        accounts: &[i64],
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut found = Vec::new();
+        for part in in_rows(accounts) {
+            let before = "SELECT account FROM (VALUES";
+            let after = ") AS asked
+                 JOIN block ON block.owner = asked.column1 AND block.account = asked.column2";
+            let query = sql_rows(before, (part.len(), 2), after);
+            let query = part.iter().fold(query, |query, account| query.bind(owner).bind(*account));
+            for mut row in self.database.rows(query).await? {
+                found.push(row.read()?);
+            }
+        }
+        Ok(found)
     }
 
     /// What is between who writes and somebody else, in one question: every message asks it.

@@ -74,10 +74,11 @@ impl Store {
         for (of, messages) in boxes {
             let meant = messages.into_iter().map(|(sender, origin)| (of, sender, origin));
             let copies = copies(change.transaction(), &meant.collect::<Vec<_>>()).await?;
-            let (mut gone, mut peers) = (BTreeSet::new(), BTreeSet::new());
+            let mut gone = BTreeSet::new();
+            let mut by_peer = BTreeMap::<Peer, i64>::new();
             for Copy { id, peer, file, .. } in copies {
                 gone.insert(id);
-                peers.insert(peer);
+                *by_peer.entry(peer).or_default() += 1;
                 files.note(file);
             }
             if gone.is_empty() {
@@ -85,8 +86,8 @@ impl Store {
             }
             let gone: Vec<i32> = gone.into_iter().collect();
             take_out(change.transaction(), of, &gone).await?;
-            for peer in peers {
-                settle_dialog(change.transaction(), of, peer).await?;
+            for (peer, gone) in by_peer {
+                settle_dialog(change.transaction(), (of, peer), gone).await?;
             }
             let count = i32::try_from(gone.len()).unwrap_or(i32::MAX);
             let pts = change.happen(of, Happening::Deleted(gone), count, now).await?;
@@ -169,20 +170,22 @@ async fn take_out(
     Ok(())
 }
 
-/// After messages are gone: the dialog shows the newest that is left, or is gone, too.
+/// After so many messages are gone: the dialog shows the newest that is left, or is gone, too.
 async fn settle_dialog(
     transaction: &mut Transaction<'_>,
-    owner: i64,
-    peer: Peer,
+    (owner, peer): (i64, Peer),
+    gone: i64,
 ) -> Result<(), StoreError> {
     let query = sql("SELECT max(id) FROM message WHERE owner = $1 AND peer = $2");
     let row = transaction.row(query.bind(owner).bind(peer)).await?;
     let top: Option<i64> = row.map_or(Ok(None), |mut row| row.read())?;
     let settle = match top {
-        Some(top) => sql("UPDATE dialog SET top_message = $3 WHERE owner = $1 AND peer = $2")
-            .bind(owner)
-            .bind(peer)
-            .bind(top),
+        Some(top) => sql("UPDATE dialog SET top_message = $3, messages = messages - $4
+             WHERE owner = $1 AND peer = $2")
+        .bind(owner)
+        .bind(peer)
+        .bind(top)
+        .bind(gone),
         None => sql("DELETE FROM dialog WHERE owner = $1 AND peer = $2").bind(owner).bind(peer),
     };
     transaction.run(settle).await?;

@@ -6,7 +6,7 @@ use chappe_backend::StoreError;
 use chappe_backend::sql::{Row, in_rows, sql, sql_rows};
 
 use super::events::{Change, Happening};
-use super::{Peer, Store};
+use super::{Peer, Quiet, Store};
 
 /// A dialog of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +163,8 @@ impl Store {
     }
 
     /// Notes that an account has read a dialog up to a message; whoever wrote what it read learns
-    /// it. What that comes to for the account.
+    /// it. What that comes to for the account. `now` is a second that
+    /// [`Dates`](crate::updates::Dates) gave.
     pub(crate) async fn read_history(
         &self,
         change: &mut Change<'_>,
@@ -191,6 +192,9 @@ impl Store {
             let unmark = sql("UPDATE dialog SET unread_mark = 0
                  WHERE owner = $1 AND peer = $2 AND unread_mark = 1");
             let unmarked = change.transaction().run(unmark.bind(owner).bind(peer)).await? > 0;
+            if unmarked {
+                change.note_quiet(owner, Quiet::UnreadMark(peer), now).await?;
+            }
             return Ok(Read { pts: change.pts(owner).await?, count: 0, unmarked });
         }
         marks.insert(owner, read);

@@ -6,7 +6,7 @@ use chappe_backend::StoreError;
 use chappe_backend::sql::{Row, in_rows, sql, sql_rows};
 
 use super::events::Change;
-use super::{Content, Peer, Store};
+use super::{Content, Peer, Quiet, Store};
 
 /// What an account began to write to somebody.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,21 +67,28 @@ impl Store {
         (owner, peer): (i64, Peer),
         draft: &Draft,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.database.begin().await?;
+        let mut change = self.change().await?;
         let insert = sql("INSERT INTO draft (owner, peer, date, reply_to, no_webpage, content)
              VALUES ($1, $2, $3, $4, $5, $6)
              ON CONFLICT (owner, peer) DO UPDATE SET date = excluded.date,
                  reply_to = excluded.reply_to, no_webpage = excluded.no_webpage,
                  content = excluded.content");
         let insert = insert.bind(owner).bind(peer).bind(draft.date).bind(draft.reply_to);
-        transaction.run(insert.bind(draft.no_webpage).bind(draft.content.to_json())).await?;
-        transaction.commit().await
+        let insert = insert.bind(draft.no_webpage).bind(draft.content.to_json());
+        change.transaction().run(insert).await?;
+        change.note_quiet(owner, Quiet::Draft(peer), draft.date).await?;
+        change.commit().await.map(drop)
     }
 
     /// Whether there was one.
-    pub(crate) async fn clear_draft(&self, owner: i64, peer: Peer) -> Result<bool, StoreError> {
+    pub(crate) async fn clear_draft(
+        &self,
+        owner: i64,
+        peer: Peer,
+        second: i64,
+    ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
-        let was_there = change.clear_draft(owner, peer).await?;
+        let was_there = change.clear_draft(owner, peer, second).await?;
         change.commit().await?;
         Ok(was_there)
     }
@@ -89,8 +96,17 @@ impl Store {
 
 impl Change<'_> {
     /// Whether there was one.
-    pub(crate) async fn clear_draft(&mut self, owner: i64, peer: Peer) -> Result<bool, StoreError> {
+    pub(crate) async fn clear_draft(
+        &mut self,
+        owner: i64,
+        peer: Peer,
+        second: i64,
+    ) -> Result<bool, StoreError> {
         let delete = sql("DELETE FROM draft WHERE owner = $1 AND peer = $2");
-        Ok(self.transaction().run(delete.bind(owner).bind(peer)).await? > 0)
+        let was_there = self.transaction().run(delete.bind(owner).bind(peer)).await? > 0;
+        if was_there {
+            self.note_quiet(owner, Quiet::Draft(peer), second).await?;
+        }
+        Ok(was_there)
     }
 }

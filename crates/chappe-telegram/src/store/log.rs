@@ -15,15 +15,23 @@ pub(crate) struct Position {
     pub(crate) qts: i32,
     /// Events up to this pts are no longer in the log.
     pub(crate) pruned: i32,
+    /// The Unix second of its last change that moved no pts, 0 for none.
+    pub(crate) quiet: i64,
 }
 
 impl Store {
     /// Where an account is, and how far back its log goes.
     pub(crate) async fn position(&self, owner: i64) -> Result<Option<Position>, StoreError> {
-        let query = sql("SELECT pts, qts, pruned_pts FROM account WHERE id = $1").bind(owner);
-        let row = self.database.row(query).await?;
-        row.map(|mut row| Ok(Position { pts: row.read()?, qts: row.read()?, pruned: row.read()? }))
-            .transpose()
+        let query = sql("SELECT pts, qts, pruned_pts,
+                 (SELECT max(changed) FROM quiet_change WHERE owner = $1)
+             FROM account WHERE id = $1");
+        let row = self.database.row(query.bind(owner)).await?;
+        let read = |mut row: Row| {
+            let (pts, qts, pruned) = (row.read()?, row.read()?, row.read()?);
+            let quiet: Option<i64> = row.read()?;
+            Ok(Position { pts, qts, pruned, quiet: quiet.unwrap_or(0) })
+        };
+        row.map(read).transpose()
     }
 
     /// Takes the oldest events of an account out of its log: those from before this second, and

@@ -100,6 +100,20 @@ macro_rules! select {
     };
 }
 
+/// A statement that sifts all messages, and that for those which are few, by what
+/// [`few`](Sieve::few) says: by a condition without places engines see that the index of these few
+/// has them all.
+macro_rules! sifted {
+    ([$($before:tt)*], $after:literal) => {
+        [
+            concat!($($before)*, $after),
+            concat!($($before)*, "pinned = 1 AND ", $after),
+            concat!($($before)*, "mentioned = 1 AND unheeded = 1 AND ", $after),
+            concat!($($before)*, "kinds <> 0 AND ", $after),
+        ]
+    };
+}
+
 impl Message {
     fn read(mut row: Row) -> Result<Self, StoreError> {
         Ok(Self {
@@ -126,6 +140,14 @@ impl Heading {
     }
 }
 
+impl Window {
+    /// Whether it lets all see that the sieve does, if its limit is not reached.
+    pub(crate) fn is_open(&self) -> bool {
+        let Self { offset_id, offset_date, add_offset, max_id, min_id, .. } = self;
+        (*offset_id).max(*max_id).max(*min_id) <= 0 && *offset_date <= 0 && *add_offset == 0
+    }
+}
+
 impl Sieve {
     /// Whether every message counts.
     fn is_open(&self) -> bool {
@@ -133,6 +155,16 @@ impl Sieve {
         words.is_empty()
             && (*kinds, *sender, *after, *before) == (0, None, 0, 0)
             && !(*is_pinned || *is_mention || *is_unheeded)
+    }
+
+    /// Which of the statements that sift is the one for what counts.
+    fn few(&self) -> usize {
+        match self {
+            Self { is_pinned: true, .. } => 1,
+            Self { is_mention: true, is_unheeded: true, .. } => 2,
+            Self { kinds, .. } if *kinds != 0 => 3,
+            _ => 0,
+        }
     }
 
     /// Fills the eight places of a statement that sifts.
@@ -199,13 +231,15 @@ impl Store {
         let max_id = if *max_id > 0 { *max_id } else { i32::MAX };
         let from = if *offset_id > 0 { *offset_id } else { i32::MAX };
         // Some give the second of the message, too, which it may share with others (QRK-40).
-        let before = if *offset_date > 0 && *offset_id <= 0 { *offset_date } else { i64::MAX };
+        let date = Some(*offset_date).filter(|date| *date > 0 && *offset_id <= 0);
         let newer_wanted = add_offset.min(&0).unsigned_abs() as usize;
         let limit = usize::try_from(*limit).unwrap_or(0);
         let mut found = Vec::new();
         if newer_wanted > 0 {
-            let query = sql(NEWER).bind(owner).bind(*peer).bind(from).bind(before).bind(max_id);
-            let query = query.bind(*min_id).bind(newer_wanted as i64);
+            // Whatever is not below the id, or before the second.
+            let above = date.map_or((from - 1).max(*min_id), |_| *min_id);
+            let query = sql(NEWER).bind(owner).bind(*peer).bind(above).bind(date.unwrap_or(0));
+            let query = query.bind(max_id).bind(newer_wanted as i64);
             let rows = self.database.rows(sieve.bind(query)).await?;
             found = rows.into_iter().map(Message::read).collect::<Result<_, _>>()?;
             found.reverse();
@@ -213,7 +247,8 @@ impl Store {
         }
         let older_wanted = limit.saturating_sub(newer_wanted);
         if older_wanted > 0 {
-            let query = sql(OLDER).bind(owner).bind(*peer).bind(from).bind(before).bind(max_id);
+            let (below, before) = (from.min(max_id), date.unwrap_or(i64::MAX));
+            let query = sql(OLDER[sieve.few()]).bind(owner).bind(*peer).bind(below).bind(before);
             let query = query.bind(*min_id).bind(older_wanted as i64);
             let query = sieve.bind(query).bind((*add_offset).max(0));
             for row in self.database.rows(query).await? {
@@ -231,17 +266,15 @@ impl Store {
         sieve: &Sieve,
     ) -> Result<i32, StoreError> {
         let query = if sieve.is_open() {
-            sql("SELECT count(*) FROM message WHERE owner = $1 AND peer = $2")
-                .bind(owner)
-                .bind(peer)
+            sql("SELECT messages FROM dialog WHERE owner = $1 AND peer = $2").bind(owner).bind(peer)
         } else {
-            sieve.bind(sql(COUNT).bind(owner).bind(peer))
+            sieve.bind(sql(COUNT[sieve.few()]).bind(owner).bind(peer))
         };
         self.database.row(query).await?.map_or(Ok(0), |mut row| row.read())
     }
 
-    /// Messages of a box below an id that count, newest first, whoever they are with: `limit` at
-    /// most, and how many there are in all.
+    /// Messages of a box below an id, 0 for the newest, that count, newest first, whoever they are
+    /// with: `limit` at most, and how many there are in all.
     pub(crate) async fn search(
         &self,
         owner: i64,
@@ -249,11 +282,19 @@ impl Store {
         (least, most): (Peer, Peer),
         sieve: &Sieve,
     ) -> Result<(Vec<Message>, i32), StoreError> {
-        let count = sieve.bind(sql(COUNT_EVERYWHERE).bind(owner).bind(least).bind(most));
-        let count = self.database.row(count).await?.map_or(Ok(0), |mut row| row.read())?;
+        let is_open = below <= 0;
+        let below = if is_open { i32::MAX } else { below };
         let query = sql(EVERYWHERE).bind(owner).bind(least).bind(most).bind(below).bind(limit);
         let rows = self.database.rows(sieve.bind(query)).await?;
-        Ok((rows.into_iter().map(Message::read).collect::<Result<_, _>>()?, count))
+        let found = rows.into_iter().map(Message::read).collect::<Result<Vec<_>, _>>()?;
+        // A page that is not full is all there is: another walk would find no more.
+        let seen = i32::try_from(found.len()).unwrap_or(i32::MAX);
+        if is_open && seen < limit {
+            return Ok((found, seen));
+        }
+        let count = sieve.bind(sql(COUNT_EVERYWHERE).bind(owner).bind(least).bind(most));
+        let count = self.database.row(count).await?.map_or(Ok(0), |mut row| row.read())?;
+        Ok((found, count))
     }
 
     /// Those of these messages that are in a box.
@@ -300,24 +341,30 @@ const BY_IDS: &str = select!("(VALUES");
 const AS_ASKED: &str = ") AS asked
      JOIN message ON message.owner = asked.column1 AND message.id = asked.column2";
 const BY_ORIGIN: &str = select!("message WHERE owner = $1 AND sender = $2 AND origin = $3");
-const OLDER: &str = select!(
-    "message WHERE owner = $1 AND peer = $2 AND id < $3 AND date < $4 AND id < $5 AND id > $6
-       AND folded LIKE $8 ESCAPE '\\' AND ($9 = 0 OR (kinds & $9) <> 0)
-       AND ($10 = 0 OR sender = $10) AND pinned >= $11 AND mentioned >= $12 AND unheeded >= $13
-       AND date > $14 AND date < $15
-     ORDER BY id DESC LIMIT $7 OFFSET $16"
+/// The part of a dialog between two ids. Of `peer = $2` and two bounds of ids SQLite takes the key of
+/// the whole box for the better index.
+const OLDER: [&str; 4] = sifted!(
+    [select!("message WHERE ")],
+    "owner = $1 AND (peer, id) < ($2, $3) AND date < $4 AND (peer, id) > ($2, $5)
+       AND folded LIKE $7 ESCAPE '\\' AND ($8 = 0 OR (kinds & $8) <> 0)
+       AND ($9 = 0 OR sender = $9) AND pinned >= $10 AND mentioned >= $11 AND unheeded >= $12
+       AND date > $13 AND date < $14
+     ORDER BY peer DESC, id DESC LIMIT $6 OFFSET $15"
 );
 const NEWER: &str = select!(
-    "message WHERE owner = $1 AND peer = $2 AND (id >= $3 OR date >= $4) AND id < $5 AND id > $6
-       AND folded LIKE $8 ESCAPE '\\' AND ($9 = 0 OR (kinds & $9) <> 0)
-       AND ($10 = 0 OR sender = $10) AND pinned >= $11 AND mentioned >= $12 AND unheeded >= $13
-       AND date > $14 AND date < $15
-     ORDER BY id ASC LIMIT $7"
+    "message WHERE owner = $1 AND (peer, id) > ($2, $3) AND date >= $4 AND (peer, id) < ($2, $5)
+       AND folded LIKE $7 ESCAPE '\\' AND ($8 = 0 OR (kinds & $8) <> 0)
+       AND ($9 = 0 OR sender = $9) AND pinned >= $10 AND mentioned >= $11 AND unheeded >= $12
+       AND date > $13 AND date < $14
+     ORDER BY peer, id LIMIT $6"
 );
-const COUNT: &str = "SELECT count(*) FROM message WHERE owner = $1 AND peer = $2
+const COUNT: [&str; 4] = sifted!(
+    ["SELECT count(*) FROM message WHERE "],
+    "owner = $1 AND peer = $2
        AND folded LIKE $3 ESCAPE '\\' AND ($4 = 0 OR (kinds & $4) <> 0)
        AND ($5 = 0 OR sender = $5) AND pinned >= $6 AND mentioned >= $7 AND unheeded >= $8
-       AND date > $9 AND date < $10";
+       AND date > $9 AND date < $10"
+);
 const EVERYWHERE: &str = select!(
     "message WHERE owner = $1 AND peer >= $2 AND peer <= $3 AND id < $4
        AND folded LIKE $6 ESCAPE '\\' AND ($7 = 0 OR (kinds & $7) <> 0)

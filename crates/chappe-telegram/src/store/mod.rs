@@ -25,6 +25,7 @@ mod notices;
 mod passwords;
 mod peers;
 mod pins;
+mod quiet;
 mod sending;
 mod sessions;
 
@@ -50,6 +51,7 @@ pub(crate) use messages::{Heading, Message, Sieve, Window, kinds};
 pub(crate) use names::Contact;
 pub(crate) use passwords::Password;
 pub(crate) use peers::Peer;
+pub(crate) use quiet::Quiet;
 pub(crate) use sending::{NewMessage, Sent};
 pub(crate) use sessions::{Identity, SignedIn};
 
@@ -71,6 +73,9 @@ const MIGRATIONS: Migrations = Migrations {
         include_str!("migrations/0007-bots.sql"),
         include_str!("migrations/0008-devices-menus.sql"),
         include_str!("migrations/0009-unread.sql"),
+        include_str!("migrations/0010-quiet-changes.sql"),
+        include_str!("migrations/0011-counts.sql"),
+        include_str!("migrations/0012-few.sql"),
     ],
 };
 

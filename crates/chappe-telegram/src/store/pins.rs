@@ -7,7 +7,7 @@ use chappe_backend::sql::sql;
 
 use super::events::{Change, Happening};
 use super::messages::{copy_of, message};
-use super::{Message, Peer, Store};
+use super::{Message, Peer, Quiet, Store};
 
 impl Store {
     /// Pins a message of `me` in the boxes of `owners`, or no longer; the pts of `me` after it.
@@ -77,9 +77,9 @@ impl Store {
     /// Puts a dialog above the other pinned ones, or among those that are not. Whether it is there.
     pub(crate) async fn pin_dialog(
         &self,
-        owner: i64,
-        peer: Peer,
+        (owner, peer): (i64, Peer),
         is_pinned: bool,
+        second: i64,
     ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
         let set = match is_pinned {
@@ -89,6 +89,9 @@ impl Store {
             false => sql("UPDATE dialog SET pinned = 0 WHERE owner = $1 AND peer = $2"),
         };
         let is_there = change.transaction().run(set.bind(owner).bind(peer)).await? > 0;
+        if is_there {
+            change.note_quiet(owner, Quiet::Pins, second).await?;
+        }
         change.commit().await?;
         Ok(is_there)
     }
@@ -98,6 +101,7 @@ impl Store {
         &self,
         owner: i64,
         order: &[Peer],
+        second: i64,
     ) -> Result<(), StoreError> {
         let mut change = self.change().await?;
         let unpin = sql("UPDATE dialog SET pinned = 0 WHERE owner = $1 AND pinned > 0");
@@ -106,20 +110,24 @@ impl Store {
             let set = sql("UPDATE dialog SET pinned = $3 WHERE owner = $1 AND peer = $2");
             change.transaction().run(set.bind(owner).bind(*peer).bind(place)).await?;
         }
+        change.note_quiet(owner, Quiet::Pins, second).await?;
         change.commit().await.map(drop)
     }
 
     /// Marks a dialog as unread by hand, or no longer. Whether it is there.
     pub(crate) async fn mark_dialog(
         &self,
-        owner: i64,
-        peer: Peer,
+        (owner, peer): (i64, Peer),
         is_unread: bool,
+        second: i64,
     ) -> Result<bool, StoreError> {
         let mut change = self.change().await?;
         let set = sql("UPDATE dialog SET unread_mark = $3 WHERE owner = $1 AND peer = $2");
         let set = set.bind(owner).bind(peer).bind(is_unread);
         let is_there = change.transaction().run(set).await? > 0;
+        if is_there {
+            change.note_quiet(owner, Quiet::UnreadMark(peer), second).await?;
+        }
         change.commit().await?;
         Ok(is_there)
     }

@@ -140,12 +140,12 @@ impl Copy {
                 insert.bind(is_unheeded).bind(&*json).bind(&*folded).bind(new.content.kinds())
             });
             transaction.run(insert).await?;
-            let before = "INSERT INTO dialog (owner, peer, top_message) VALUES";
-            let after =
-                "ON CONFLICT (owner, peer) DO UPDATE SET top_message = excluded.top_message";
-            let dialog = sql_rows(before, (part.len(), 3), after);
+            let before = "INSERT INTO dialog (owner, peer, top_message, messages) VALUES";
+            let after = "ON CONFLICT (owner, peer) DO UPDATE SET
+                 top_message = excluded.top_message, messages = dialog.messages + 1";
+            let dialog = sql_rows(before, (part.len(), 4), after);
             let dialog = part.iter().fold(dialog, |dialog, Self { owner, peer, id, .. }| {
-                dialog.bind(*owner).bind(*peer).bind(*id)
+                dialog.bind(*owner).bind(*peer).bind(*id).bind(1)
             });
             transaction.run(dialog).await?;
         }

@@ -9,7 +9,7 @@ use chappe_server::{Caller, Mark, Question, State};
 use super::view::{pinned_or_heeded, read_inbox};
 use crate::Service;
 use crate::error::{Failure, bad};
-use crate::messages::{Named, Shown, peer_of};
+use crate::messages::{Named, peer_of};
 use crate::store::{Event, Happening};
 
 /// Events of one answer.
@@ -22,16 +22,19 @@ pub(crate) async fn get_difference(
     call: GetDifference,
 ) -> Result<types::updates::Difference, Failure> {
     let me = service.me(&caller).await?;
+    // Before anything is read: what changes later is found by it.
+    let date = service.date(me, caller.now.unix_seconds());
     if call.pts <= 0 {
         return Err(bad("PERSISTENT_TIMESTAMP_EMPTY"));
     }
     // What is pushed meanwhile waits for the answer, and is not told twice (UPD-09).
     let tells = |at: i32, is_whole| question.tells(Mark { line: me, at }, is_whole);
-    // Two numbers of one row: whoever asks for nothing new costs no more than that.
+    // A few numbers: whoever asks for nothing new costs no more than that.
     let position = service.store.position(me).await?.ok_or_else(Service::signed_out)?;
-    if call.pts == position.pts && call.qts <= position.qts {
+    // A client without a date asks for nothing that goes by dates (UPD-08).
+    let since = Some(i64::from(call.date)).filter(|since| (1..=position.quiet).contains(since));
+    if call.pts == position.pts && call.qts <= position.qts && since.is_none() {
         tells(position.pts, true);
-        let date = i32::try_from(caller.now.unix_seconds()).unwrap_or(i32::MAX);
         let empty = ctors::updates::DifferenceEmpty { date, seq: 0 };
         return Ok(types::updates::Difference::DifferenceEmpty(empty));
     }
@@ -54,16 +57,25 @@ pub(crate) async fn get_difference(
         return too_long();
     }
     let reached = events.last().map_or(state.pts, |event| event.pts);
-    let Missed { messages, updates, shown } = service.missed(&caller, me, &events).await?;
-    tells(reached, reached >= state.pts);
-    if reached < state.pts {
+    let mut named = Named::default();
+    let Missed { messages, mut updates } = service.missed(&caller, me, &events, &mut named).await?;
+    let is_whole = reached >= state.pts;
+    // After the last event: reading a dialog, say, would take back its mark of later.
+    if let Some(since) = since.filter(|_| is_whole) {
+        updates.extend(service.quiet_updates(me, since, &mut named).await?);
+    }
+    let shown = service.named(caller.now.unix_seconds(), me, named).await?;
+    tells(reached, is_whole);
+    if !is_whole {
+        // What goes by the date is still to come.
+        let date = if call.date > 0 { call.date.min(date) } else { date };
         let slice = ctors::updates::DifferenceSlice {
             new_messages: messages,
             new_encrypted_messages: Vec::new(),
             other_updates: updates,
             chats: shown.chats,
             users: shown.users,
-            intermediate_state: types::updates::State { pts: reached, ..state },
+            intermediate_state: types::updates::State { pts: reached, date, ..state },
         };
         return Ok(types::updates::Difference::DifferenceSlice(Box::new(slice)));
     }
@@ -74,7 +86,7 @@ pub(crate) async fn get_difference(
         other_updates: updates,
         chats: shown.chats,
         users: shown.users,
-        state: types::updates::State { pts: reached, ..state },
+        state: types::updates::State { pts: reached, date, ..state },
     };
     Ok(types::updates::Difference::Difference(Box::new(difference)))
 }
@@ -98,15 +110,19 @@ fn begin(update: &types::Update) -> i32 {
 struct Missed {
     messages: Vec<types::Message>,
     updates: Vec<types::Update>,
-    shown: Shown,
 }
 
 impl Service {
     /// Messages that still are, as they are now and each once; edits of older ones; what was
     /// deleted; of marks the last.
-    async fn missed(&self, caller: &Caller, me: i64, events: &[Event]) -> Result<Missed, Failure> {
+    async fn missed(
+        &self,
+        caller: &Caller,
+        me: i64,
+        events: &[Event],
+        named: &mut Named,
+    ) -> Result<Missed, Failure> {
         let now = caller.now.unix_seconds();
-        let mut named = Named::default();
         let (mut messages, mut updates) = (Vec::new(), Vec::new());
         let (mut new, mut edited) = (BTreeSet::new(), BTreeMap::new());
         let (mut inboxes, mut outboxes) = (BTreeMap::new(), BTreeMap::new());
@@ -127,7 +143,7 @@ impl Service {
                     updates.push(types::Update::UpdateDeleteMessages(deleted));
                 }
                 Happening::Pinned { .. } | Happening::Heeded(_) => {
-                    updates.push(pinned_or_heeded(event, &mut named));
+                    updates.push(pinned_or_heeded(event, named));
                 }
                 Happening::ReadInbox { peer, max_id } => {
                     inboxes.insert(*peer, (*max_id, at));
@@ -140,19 +156,19 @@ impl Service {
         let subjects = self.subjects(me, events).await?;
         for id in &new {
             if let Some(found) = subjects.messages.get(id) {
-                updates.extend(self.membership(me, found, &mut named).await?);
-                messages.push(self.shown_message(now, found, &mut named));
+                updates.extend(self.membership(me, found, named).await?);
+                messages.push(self.shown_message(now, found, named));
             }
         }
         for (id, (pts, pts_count)) in edited.into_iter().filter(|(id, _)| !new.contains(id)) {
             if let Some(found) = subjects.messages.get(&id) {
-                let message = self.shown_message(now, found, &mut named);
+                let message = self.shown_message(now, found, named);
                 let edit = ctors::UpdateEditMessage { message, pts, pts_count };
                 updates.push(types::Update::UpdateEditMessage(edit));
             }
         }
         for (peer, (max_id, at)) in inboxes {
-            updates.push(read_inbox((peer, max_id), at, &subjects, &mut named));
+            updates.push(read_inbox((peer, max_id), at, &subjects, named));
         }
         for (peer, (max_id, (pts, pts_count))) in outboxes {
             named.peer(peer);
@@ -161,7 +177,6 @@ impl Service {
             updates.push(types::Update::UpdateReadHistoryOutbox(read));
         }
         updates.sort_by_key(begin);
-        let shown = self.named(caller.now.unix_seconds(), me, named).await?;
-        Ok(Missed { messages, updates, shown })
+        Ok(Missed { messages, updates })
     }
 }

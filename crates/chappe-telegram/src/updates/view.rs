@@ -131,7 +131,7 @@ impl Service {
         now: i64,
     ) -> Result<types::Updates, Failure> {
         let Shown { users, chats } = self.named(now, account, named).await?;
-        let date = i32::try_from(now).unwrap_or(i32::MAX);
+        let date = self.date(account, now);
         // Legal, and skips a check that would gain nothing (UPD-07, UPD-08).
         let seq = 0;
         Ok(types::Updates::Updates(ctors::Updates { updates, users, chats, date, seq }))

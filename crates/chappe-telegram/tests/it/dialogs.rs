@@ -184,7 +184,7 @@ async fn short_questions_have_short_answers() {
     assert_eq!(group.dan.fail(GetOnlines { peer }).await, invalid);
 }
 
-fn dialog(peer: &types::InputPeer) -> types::InputDialogPeer {
+pub(crate) fn dialog(peer: &types::InputPeer) -> types::InputDialogPeer {
     let peer = peer.clone();
     types::InputDialogPeer::InputDialogPeer(ctors::InputDialogPeer { peer })
 }

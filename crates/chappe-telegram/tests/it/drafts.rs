@@ -12,7 +12,7 @@ use crate::sign_in::enter;
 /// Rule:   a draft shows on one's other devices and in the dialog, until it is emptied, or the
 ///         message is sent; nobody else hears of it, and it moves no pts.
 /// Source: 20-telegram-api-service §2.1, `messages.saveDraft`, `getAllDrafts`, `clearAllDrafts`;
-///         LAY-12, UPD-03, API-15.
+///         LAY-12, UPD-03, API-15, QRK-71.
 #[tokio::test]
 async fn draft_shows_on_other_devices() {
     let mut pair = Pair::new().await;
@@ -69,7 +69,10 @@ async fn draft_shows_on_other_devices() {
 fn is_empty(update: &Update) -> bool {
     matches!(
         update,
-        Update::UpdateDraftMessage(new) if matches!(new.draft, DraftMessage::DraftMessageEmpty(_))
+        Update::UpdateDraftMessage(new) if matches!(
+            &new.draft,
+            DraftMessage::DraftMessageEmpty(empty) if empty.date.is_some()
+        )
     )
 }
 

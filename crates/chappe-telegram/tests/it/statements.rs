@@ -1,29 +1,31 @@
 //! How often the database is asked: what many rows are about is read at once.
 
 use std::fmt::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use chappe_api::functions::contacts::{GetStatuses, ImportContacts};
 use chappe_api::functions::messages::{
-    GetDialogs, GetOnlines, GetPeerDialogs, GetPinnedDialogs, SetTyping,
+    DeleteHistory, GetDialogs, GetHistory, GetOnlines, GetPeerDialogs, GetPinnedDialogs,
+    GetSearchCounters, GetUnreadMentions, SaveDraft, Search, SetTyping,
 };
 use chappe_api::functions::updates::{GetDifference, GetState};
 use chappe_api::functions::users::GetUsers;
+use chappe_api::types::MessagesFilter as Filter;
 use chappe_api::types::updates::Difference;
 use chappe_api::{ctors, types};
 use chappe_backend::sql::sql;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 use crate::bots::user_of;
 use crate::client::{Client, Home};
 use crate::engine;
 use crate::files::{few_bytes, show};
 use crate::groups::{create, number, user};
-use crate::messages::{Pair, find, say, updates};
+use crate::messages::{Pair, find, say, updates, window};
 use crate::sign_in::{enter, test_numbers};
 
 /// Hears the statements of this thread, on which a test has its server, too.
@@ -36,6 +38,10 @@ type Meanwhile = (&'static str, Box<dyn FnOnce() + Send>);
 impl Statements {
     /// From when nothing is asked any more beside the calls of before.
     pub(crate) async fn listen() -> (Self, DefaultGuard) {
+        // Of one dispatcher alone `tracing` asks it on whatever thread comes to a callsite first: on
+        // that of another test, which has none, and then nobody hears of that callsite any more.
+        static BESIDE: OnceLock<Dispatch> = OnceLock::new();
+        BESIDE.get_or_init(|| Dispatch::new(Self::default()));
         let statements = Self::default();
         let guard = tracing::subscriber::set_default(statements.clone());
         loop {
@@ -117,6 +123,27 @@ async fn messages_of_a_difference_are_read_at_once() {
     };
     assert_eq!(missed.new_messages.len(), 40);
     assert_eq!(statements.take("JOIN message"), 2, "32 and 8");
+}
+
+/// Rule:   whoever asks for the difference and misses nothing costs one look at where it is, whatever
+///         it changed before that moves no pts.
+/// Source: UPD-08, 20-telegram-api-service §3.4.
+#[tokio::test]
+async fn nothing_new_costs_one_look() {
+    let mut pair = Pair::new().await;
+    let draft =
+        SaveDraft { peer: pair.to_bob.clone(), message: "text".into(), ..chappe_tl::blank() };
+    pair.ada.ask(draft).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1050)).await;
+    let state = pair.ada.ask(GetState {}).await.unwrap();
+    let (statements, _guard) = Statements::listen().await;
+    let call = GetDifference { pts: state.pts, date: state.date, qts: 0, ..chappe_tl::blank() };
+    let answer = pair.ada.ask(call).await.unwrap();
+    assert!(matches!(answer, Difference::DifferenceEmpty(_)));
+    let texts = statements.take_texts("");
+    let (who, rest): (Vec<_>, Vec<_>) =
+        texts.iter().partition(|text| text.contains("session_of_account"));
+    assert!(who.len() == 1 && rest.len() == 1 && rest[0].contains("pruned_pts"), "{texts:?}");
 }
 
 /// Rule:   dialogs are listed with their newest messages and drafts in a few statements, however
@@ -203,23 +230,94 @@ async fn unread_is_counted_by_an_index() {
     let counts = statements.take_texts("count(*)");
     assert!(counts.iter().any(|text| text.contains("unheeded")) && counts.len() == 2);
     for text in counts {
-        let explained = sql(format!("EXPLAIN QUERY PLAN {text}").leak());
-        let plan = pair.home.database().rows(explained.bind(1)).await.unwrap();
-        let mut walks = Vec::new();
-        for mut row in plan {
-            for _ in ["id", "parent", "notused"] {
-                row.read::<i64>().unwrap();
-            }
-            walks.push(row.read::<String>().unwrap());
-        }
-        walks.retain(|walk| walk.contains(" message "));
-        assert!(!walks.is_empty());
-        for walk in walks {
+        for walk in walks(&pair.home, &text).await {
             let is_few = walk.contains("INDEX message_unheeded")
                 || walk.ends_with("COVERING INDEX message_by_peer (owner=? AND peer=? AND id>?)");
             assert!(is_few, "{walk}");
         }
     }
+}
+
+/// Rule:   pages of a dialog are read by its own messages, not by those of the whole box.
+/// Source: 20-telegram-api-service §2.1, `messages.getHistory`.
+#[tokio::test]
+async fn pages_are_found_by_an_index() {
+    if engine::is_postgres() {
+        // It takes no index where there are few rows.
+        return;
+    }
+    let mut pair = Pair::new().await;
+    pair.ada.ask(say(&pair.to_bob, "text", 1)).await.unwrap();
+    let (statements, _guard) = Statements::listen().await;
+    let page = GetHistory { add_offset: -1, limit: 2, ..window(&pair.to_bob) };
+    pair.ada.ask(page).await.unwrap();
+    check_walks(&pair.home, &statements, "message_by_peer", 2).await;
+    let clear = DeleteHistory { peer: pair.to_bob.clone(), ..chappe_tl::blank() };
+    pair.ada.ask(clear).await.unwrap();
+    let texts = statements.take_texts("ORDER BY id DESC LIMIT");
+    let [text] = &texts[..] else { panic!("{texts:?}") };
+    for walk in walks(&pair.home, text).await {
+        assert!(walk.contains("INDEX message_by_peer (owner=? AND peer=? AND id<?)"), "{walk}");
+    }
+}
+
+/// Rule:   what is pinned, shows something or is left to heed is found, and counted, without walking
+///         through a dialog.
+/// Source: 20-telegram-api-service §2.1, `messages.search`, `messages.getSearchCounters`,
+///         `messages.getUnreadMentions`.
+#[tokio::test]
+async fn few_are_found_by_an_index() {
+    if engine::is_postgres() {
+        // It takes no index where there are few rows.
+        return;
+    }
+    let mut pair = Pair::new().await;
+    pair.ada.ask(say(&pair.to_bob, "text", 1)).await.unwrap();
+    let peer = pair.to_bob.clone();
+    let (statements, _guard) = Statements::listen().await;
+    for (filter, index) in [
+        (Filter::InputMessagesFilterPinned, "message_pinned"),
+        (Filter::InputMessagesFilterPhotos, "message_with_kinds"),
+    ] {
+        let filters = vec![filter.clone()];
+        let count = GetSearchCounters { peer: peer.clone(), filters, ..chappe_tl::blank() };
+        pair.ada.ask(count).await.unwrap();
+        let page = Search { peer: peer.clone(), filter, limit: 1, ..chappe_tl::blank() };
+        pair.ada.ask(page).await.unwrap();
+        check_walks(&pair.home, &statements, index, 2).await;
+    }
+    let unheeded = GetUnreadMentions { peer, limit: 1, ..chappe_tl::blank() };
+    pair.ada.ask(unheeded).await.unwrap();
+    check_walks(&pair.home, &statements, "message_unheeded", 1).await;
+}
+
+/// So many statements went through messages, all by this index.
+async fn check_walks(home: &Home, statements: &Statements, index: &str, expected: usize) {
+    let texts = statements.take_texts("FROM message");
+    assert_eq!(texts.len(), expected, "{texts:#?}");
+    for text in texts {
+        for walk in walks(home, &text).await {
+            let is_by = |rest| walk.contains(&format!("INDEX {index} (owner=? AND {rest}"));
+            assert!(is_by("peer=?") || is_by("(peer,id)>(?,?) AND (peer,id)<(?,?)"), "{walk}");
+        }
+    }
+    // To explain was to ask.
+    statements.take("");
+}
+
+/// How SQLite goes through messages for a statement.
+async fn walks(home: &Home, text: &str) -> Vec<String> {
+    let explained = sql(format!("EXPLAIN QUERY PLAN {text}").leak());
+    let mut walks = Vec::new();
+    for mut row in home.database().rows(explained.bind(1)).await.unwrap() {
+        for _ in ["id", "parent", "notused"] {
+            row.read::<i64>().unwrap();
+        }
+        walks.push(row.read::<String>().unwrap());
+    }
+    walks.retain(|walk| walk.contains(" message "));
+    assert!(!walks.is_empty());
+    walks
 }
 
 /// Rule:   who asks for events that leave the log at this very moment is told that they are gone,
