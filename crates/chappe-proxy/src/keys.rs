@@ -1,8 +1,11 @@
 //! The newest of many keys, in memory that is bounded and comes and goes by pages.
 
+use std::alloc::{Layout, handle_alloc_error};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+
+use memmap2::MmapMut;
 
 /// A hash of what is remembered.
 pub(crate) type Key = [u8; 16];
@@ -24,8 +27,9 @@ pub(crate) struct Keys {
 
 /// Keys that came one after the other.
 struct Page {
-    /// A key is at its place or behind it, before the first slot that is empty.
-    slots: Box<[Key]>,
+    /// Slots: a key is at its place or behind it, before the first slot that is empty. The system's own
+    /// pages, for those go back to it at once; an allocator may keep them for ever.
+    memory: MmapMut,
     len: usize,
     /// When the last one came, on the monotonic clock.
     last: Duration,
@@ -73,7 +77,7 @@ impl Keys {
 
     /// All of them, by page from the oldest on.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Key> {
-        self.pages.iter().flat_map(|page| page.slots.iter().copied().filter(|key| *key != EMPTY))
+        self.pages.iter().flat_map(|page| page.slots().iter().copied().filter(|key| *key != EMPTY))
     }
 
     /// Remembers a key; whether it is new. `mono` is the monotonic clock.
@@ -88,7 +92,7 @@ impl Keys {
         if let Some(page) = self.pages.back_mut()
             && let Some(room) = page.room(key, hash)
         {
-            page.slots[room] = key;
+            page.slots_mut()[room] = key;
             page.len += 1;
             page.last = mono;
         }
@@ -128,25 +132,37 @@ impl Keys {
 impl Page {
     /// A page for so many keys, with a quarter more slots, so that gaps end a search.
     fn new(keys: usize) -> Self {
-        let slots = keys + keys.div_ceil(4);
-        Self { slots: vec![EMPTY; slots].into(), len: 0, last: Duration::ZERO }
+        let len = (keys + keys.div_ceil(4)) * size_of::<Key>();
+        let memory = MmapMut::map_anon(len).unwrap_or_else(|_| {
+            // As an allocator does that finds nothing.
+            handle_alloc_error(Layout::new::<[Key; PAGE_KEYS + PAGE_KEYS / 4]>())
+        });
+        Self { memory, len: 0, last: Duration::ZERO }
+    }
+
+    fn slots(&self) -> &[Key] {
+        self.memory.as_chunks().0
+    }
+
+    fn slots_mut(&mut self) -> &mut [Key] {
+        self.memory.as_chunks_mut().0
     }
 
     /// Where the key would go; nowhere if it is there.
     fn room(&self, key: Key, hash: usize) -> Option<usize> {
-        let len = self.slots.len();
-        let mut at = hash % len;
-        while self.slots[at] != EMPTY {
-            if self.slots[at] == key {
+        let slots = self.slots();
+        let mut at = hash % slots.len();
+        while slots[at] != EMPTY {
+            if slots[at] == key {
                 return None;
             }
-            at = (at + 1) % len;
+            at = (at + 1) % slots.len();
         }
         Some(at)
     }
 
     fn clear(&mut self) {
-        self.slots.fill(EMPTY);
+        self.slots_mut().fill(EMPTY);
         self.len = 0;
     }
 }

@@ -10,14 +10,14 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `config`, `centres` | settings; where the data centres are |
+//! | `config/`, `centres` | settings; where the data centres are |
 //! | `policy` | the settings as connections see them, replaced as a whole by a reload |
 //! | `server`, `accept`, `connection` | begin and stop; accept; recognise, hand on |
 //! | `front`, `seen`, `keys` | whose connection, from its first bytes; greetings that came before, and their memory |
 //! | `mask`, `site`, `measure` | what strangers see; how the sites answer, and how that is found out |
 //! | `upstream/` | what an upstream is, and each of them |
 //! | `relay`, `coding`, `memory` | bytes both ways with bounds; what is done to them; what waits |
-//! | `users`, `bucket`, `calendar`, `rates` | who is here, how fast, how much, how often |
+//! | `users/`, `bucket`, `calendar`, `rates` | who is here, how fast, how much, how often |
 //! | `seldom` | what strangers can have the log say |
 //! | `state`, `handover/` | what outlives the process; another process takes over from a running one |
 //! | `metrics`, `totals` | counters; what they say of the whole proxy |
@@ -58,6 +58,7 @@ pub use config::{
 pub use handover::{Charge, HandoverError, Predecessor, Socket};
 pub use mask::{NoSite, visit};
 pub use measure::{Site, Unsuitable, measure};
+pub use metrics::Fetched;
 pub use seldom::Seldom;
 pub use server::{Handle, Proxy, ProxyError, Serve};
 pub use totals::Totals;

@@ -37,6 +37,8 @@ pub(crate) struct Metrics {
     pub(crate) evicted: Arc<Count>,
     pub(crate) reloads: Count,
     pub(crate) reloads_failed: Count,
+    pub(crate) middle_fetches: Family,
+    pub(crate) middle_fetched: Gauge,
 }
 
 /// Why a connection was not looked at.
@@ -61,6 +63,32 @@ impl Rejected {
         (Self::Denied, "denied"),
         (Self::Memory, "memory"),
         (Self::ProxyProtocol, "proxy-protocol"),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(known, _)| *known == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// What came of fetching the list of middle servers, or their secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fetched {
+    /// What was known.
+    Same,
+    /// Something else, which is of use.
+    Changed,
+    /// What is of no use.
+    Unusable,
+    /// No answer, or one that says that there is nothing.
+    Failed,
+}
+
+impl Fetched {
+    const ALL: [(Self, &str); 4] = [
+        (Self::Same, "same"),
+        (Self::Changed, "changed"),
+        (Self::Unusable, "unusable"),
+        (Self::Failed, "failed"),
     ];
 
     fn name(self) -> &'static str {
@@ -150,6 +178,10 @@ impl Metrics {
         describe_counter!(EVICTED, "Connections closed because too many bytes waited.");
         describe_counter!(RELOADS, "Times that the settings were replaced.");
         describe_counter!(RELOADS_FAILED, "Times that new settings were of no use.");
+        describe_gauge!(
+            MIDDLE_FETCHED,
+            "When the older of the two was fetched, in seconds since 1970; 0 while that never was."
+        );
         describe_counter!(users::BYTES, "Bytes that passed, by user and direction.");
         describe_gauge!(users::OPEN, "Connections open, by user.");
         describe_gauge!(users::ADDRESSES, "Distinct addresses of these, by user.");
@@ -204,6 +236,13 @@ impl Metrics {
             evicted: Arc::new(Count::new(counter!(EVICTED))),
             reloads: Count::new(counter!(RELOADS)),
             reloads_failed: Count::new(counter!(RELOADS_FAILED)),
+            middle_fetches: Family::new(
+                "chappe_proxy_middle_fetches_total",
+                "Times that the list of middle servers, or their secret, was fetched or not to be had.",
+                "outcome",
+                Fetched::ALL.map(|(_, name)| name),
+            ),
+            middle_fetched: gauge!(MIDDLE_FETCHED),
         }
     }
 
@@ -225,6 +264,10 @@ impl Metrics {
 
     pub(crate) fn refused(&self, refusal: Refusal) {
         self.refused.count(refusal.name());
+    }
+
+    pub(crate) fn middle_fetched(&self, fetched: Fetched) {
+        self.middle_fetches.count(fetched.name());
     }
 
     pub(crate) fn ended(&self, end: End) {
@@ -291,3 +334,4 @@ const HELD: &str = "chappe_proxy_held_bytes";
 const EVICTED: &str = "chappe_proxy_evicted_total";
 const RELOADS: &str = "chappe_proxy_reloads_total";
 const RELOADS_FAILED: &str = "chappe_proxy_reloads_failed_total";
+const MIDDLE_FETCHED: &str = "chappe_proxy_middle_fetched_timestamp_seconds";

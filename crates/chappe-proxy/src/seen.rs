@@ -147,9 +147,11 @@ impl Seen {
         self.news.subscribe()
     }
 
-    /// All that are remembered, older ones first.
-    pub(crate) fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+    /// All that are remembered, older ones first, and of which hellos it is known; for another process.
+    pub(crate) fn write(&self, unix: Duration) -> Vec<u8> {
+        let Ages { max, time_min } = *lock(&self.ages);
+        let time_min = unix.saturating_sub(max).as_secs().max(time_min);
+        let mut bytes = [max.as_secs().to_le_bytes(), time_min.to_le_bytes()].concat();
         for (kind, keys) in [(Kind::Digest, &self.digests), (Kind::Header, &self.headers)] {
             let keys = lock(keys);
             bytes.reserve(keys.len() * Greeting::LEN);
@@ -160,7 +162,20 @@ impl Seen {
         bytes
     }
 
-    /// Remembers what another process wrote, as long as it can be made sense of.
+    /// Remembers all that another process knew.
+    pub(crate) fn resume(&self, from: LinkId, bytes: &[u8], now: Now) {
+        let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+        let Some((max, bytes)) = bytes.split_first_chunk() else { return };
+        let Some((time_min, bytes)) = bytes.split_first_chunk() else { return };
+        // By a clock that was set back since, everybody would come too late.
+        let time_min = word(time_min).min(now.unix.as_secs().saturating_sub(word(max)));
+        let mut ages = lock(&self.ages);
+        ages.time_min = ages.time_min.max(time_min);
+        drop(ages);
+        self.read(from, bytes, now.mono);
+    }
+
+    /// Remembers greetings of another process, as long as they can be made sense of.
     pub(crate) fn read(&self, from: LinkId, mut bytes: &[u8], mono: Duration) {
         while let Some(greeting) = Greeting::read(&mut bytes) {
             self.insert(from, greeting, mono);
@@ -213,4 +228,32 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(unix: u64) -> Now {
+        Now { unix: Duration::from_secs(unix), mono: Duration::from_secs(1) }
+    }
+
+    /// Rules: PRX-24: what another process knew stays known, and by a clock that was set back since no
+    ///        hello is too old that would be fresh.
+    #[test]
+    fn what_another_process_knew_is_known() {
+        let before =
+            Seen::new(&HelloConfig { age_max: Duration::from_secs(100), ..Default::default() });
+        assert!(before.is_new_digest(&[7; 32], Duration::ZERO));
+        let written = before.write(Duration::from_secs(10_000));
+        for (now, oldest) in [(10_000, 9_900), (10_050, 9_900), (5_000, 4_900)] {
+            let seen = Seen::new(&HelloConfig::default());
+            seen.resume(HERE, &written, at(now));
+            assert!(seen.reaches(oldest) && !seen.reaches(oldest - 1), "{now}");
+            assert!(!seen.is_new_digest(&[7; 32], Duration::ZERO));
+        }
+        let seen = Seen::new(&HelloConfig::default());
+        seen.resume(HERE, &written[..15], at(10_000));
+        assert!(seen.reaches(0));
+    }
 }

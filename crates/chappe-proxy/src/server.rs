@@ -23,7 +23,7 @@ use crate::handover::{
     Charge, Desk, HERE, Ledger, Link, LinkId, Links, Predecessor, Socket, TO_PREDECESSOR, Turn,
 };
 use crate::memory::Memory;
-use crate::metrics::Metrics;
+use crate::metrics::{Fetched, Metrics};
 use crate::policy::Policy;
 use crate::rates::Rates;
 use crate::seen::{Greeting, Seen};
@@ -112,7 +112,7 @@ impl Proxy {
                 kept = keeper.load().map_err(of_folder)?;
             }
         }
-        seen.read(HERE, &kept.greetings.bytes, now.mono);
+        seen.resume(HERE, &kept.greetings.bytes, now);
         if kept.greetings.is_whole {
             seen.set_whole();
         }
@@ -124,7 +124,7 @@ impl Proxy {
             let mut ledger = Ledger::new(TO_PREDECESSOR);
             // Nobody has a connection here that could have been given up.
             let _ = ledger.enter(predecessor.report, &mut register, now.unix);
-            seen.read(TO_PREDECESSOR, &predecessor.greetings, now.mono);
+            seen.resume(TO_PREDECESSOR, &predecessor.greetings, now);
             if predecessor.is_whole {
                 seen.set_whole();
             }
@@ -192,6 +192,16 @@ impl Handle {
     /// Counts settings that were of no use before they came here.
     pub fn reload_failed(&self) {
         self.shared.metrics.reloads_failed.increment(1);
+    }
+
+    /// Counts one of the two files of middle servers that was fetched, or was not to be had.
+    pub fn middle_fetched(&self, fetched: Fetched) {
+        self.shared.metrics.middle_fetched(fetched);
+    }
+
+    /// Says when the older of the two was fetched, in seconds since 1970.
+    pub fn middle_is_of(&self, unix: u64) {
+        self.shared.metrics.middle_fetched.set(unix as f64);
     }
 
     /// Whether this process is the one that accepts connections.

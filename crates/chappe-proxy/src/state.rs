@@ -141,7 +141,7 @@ impl Keeper {
 
 impl Greetings {
     /// Whose they are, and in which form.
-    const MAGIC: [u8; 16] = *b"chappe seen 0001";
+    const MAGIC: [u8; 16] = *b"chappe seen 0002";
 
     fn parse(file: &[u8]) -> io::Result<Self> {
         let damaged = || io::Error::new(io::ErrorKind::InvalidData, "the file is damaged");
@@ -183,7 +183,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 pub(crate) async fn write_last(shared: &Shared) {
     if let Some(keeper) = &shared.keeper {
         write_traffic(shared, keeper, None).await;
-        let greetings = Greetings { bytes: shared.seen.write(), is_whole: true };
+        let bytes = shared.seen.write(shared.clock.now().unix);
+        let greetings = Greetings { bytes, is_whole: true };
         keeper.save(GREETINGS, greetings.file()).await;
     }
 }
@@ -208,6 +209,7 @@ async fn write_greetings(shared: &Shared, keeper: &Keeper, written: Option<u64>)
     if written == Some(count) {
         return written;
     }
-    let greetings = Greetings { bytes: shared.seen.write(), is_whole: false };
+    let bytes = shared.seen.write(shared.clock.now().unix);
+    let greetings = Greetings { bytes, is_whole: false };
     if keeper.save(GREETINGS, greetings.file()).await { Some(count) } else { written }
 }

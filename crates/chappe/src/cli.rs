@@ -19,6 +19,7 @@ use crate::config::accounts::{SignUp, TestNumbers};
 use crate::config::database::DatabaseUrl;
 use crate::config::listen::ListenAddress;
 use crate::config::proxy::{Mode, Named};
+use crate::config::upstream::Source;
 
 /// MTProto in one binary: a server that unmodified Telegram clients talk to, a client for any
 /// schema, and tools for keys and schemas.
@@ -326,14 +327,16 @@ pub(crate) struct ProxyArgs {
     /// Proxy for connections to data centres: socks5://[USER:PASSWORD@]HOST:PORT or http://…
     #[arg(long, value_name = "URL")]
     pub(crate) upstream_proxy: Option<Proxy>,
-    /// Go to data centres by middle servers: the file `proxy-secret` that is published for proxies;
-    /// needs --middle-servers
-    #[arg(long, value_name = "FILE")]
-    pub(crate) middle_secret: Option<PathBuf>,
-    /// The file `proxy-multi.conf` that is published beside it; both are read again when they change
-    #[arg(long, value_name = "FILE")]
-    pub(crate) middle_servers: Option<PathBuf>,
-    /// For whom the proxy advertises, by middle servers: 32 hexadecimal digits
+    /// Go to data centres by middle servers: the file `proxy-secret` that is published for proxies,
+    /// or its address, https://…; needs --middle-servers
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) middle_secret: Option<Source>,
+    /// The file `proxy-multi.conf` that is published beside it, or its address; files are read again
+    /// when they change, and addresses once a day
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) middle_servers: Option<Source>,
+    /// For whom the proxy advertises, by middle servers, which are Telegram's unless others are
+    /// named: 32 hexadecimal digits
     #[arg(long, value_name = "TAG")]
     pub(crate) ad_tag: Option<AdTag>,
     /// Folder of what outlives the process: what users with a quota have passed, which greetings

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chappe_net::connect::{Authorities, Endpoint, HttpConnection, Site, connect};
+use chappe_net::connect::Authorities;
 use chappe_telegram::{CodeError, CodeLog};
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -17,6 +17,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+
+use crate::web::WebAddress;
 
 /// How codes are sent, as the settings say it.
 #[derive(Clone, Default, PartialEq)]
@@ -27,17 +29,7 @@ pub(crate) enum CodeSender {
     /// A program and its arguments.
     Command(Vec<String>),
     /// A web service.
-    Web(Hook),
-}
-
-/// Where a web service is.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Hook {
-    is_tls: bool,
-    endpoint: Endpoint,
-    /// Host, and port where one is named, as requests have it.
-    authority: String,
-    path: String,
+    Web(WebAddress),
 }
 
 /// What a setting may look like.
@@ -67,23 +59,7 @@ impl FromStr for CodeSender {
             let words: Vec<_> = command.split_whitespace().map(str::to_owned).collect();
             return if words.is_empty() { Err(refuse()) } else { Ok(Self::Command(words)) };
         }
-        let (is_tls, rest) = match text.split_once("://") {
-            Some(("http", rest)) => (false, rest),
-            Some(("https", rest)) => (true, rest),
-            _ => return Err(refuse()),
-        };
-        let at = rest.find('/').unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(at);
-        let port = if is_tls { 443 } else { 80 };
-        let endpoint = match authority.parse() {
-            Ok(endpoint) => endpoint,
-            Err(_) => {
-                Endpoint::new(authority.trim_matches(['[', ']']), port).map_err(|_| refuse())?
-            }
-        };
-        let path = if path.is_empty() { "/" } else { path };
-        let (authority, path) = (authority.to_owned(), path.to_owned());
-        Ok(Self::Web(Hook { is_tls, endpoint, authority, path }))
+        text.parse().map(Self::Web).map_err(|_| refuse())
     }
 }
 
@@ -105,8 +81,9 @@ impl CodeSender {
         match self {
             Self::Log => Arc::new(CodeLog),
             Self::Command(words) => Arc::new(Bounded { way: words.clone(), turns }),
-            Self::Web(hook) => {
-                let way = WebService { hook: hook.clone(), authorities: Authorities::public() };
+            Self::Web(address) => {
+                let authorities = Authorities::public();
+                let way = WebService { address: address.clone(), authorities };
                 Arc::new(Bounded { way, turns })
             }
         }
@@ -159,24 +136,16 @@ impl Way for Vec<String> {
 }
 
 struct WebService {
-    hook: Hook,
+    address: WebAddress,
     authorities: Authorities,
 }
 
 impl Way for WebService {
     async fn send(&self, line: String) -> Result<(), CodeError> {
         let fail = |problem: &dyn fmt::Display| CodeError(format!("the web service: {problem}"));
-        let Hook { is_tls, endpoint, authority, path } = &self.hook;
-        let connected = connect(std::slice::from_ref(endpoint), None, WAIT_MAX).await;
-        let stream = connected.map_err(|error| fail(&error))?.stream;
-        let site = Site::new(authority, path).taking("application/json");
-        let mut connection = if *is_tls {
-            let tls = self.authorities.connect(endpoint.host(), stream).await;
-            HttpConnection::begin(tls.map_err(|error| fail(&error))?, site).await
-        } else {
-            HttpConnection::begin(stream, site).await
-        }
-        .map_err(|error| fail(&error))?;
+        let site = self.address.site().taking("application/json");
+        let connected = self.address.connect(site, None, &self.authorities, WAIT_MAX).await;
+        let mut connection = connected.map_err(|error| fail(&error))?;
         let answer = connection.post(line.into_bytes().into(), ANSWER_MAX, WAIT_MAX).await;
         let status = answer.map_err(|error| fail(&error))?.status;
         match status {

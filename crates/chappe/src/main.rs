@@ -10,6 +10,7 @@ mod config;
 mod exit;
 mod metrics;
 mod systemd;
+mod web;
 
 use clap::Parser;
 

@@ -136,8 +136,8 @@ async fn court(
     }
     info!("another process takes over");
     let news = shared.seen.listen();
-    let greetings = shared.seen.write();
     let now = shared.clock.now();
+    let greetings = shared.seen.write(now.unix);
     let age_max = shared.policy().config.hello.age_max;
     let (mut ledger, report);
     {

@@ -15,7 +15,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 /// The form of what is said; processes of different forms do not hand over.
-pub(super) const FORM: u32 = 2;
+pub(super) const FORM: u32 = 3;
 /// Most sockets handed over, which is what the system lets pass at once.
 pub(super) const SOCKETS_MAX: usize = 253;
 /// Longest content of a frame: reports of some hundred thousand users.

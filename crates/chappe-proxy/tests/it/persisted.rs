@@ -60,6 +60,24 @@ async fn greetings_outlive_the_process() {
     assert_eq!(centre.headers.lock().unwrap().len(), 1);
 }
 
+/// Rules: PRX-24, PRX-26, FTL-08: a process by whose settings older hellos are fresh refuses those that
+///        the one before may have accepted and forgotten.
+#[tokio::test]
+async fn hellos_that_were_forgotten_are_not_fresh_again() {
+    let centre = Centre::start().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = tls_config(centre.address, silent.local_addr().unwrap());
+    config.state = Some(folder.path().into());
+    for (age_max, older_is_fresh) in [(3600, true), (3600, true), (100, false), (3600, false)] {
+        config.hello.age_max = Duration::from_secs(age_max);
+        let proxy = Running::start(config.clone()).await;
+        assert_eq!(is_answered(&proxy, &hello(SITE, ALICE, -200)).await, older_is_fresh);
+        assert!(is_answered(&proxy, &hello(SITE, ALICE, -80)).await);
+        proxy.stop().await;
+    }
+}
+
 /// Starts a proxy with such a file, and sends a hello again, and a new one from before the start.
 async fn check(
     config: &ProxyConfig,

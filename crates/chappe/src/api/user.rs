@@ -121,7 +121,7 @@ pub(super) struct UserSettings {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
     domain: Option<Option<String>>,
-    /// For whom his connections advertise: 32 hexadecimal digits.
+    /// For whom his connections advertise, by middle servers: 32 hexadecimal digits.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
     ad_tag: Option<Option<String>>,

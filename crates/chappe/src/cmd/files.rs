@@ -50,21 +50,36 @@ pub(crate) fn write_new(path: &Path, mode: u32, text: &str) -> Result<()> {
 /// of root's, where nobody else may give files away, its group and mode.
 /// Where the path is a link, what it leads to is replaced.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
-    let replace = || -> std::io::Result<()> {
+    let replace = || {
         let path = path.canonicalize()?;
         let old = path.metadata()?;
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        let mut staged = tempfile::NamedTempFile::new_in(folder)?;
-        staged.write_all(text.as_bytes())?;
-        let file = staged.as_file();
-        let new = file.metadata()?;
-        keep_owner(file, &old, &new)?;
-        file.set_permissions(old.permissions())?;
-        file.sync_all()?;
-        staged.persist(&path)?;
-        fs::File::open(folder)?.sync_all()
+        put(&path, text, |file| {
+            keep_owner(file, &old, &file.metadata()?)?;
+            file.set_permissions(old.permissions())
+        })
     };
     replace().with_context(|| format!("cannot replace {}", path.display()))
+}
+
+/// Writes a file that its owner alone reads, as a whole or not at all, whatever is there.
+pub(crate) fn keep(path: &Path, text: &str) -> Result<()> {
+    put(path, text, |_| Ok(())).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a text beside a path, has it made what it is to be, and puts it in its place.
+fn put(
+    path: &Path,
+    text: &str,
+    prepare: impl FnOnce(&fs::File) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    // Its owner's alone until it is told otherwise.
+    let mut staged = tempfile::NamedTempFile::new_in(folder)?;
+    staged.write_all(text.as_bytes())?;
+    prepare(staged.as_file())?;
+    staged.as_file().sync_all()?;
+    staged.persist(path)?;
+    fs::File::open(folder)?.sync_all()
 }
 
 /// Gives a new file to whom the old one is: else somebody else could read it, or its owner no more.

@@ -1,6 +1,7 @@
 //! `chappe proxy`: from settings to a running proxy.
 
 mod check;
+mod lists;
 pub(crate) mod live;
 mod ping;
 
@@ -13,6 +14,7 @@ use chappe_proxy::{Charge, Handle, Proxy};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::lists::Store;
 use self::live::Live;
 use super::serve::stop_signal;
 use super::succession::{self, Sockets};
@@ -50,10 +52,12 @@ pub(crate) fn run(command: ProxyCommand) -> Result<Exit> {
     }
 }
 
-async fn serve(settings: ProxySettings, args: ProxyArgs, passed: Vec<OwnedFd>) -> Result<Exit> {
+async fn serve(mut settings: ProxySettings, args: ProxyArgs, passed: Vec<OwnedFd>) -> Result<Exit> {
     let stop = stop_signal()?;
     let hangup = signal(SignalKind::hangup())?;
     let anew = signal(SignalKind::user_defined2())?;
+    let store = Store::open(settings.proxy.state.as_deref());
+    lists::complete(&mut settings, &store).await?;
     // Where it lies now: an update puts another one there.
     let program = std::env::current_exe()?;
     let mut sockets = Sockets::gather(passed, settings.proxy.state.as_deref())?;
@@ -76,7 +80,7 @@ async fn serve(settings: ProxySettings, args: ProxyArgs, passed: Vec<OwnedFd>) -
     let page = page.map(|page| page.with_users(users_of(handle.clone())));
     let drain_max = settings.drain_max;
     // Before anybody is told: whoever changes the file then is to be noticed.
-    let live = Arc::new(Live::new(args, settings, handle.clone())?);
+    let live = Arc::new(Live::new(args, settings, store, handle.clone())?);
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let ready = json!({
         "event": "ready",
@@ -94,6 +98,8 @@ async fn serve(settings: ProxySettings, args: ProxyArgs, passed: Vec<OwnedFd>) -
     if let Some(api) = api {
         tokio::spawn(succession::while_in_charge(handle.clone(), api.serve(Arc::clone(&live))));
     }
+    let keep = lists::keep(Arc::clone(&live));
+    tokio::spawn(succession::while_in_charge(handle.clone(), keep));
     tokio::spawn(live.follow(hangup));
     tokio::spawn(succession::restart_at(anew, program, handle.clone()));
     tokio::spawn(succession::tell(handle.clone()));

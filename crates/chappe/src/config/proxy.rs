@@ -1,6 +1,13 @@
 //! Settings of `chappe proxy`: defaults, then the file, then the flags.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `tables` | the tables of how a proxy behaves |
+//! | `place` | what is said of a file that is wrong |
 
-use std::borrow::Cow;
+mod place;
+mod tables;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,24 +16,26 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use chappe_crypto::sha256;
-use chappe_net::connect::{Endpoint, Proxy};
+use chappe_net::connect::Endpoint;
 use chappe_net::proxy_protocol::Version;
 use chappe_proto::middle::messages::AdTag;
 use chappe_proto::transport::{EndpointSecret, Framing};
 use chappe_proxy::{
-    Centres, Domain, Family, Modes, ProxyConfig, Quota, RecordShape, SiteAddress, TIME_MAX,
-    UnknownDomain, UserConfig,
+    Centres, ConfigError, Domain, Modes, ProxyConfig, Quota, SiteAddress, UnknownDomain, UserConfig,
 };
-use ipnet::IpNet;
 use serde::Deserialize;
 
+use self::place::place;
+use self::tables::{Access, Connections, Direct, Hello, Relay, Strangers};
+pub(super) use self::tables::{set, set_time};
 use crate::cli::ProxyArgs;
 use crate::cmd::files;
 use crate::config::api::{Api, ApiSettings};
 use crate::config::clock::ClockSource;
 use crate::config::expiry;
 use crate::config::listen::{ListenAddress, Text};
-use crate::config::upstream::Middle;
+use crate::config::lists::Lists;
+use crate::config::upstream::{Middle, MiddlePlan, Surroundings};
 
 /// What `chappe proxy` runs with.
 #[derive(Clone, Debug)]
@@ -46,6 +55,8 @@ pub(crate) struct ProxySettings {
     /// How long connections go on when another process has taken over.
     pub(crate) handed_over_max: Duration,
     pub(crate) proxy: ProxyConfig,
+    /// By which middle servers; those of `proxy` are these, as soon as they are known.
+    pub(crate) middle: Option<MiddlePlan>,
     /// What is read again when it changes.
     pub(crate) files: Vec<PathBuf>,
     /// Tells the text of the file that they were read from, from others.
@@ -111,75 +122,6 @@ enum Unknown {
     Mask,
     Drop,
     Alert,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct Direct {
-    family: Option<FamilyName>,
-    connect_wait_max: Option<f64>,
-    proxy: Option<Text<Proxy>>,
-    fast: Option<bool>,
-    unknown_dc: Option<i16>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum FamilyName {
-    PreferV4,
-    PreferV6,
-    OnlyV4,
-    OnlyV6,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct Relay {
-    buffer_bytes: Option<usize>,
-    held_max_bytes: Option<usize>,
-    idle_max: Option<f64>,
-    stalled_max: Option<f64>,
-    record_bytes: Option<u16>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct Strangers {
-    connect_wait_max: Option<f64>,
-    idle_max: Option<f64>,
-    bytes_max: Option<u64>,
-    total_max: Option<usize>,
-    per_address_max: Option<usize>,
-    measure: Option<bool>,
-    imitate_time: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct Access {
-    greeting_wait_max: Option<f64>,
-    per_address_per_second: Option<u32>,
-    proxy_protocol: Option<Vec<Text<IpNet>>>,
-    allow: Option<Vec<Text<IpNet>>>,
-    deny: Option<Vec<Text<IpNet>>>,
-    mask_denied: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct Hello {
-    age_max: Option<f64>,
-    future_max: Option<f64>,
-    refuse_before_start: Option<bool>,
-    digests_kept: Option<usize>,
-    headers_kept: Option<usize>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-struct Connections {
-    total_max: Option<usize>,
-    per_address_max: Option<usize>,
 }
 
 /// A form in which users may come.
@@ -292,13 +234,24 @@ impl ProxySettings {
         let place = public.as_ref().and_then(|at| Some(SocketAddr::new(at.ip()?, at.port())));
         proxy.public = place;
         let mut files = Vec::from_iter(args.config.clone());
+        file.direct.apply(&mut proxy, args.upstream_proxy.as_ref())?;
         let mut middle = file.middle;
-        middle.secret = args.middle_secret.clone().or(middle.secret);
-        middle.servers = args.middle_servers.clone().or(middle.servers);
+        middle.secret = args.middle_secret.clone().map(Text).or(middle.secret);
+        middle.servers = args.middle_servers.clone().map(Text).or(middle.servers);
         middle.ad_tag = args.ad_tag.map(Text).or(middle.ad_tag);
-        if let Some((middle, read)) = middle.load(public.as_ref())? {
-            proxy.middle = Some(Arc::new(middle));
-            files.extend(read);
+        let middle = middle.load(&Surroundings {
+            has_tags: proxy.users.iter().any(|user| user.ad_tag.is_some()),
+            is_telegram: !file.only_named_dc && args.dc.is_empty(),
+            family: proxy.direct.family,
+            public: public.as_ref(),
+        })?;
+        if let Some(middle) = &middle {
+            // Before anything is fetched for it.
+            if proxy.direct.proxy.is_some() {
+                return Err(ConfigError::MiddleByProxy)
+                    .context("direct.proxy, beside an ad-tag or [middle]");
+            }
+            files.extend(middle.files.iter().cloned());
         }
         let api = match file.api {
             Some(api) => {
@@ -308,19 +261,16 @@ impl ProxySettings {
             }
             None => None,
         };
-        file.direct.apply(&mut proxy, args.upstream_proxy.as_ref())?;
         file.relay.apply(&mut proxy)?;
         file.strangers.apply(&mut proxy)?;
         file.access.apply(&mut proxy)?;
         file.hello.apply(&mut proxy)?;
-        set(&mut proxy.connections.total_max, file.connections.total_max);
-        set(&mut proxy.connections.per_address_max, file.connections.per_address_max);
-        proxy.check()?;
+        file.connections.apply(&mut proxy);
         let mut drain_max = Duration::from_secs(10);
         set_time(&mut drain_max, "drain-max", file.drain_max)?;
         let mut handed_over_max = Duration::from_secs(3600);
         set_time(&mut handed_over_max, "handed-over-max", file.handed_over_max)?;
-        Ok(Self {
+        let mut settings = Self {
             listen,
             is_listen_written,
             public,
@@ -331,9 +281,30 @@ impl ProxySettings {
             drain_max,
             handed_over_max,
             proxy,
+            middle,
             files,
             tag: tag(text.unwrap_or_default()),
-        })
+        };
+        settings.fill(&Lists::default())?;
+        Ok(settings)
+    }
+
+    /// Completes them with what was fetched; whether that is all that was to be.
+    ///
+    /// # Errors
+    ///
+    /// They are of no use with it.
+    pub(crate) fn fill(&mut self, lists: &Lists) -> Result<bool> {
+        let middle = self.middle.as_ref().map(|plan| plan.config(lists)).transpose()?.flatten();
+        self.proxy.middle = middle.map(Arc::new);
+        self.proxy.check()?;
+        Ok(self.middle.is_none() || self.proxy.middle.is_some())
+    }
+
+    /// Whether nobody can be served as long as something was not fetched.
+    pub(crate) fn lacks_servers(&self) -> bool {
+        let plan = self.middle.as_ref().filter(|_| self.proxy.middle.is_none());
+        plan.is_some_and(|plan| !plan.direct_instead)
     }
 
     /// Whether `new` has a user come in by the secret that he came by, if he is to come in at all.
@@ -369,81 +340,6 @@ impl ProxySettings {
 /// Where a proxy listens that was told nothing.
 const LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 443);
-
-impl Direct {
-    fn apply(self, proxy: &mut ProxyConfig, flag: Option<&Proxy>) -> Result<()> {
-        let direct = &mut proxy.direct;
-        if let Some(family) = self.family {
-            direct.family = match family {
-                FamilyName::PreferV4 => Family::PreferV4,
-                FamilyName::PreferV6 => Family::PreferV6,
-                FamilyName::OnlyV4 => Family::OnlyV4,
-                FamilyName::OnlyV6 => Family::OnlyV6,
-            };
-        }
-        set_time(&mut direct.connect_wait_max, "direct.connect-wait-max", self.connect_wait_max)?;
-        direct.proxy = flag.cloned().or(self.proxy.map(|Text(proxy)| proxy));
-        set(&mut direct.fast, self.fast);
-        direct.unknown_centre = self.unknown_dc;
-        Ok(())
-    }
-}
-
-impl Relay {
-    fn apply(self, proxy: &mut ProxyConfig) -> Result<()> {
-        let relay = &mut proxy.relay;
-        set(&mut relay.buffer_bytes, self.buffer_bytes);
-        set(&mut relay.held_max_bytes, self.held_max_bytes);
-        set_time(&mut relay.idle_max, "relay.idle-max", self.idle_max)?;
-        set_time(&mut relay.stalled_max, "relay.stalled-max", self.stalled_max)?;
-        set(&mut relay.records, self.record_bytes.map(RecordShape::Fixed));
-        Ok(())
-    }
-}
-
-impl Strangers {
-    fn apply(self, proxy: &mut ProxyConfig) -> Result<()> {
-        let strangers = &mut proxy.strangers;
-        let wait_max = self.connect_wait_max;
-        set_time(&mut strangers.connect_wait_max, "strangers.connect-wait-max", wait_max)?;
-        set_time(&mut strangers.idle_max, "strangers.idle-max", self.idle_max)?;
-        strangers.bytes_max = self.bytes_max;
-        set(&mut strangers.total_max, self.total_max);
-        set(&mut strangers.per_address_max, self.per_address_max);
-        set(&mut strangers.measure, self.measure);
-        set(&mut strangers.imitate_time, self.imitate_time);
-        Ok(())
-    }
-}
-
-impl Access {
-    fn apply(self, proxy: &mut ProxyConfig) -> Result<()> {
-        let access = &mut proxy.access;
-        let wait_max = self.greeting_wait_max;
-        set_time(&mut access.greeting_wait_max, "access.greeting-wait-max", wait_max)?;
-        set(&mut access.per_address_per_second, self.per_address_per_second);
-        let networks = |written: Option<Vec<Text<IpNet>>>| {
-            written.map(|networks| networks.into_iter().map(|Text(network)| network).collect())
-        };
-        set(&mut access.proxy_protocol_from, networks(self.proxy_protocol));
-        set(&mut access.allow, networks(self.allow));
-        set(&mut access.deny, networks(self.deny));
-        set(&mut access.mask_denied, self.mask_denied);
-        Ok(())
-    }
-}
-
-impl Hello {
-    fn apply(self, proxy: &mut ProxyConfig) -> Result<()> {
-        let hello = &mut proxy.hello;
-        set_time(&mut hello.age_max, "hello.age-max", self.age_max)?;
-        set_time(&mut hello.future_max, "hello.future-max", self.future_max)?;
-        set(&mut hello.refuse_before_start, self.refuse_before_start);
-        set(&mut hello.digests_kept, self.digests_kept);
-        set(&mut hello.headers_kept, self.headers_kept);
-        Ok(())
-    }
-}
 
 fn user(name: String, entry: User) -> Result<UserConfig> {
     let of = |what: &str| format!("user.{name}: {what}");
@@ -511,52 +407,9 @@ fn centre(text: &str) -> Result<i32> {
     dc.map(i32::from).with_context(|| format!("dc: `{text}` is no number of a data centre"))
 }
 
-pub(super) fn set<T>(place: &mut T, written: Option<T>) {
-    if let Some(value) = written {
-        *place = value;
-    }
-}
-
-/// Seconds, with a fraction or without.
-pub(super) fn set_time(place: &mut Duration, name: &str, written: Option<f64>) -> Result<()> {
-    if let Some(seconds) = written {
-        let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| *time <= TIME_MAX);
-        *place = time.with_context(|| format!("{name}: {seconds} is not possible"))?;
-    }
-    Ok(())
-}
-
 /// Tells one text from another.
 pub(crate) fn tag(text: &str) -> String {
     sha256(&[text.as_bytes()])[..16].iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What is wrong and where, without what stands there: it may be a secret.
-fn place(text: &str, error: &toml::de::Error) -> anyhow::Error {
-    let message = without_value(error.message());
-    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
-        return anyhow::anyhow!("{message}");
-    };
-    let (number, start) =
-        (before.matches('\n').count() + 1, before.rfind('\n').map_or(0, |at| at + 1));
-    let line = text[start..].lines().next().unwrap_or_default();
-    // What is in quotes may be a value, with `=` in its base64.
-    match line.split_once('=').filter(|(key, _)| !key.contains(['"', '\''])) {
-        Some((key, _)) => anyhow::anyhow!("line {number}, `{}`: {message}", key.trim()),
-        None => anyhow::anyhow!("line {number}: {message}"),
-    }
-}
-
-/// A message of the reader of the file, some of which quote the value that they complain of.
-fn without_value(message: &str) -> Cow<'_, str> {
-    let quotes = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant "];
-    if !quotes.iter().any(|begin| message.starts_with(begin)) {
-        return message.into();
-    }
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("expected {expected}").into(),
-        None => "this cannot stand here".into(),
-    }
 }
 
 /// What the flags say, or else the file.

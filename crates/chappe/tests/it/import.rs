@@ -69,7 +69,9 @@ ann = 3
 ann = { up_bps = 8000000, down_bps = 0 }
 [access.user_source_deny]
 ann = ["203.0.113.0/24"]
+"#;
 
+const UPSTREAMS: &str = r#"
 [[upstreams]]
 type = "socks5"
 address = "127.0.0.1:1080"
@@ -85,7 +87,6 @@ unknown-domain = "alert"
 
 [direct]
 family = "prefer-v6"
-proxy = "socks5://u:p@127.0.0.1:1080"
 
 [[domain]]
 at = "127.0.0.1:4443"
@@ -94,6 +95,9 @@ name = "www.example.org"
 [[domain]]
 at = "192.0.2.7:443"
 name = "other.example.org"
+
+[middle]
+ad-tag = "0123456789abcdef0123456789abcdef"
 
 [user.ann]
 ad-tag = "fedcba9876543210fedcba9876543210"
@@ -143,6 +147,9 @@ public = "proxy.example.net:8443"
 [[domain]]
 name = "www.example.org"
 
+[middle]
+ad-tag = "0123456789abcdef0123456789abcdef"
+
 [user.ann]
 connections-max = 16
 quota = 53687091200
@@ -164,8 +171,6 @@ fn settings_of_telemt_are_carried_over() {
         left,
         [
             "access.user_max_tcp_conns.carl",
-            "general.ad_tag",
-            "general.use_middle_proxy",
             "server.listeners.announce",
             "server.metrics_port",
             "access.replay_check_len",
@@ -175,6 +180,44 @@ fn settings_of_telemt_are_carried_over() {
         ]
     );
     accept(folder.path(), &ours, "ben from work");
+}
+
+/// Tags are carried over where middle servers can be had, which need no more settings, and named where
+/// they cannot: through a proxy, where they are switched off, or where a tag is none.
+#[test]
+fn tags_are_carried_over_where_they_can_take_effect() {
+    let folder = tempfile::tempdir().unwrap();
+    let ad_tag = "0123456789abcdef0123456789abcdef";
+    let python =
+        |more: &str| format!("MY_DOMAIN = 'p'\nUSERS = {{'ann': '{}'}}\n{more}\n", "5f".repeat(16));
+    let tag = format!("AD_TAG = '{ad_tag}'");
+    let (off, proxied) = ("USE_MIDDLE_PROXY = False", "SOCKS5_HOST = 'p'\nSOCKS5_PORT = 1080");
+    for (name, text, why) in [
+        ("a.toml", TELEMT.to_owned(), ""),
+        ("a.py", python(&tag), ""),
+        ("a.toml", format!("{TELEMT}{UPSTREAMS}"), "cannot be reached through `direct.proxy`"),
+        ("a.toml", TELEMT.replace("proxy = true", "proxy = false"), "switched off"),
+        ("a.toml", TELEMT.replace("cdef\"\nlog", "cdeg\"\nlog"), "32 hexadecimal digits"),
+        ("a.py", python(&format!("{tag}\n{off}")), "switched off"),
+        ("a.py", python(&format!("{tag}\n{proxied}")), "cannot be reached through `direct.proxy`"),
+        ("a.py", python("AD_TAG = 'x'"), "32 hexadecimal digits"),
+    ] {
+        let (output, ours) = import(folder.path(), name, &text);
+        let said = stderr(&output);
+        assert_eq!(ours.contains(&format!("[middle]\nad-tag = \"{ad_tag}\"")), why.is_empty());
+        assert!(
+            said.contains(why) && said.to_lowercase().contains("ad_tag`") != why.is_empty(),
+            "{said}"
+        );
+        if text.contains(UPSTREAMS) {
+            assert!(ours.contains("proxy = \"socks5://u:p@127.0.0.1:1080\""), "{ours}");
+            assert!(
+                said.contains("`access.user_ad_tags.ann`") && !ours.contains("ad-tag"),
+                "{ours}"
+            );
+        }
+        accept(folder.path(), &ours, "ann");
+    }
 }
 
 #[test]
@@ -190,12 +233,11 @@ fn settings_of_mtprotoproxy_are_carried_over_and_never_run() {
         "line 23 gives",
         "line 24 gives",
         "`USER_DATA_QUOTA[\"dora\"]`",
-        "`AD_TAG`",
         "`TO_CLT_BUFSIZE`",
     ] {
         assert!(said.contains(left), "{left}: {said}");
     }
-    assert_eq!(said.lines().count(), 8, "{said}");
+    assert_eq!(said.lines().count(), 7, "{said}");
     assert!(!Path::new("ran").exists());
     accept(folder.path(), &ours, "carl");
 }

@@ -15,12 +15,14 @@ mod keys;
 mod logs;
 mod metrics;
 mod middle;
+mod middle_lists;
 mod proxy;
 mod proxy_api;
 mod proxy_check;
 mod reach;
 mod recovery;
 mod serve;
+mod site;
 mod tl;
 mod udp;
 

@@ -187,6 +187,12 @@ fn impossible_settings_are_named() {
         (vec![], "no user"),
         (vec!["--user", &user, "--dc", "x=127.0.0.1:1"], "dc"),
         (vec!["--user", &user, "--domain", "white space"], "white space"),
+        (
+            vec!["--user", &user, "--ad-tag", ANN, "--upstream-proxy", "socks5://h:1"],
+            "direct.proxy",
+        ),
+        (vec!["--user", &user, "--ad-tag", ANN, "--dc", "2=127.0.0.1:1"], "middle.servers"),
+        (vec!["--user", &user, "--middle-servers", "http://example.org/list"], "https://"),
     ] {
         let output = run(&[&["proxy", "run", "--listen", "127.0.0.1:0"], &args[..]].concat());
         assert!(!output.status.success());

@@ -5,17 +5,13 @@ use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Output, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::generate_simple_self_signed;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
+use crate::site::acceptor;
 use crate::{Server, chappe, stdout};
 
 const ANN: &str = "5f8e1c0b7a69d4f3e2c1b0a998877665";
@@ -23,14 +19,7 @@ const ANN: &str = "5f8e1c0b7a69d4f3e2c1b0a998877665";
 /// A web site in TLS 1.3 whose clock is wrong by so many seconds.
 async fn site(skew: i64) -> SocketAddr {
     let made = generate_simple_self_signed(["www.example.org".to_owned()]).unwrap();
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
-        .unwrap();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor(&made);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
+use chappe_proto::middle::messages::AdTag;
 use toml::value::Datetime;
 use toml::{Table, Value};
 
@@ -43,6 +44,31 @@ impl Found {
     /// Notes that something was not carried over.
     pub(super) fn leave(&mut self, what: &str, why: &str) {
         self.notes.push(format!("`{what}` was not carried over{why}"));
+    }
+
+    /// The tag of a channel to advertise, if it can be: only by middle servers. A note where not.
+    pub(super) fn ad_tag(&mut self, what: &str, tag: String, is_middle: bool) -> Option<String> {
+        let direct = self.settings.get("direct");
+        let why = if !is_middle {
+            ": middle servers, which alone advertise, are switched off"
+        } else if direct.is_some_and(|direct| direct.get("proxy").is_some()) {
+            ": middle servers, which alone advertise, cannot be reached through `direct.proxy`"
+        } else if tag.parse::<AdTag>().is_err() {
+            ": it is not 32 hexadecimal digits"
+        } else {
+            return Some(tag);
+        };
+        self.leave(what, why);
+        None
+    }
+
+    /// The user of that name; where there is none, a note that what stands at `place` was not carried
+    /// over.
+    pub(super) fn known(&mut self, name: &str, place: &str) -> Option<&mut User> {
+        if !self.users.contains_key(name) {
+            self.leave(place, ": there is no such user");
+        }
+        self.users.get_mut(name)
     }
 
     /// A setting of ours, by its path.

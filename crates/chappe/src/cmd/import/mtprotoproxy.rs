@@ -71,12 +71,9 @@ fn users(rest: &mut Rest, found: &mut Found) -> Result<()> {
     Ok(())
 }
 
-/// The user of that name; a note where there is none.
+/// The user that an entry of such a table is about.
 fn known<'a>(found: &'a mut Found, name: &str, key: &str) -> Option<&'a mut User> {
-    if !found.users.contains_key(name) {
-        found.leave(&format!("{key}[\"{name}\"]"), ": there is no such user");
-    }
-    found.users.get_mut(name)
+    found.known(name, &format!("{key}[\"{name}\"]"))
 }
 
 /// `31/12/2030`.
@@ -157,14 +154,6 @@ fn listen(rest: &mut Rest, found: &mut Found) {
 }
 
 fn upstream(rest: &mut Rest, found: &mut Found) {
-    let tag = rest.text("AD_TAG");
-    rest.take("USE_MIDDLE_PROXY");
-    if let Some(tag) = tag {
-        let why = format!(
-            ": `ad-tag = \"{tag}\"` belongs under [middle], with the files `secret` and `servers`"
-        );
-        found.leave("AD_TAG", &why);
-    }
     if rest.take("PREFER_IPV6").is_some_and(|on| on.is_true()) {
         found.set("direct.family", "prefer-v6");
     }
@@ -179,6 +168,11 @@ fn upstream(rest: &mut Rest, found: &mut Found) {
             _ => String::new(),
         };
         found.set("direct.proxy", format!("socks5://{who}{}", with_port(&host, port)));
+    }
+    let is_middle = rest.take("USE_MIDDLE_PROXY").is_none_or(|on| on.is_true());
+    let tag = rest.text("AD_TAG");
+    if let Some(tag) = tag.and_then(|tag| found.ad_tag("AD_TAG", tag, is_middle)) {
+        found.set("middle.ad-tag", tag);
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) fn read(table: Table) -> Result<Found> {
     sites(&mut rest, &mut found)?;
     listen(&mut rest, &mut found)?;
     upstream(&mut rest, &mut found)?;
+    tags(&mut rest, &mut found)?;
     for path in rest.paths() {
         found.leave(&path, "");
     }
@@ -36,11 +37,6 @@ fn users(rest: &mut Rest, found: &mut Found) -> Result<()> {
     for (name, value) in rest.table("access.user_enabled")? {
         if let Some(user) = known(found, &name, "user_enabled") {
             user.is_disabled = value.as_bool() == Some(false);
-        }
-    }
-    for (name, value) in rest.table("access.user_ad_tags")? {
-        if let Some(user) = known(found, &name, "user_ad_tags") {
-            user.ad_tag = value.as_str().map(str::to_owned);
         }
     }
     for (name, value) in rest.table("access.user_expirations")? {
@@ -83,12 +79,9 @@ fn users(rest: &mut Rest, found: &mut Found) -> Result<()> {
     Ok(())
 }
 
-/// The user of that name; a note where there is none.
+/// The user that an entry of such a table is about.
 fn known<'a>(found: &'a mut Found, name: &str, key: &str) -> Option<&'a mut User> {
-    if !found.users.contains_key(name) {
-        found.leave(&format!("access.{key}.{name}"), ": there is no such user");
-    }
-    found.users.get_mut(name)
+    found.known(name, &format!("access.{key}.{name}"))
 }
 
 fn moment(value: &Value) -> Result<Datetime> {
@@ -114,19 +107,6 @@ fn modes(rest: &mut Rest, found: &mut Found) -> Result<()> {
             let value = if wanted { Value::from("prefer-v6") } else { Value::from(false) };
             found.set(ours, value);
         }
-    }
-    let tag = rest.text("general.ad_tag");
-    let is_middle =
-        rest.take("general.use_middle_proxy").is_none_or(|on| on.as_bool() == Some(true));
-    let has_tags = tag.is_some() || found.users.values().any(|user| user.ad_tag.is_some());
-    if let Some(tag) = tag {
-        found.leave("general.ad_tag", &format!(": `ad-tag = \"{tag}\"` belongs under [middle]"));
-    }
-    if is_middle && has_tags {
-        found.leave(
-            "general.use_middle_proxy",
-            ": tags take effect once [middle] names the files `secret` and `servers`",
-        );
     }
     Ok(())
 }
@@ -249,6 +229,27 @@ fn upstream(rest: &mut Rest, found: &mut Found) -> Result<()> {
         ([], _) => {}
         _ => {
             found.leave("upstreams", ": one proxy, SOCKS5 or HTTP, can be named as `direct.proxy`")
+        }
+    }
+    Ok(())
+}
+
+/// For whom connections advertise, once it is known whether they can.
+fn tags(rest: &mut Rest, found: &mut Found) -> Result<()> {
+    let is_middle =
+        rest.take("general.use_middle_proxy").is_none_or(|on| on.as_bool() == Some(true));
+    let tag = rest.text("general.ad_tag");
+    if let Some(tag) = tag.and_then(|tag| found.ad_tag("general.ad_tag", tag, is_middle)) {
+        found.set("middle.ad-tag", tag);
+    }
+    for (name, value) in rest.table("access.user_ad_tags")? {
+        if known(found, &name, "user_ad_tags").is_none() {
+            continue;
+        }
+        let (what, tag) = (format!("access.user_ad_tags.{name}"), value.as_str());
+        let tag = found.ad_tag(&what, tag.unwrap_or_default().to_owned(), is_middle);
+        if let Some(user) = found.users.get_mut(&name) {
+            user.ad_tag = tag;
         }
     }
     Ok(())

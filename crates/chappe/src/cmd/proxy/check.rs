@@ -3,6 +3,7 @@
 //! | file | looks at |
 //! | --- | --- |
 //! | `settings` | the settings themselves, and the names in them |
+//! | `lists` | what is fetched of middle servers |
 //! | `clock` | the time, as web sites have it (PRX-39) |
 //! | `upstream` | data centres and middle servers |
 //! | `sites` | the sites that the proxy seems to be (PRX-30) |
@@ -10,6 +11,7 @@
 
 mod clock;
 mod links;
+mod lists;
 mod settings;
 mod sites;
 mod upstream;
@@ -51,8 +53,9 @@ pub(super) async fn run(args: &ProxyArgs, json: bool) -> Result<Exit> {
     let mut report = Report { json, findings: Vec::new() };
     let mut rng = entropy::rng()?;
     match ProxySettings::load(args) {
-        Ok(found) => {
+        Ok(mut found) => {
             report.add(settings::check(&found))?;
+            report.add(lists::check(&mut found).await)?;
             report.add(settings::names(&found).await)?;
             report.add(clock::check(&found).await)?;
             report.add(upstream::check(&found, &mut rng).await)?;

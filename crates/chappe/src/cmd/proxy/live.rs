@@ -3,18 +3,22 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use chappe_proxy::Handle;
 use tokio::signal::unix::Signal;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
 use toml_edit::DocumentMut;
 use tracing::{error, info, warn};
 
+use super::lists::Store;
 use crate::cli::ProxyArgs;
 use crate::cmd::files;
+use crate::config::lists::Lists;
 use crate::config::proxy::{ProxySettings, tag};
 
 /// The settings of a running proxy.
@@ -23,7 +27,9 @@ pub(crate) struct Live {
     handle: Handle,
     /// Those that the process began with: some of them stay.
     first: ProxySettings,
-    in_use: RwLock<Arc<InUse>>,
+    in_use: watch::Sender<Arc<InUse>>,
+    /// What was fetched of middle servers.
+    store: Store,
     /// One change at a time; what the files were like when they were read last.
     known: Mutex<Option<Vec<Look>>>,
 }
@@ -65,7 +71,12 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Live {
     /// Settings that `handle` was started with, which were just read by `args`.
-    pub(crate) fn new(args: ProxyArgs, settings: ProxySettings, handle: Handle) -> Result<Self> {
+    pub(crate) fn new(
+        args: ProxyArgs,
+        settings: ProxySettings,
+        store: Store,
+        handle: Handle,
+    ) -> Result<Self> {
         let known = looks(&settings.files);
         let text = args.config.as_deref().map(files::read).transpose()?;
         // Somebody may have changed it meanwhile, and that is not to be overlooked.
@@ -79,13 +90,19 @@ impl Live {
             args,
             handle,
             first: settings,
-            in_use: RwLock::new(Arc::new(in_use)),
+            in_use: watch::Sender::new(Arc::new(in_use)),
+            store,
             known: Mutex::new(known),
         })
     }
 
     pub(crate) fn in_use(&self) -> Arc<InUse> {
-        Arc::clone(&self.in_use.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.in_use.borrow())
+    }
+
+    /// Tells of each that is put in use from here on.
+    pub(super) fn changes(&self) -> watch::Receiver<Arc<InUse>> {
+        self.in_use.subscribe()
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -115,8 +132,68 @@ impl Live {
         // Whatever changes from here on will be seen.
         *known = looks(&self.in_use().settings.files);
         let text = self.args.config.as_deref().map(files::read).transpose()?;
-        let settings = ProxySettings::from_text(&self.args, text.as_deref())?;
-        self.put_in_use(&mut known, settings, None)
+        let settings = self.settings(text.as_deref())?;
+        let in_use = self.put_in_use(&mut known, settings, None)?;
+        info!("the settings were read again and are in use");
+        Ok(in_use)
+    }
+
+    /// Settings of this text and of what was fetched.
+    fn settings(&self, text: Option<&str>) -> Result<ProxySettings> {
+        let mut settings = ProxySettings::from_text(&self.args, text)?;
+        self.fill(&mut settings, &self.store.lists())?;
+        Ok(settings)
+    }
+
+    /// Completes settings with what was fetched. As long as some of that is missing, clients are
+    /// served as they were.
+    fn fill(&self, settings: &mut ProxySettings, lists: &Lists) -> Result<()> {
+        if !settings.fill(lists)? {
+            settings.proxy.middle.clone_from(&self.in_use().settings.proxy.middle);
+        }
+        Ok(())
+    }
+
+    /// What was fetched of middle servers.
+    pub(super) fn fetched(&self) -> Arc<Lists> {
+        self.store.lists()
+    }
+
+    /// Writes down what was fetched, unless it is.
+    pub(super) async fn save_fetched(self: &Arc<Self>) {
+        let live = Arc::clone(self);
+        // It fails when the runtime goes down.
+        let _ = spawn_blocking(move || live.store.save()).await;
+    }
+
+    /// Puts in use what was fetched, and keeps it; whether it is of use.
+    pub(super) async fn put_fetched(self: &Arc<Self>, lists: Lists) -> bool {
+        let live = Arc::clone(self);
+        let put = spawn_blocking(move || live.take(lists)).await;
+        match put {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                let error = format!("{error:#}");
+                error!(error, "what was fetched is of no use; the settings stay as they were");
+                false
+            }
+            // The runtime goes down.
+            Err(_) => false,
+        }
+    }
+
+    fn take(&self, lists: Lists) -> Result<()> {
+        let mut known = self.lock();
+        let before = self.in_use();
+        let mut settings = before.settings.clone();
+        self.fill(&mut settings, &lists)?;
+        if settings.proxy.middle != before.settings.proxy.middle {
+            self.put_in_use(&mut known, settings, None)?;
+            info!("the middle servers that were fetched are in use");
+        }
+        self.store.put(lists);
+        self.store.save();
+        Ok(())
     }
 
     /// Makes a change to the file and reads it: as a whole or not at all. `revoked` is a user whose
@@ -138,7 +215,7 @@ impl Live {
         if !is_meant(&tag(&before)) {
             return Err(NotChanged::Other);
         }
-        let read = |text: &str| ProxySettings::from_text(&self.args, Some(text));
+        let read = |text: &str| self.settings(Some(text));
         // Its whole text would show the line, which may have a secret in it.
         let document =
             before.parse::<DocumentMut>().map_err(|error| anyhow!("{}", error.message()));
@@ -156,7 +233,9 @@ impl Live {
         let revoked = revoked.filter(|name| !self.in_use().settings.serves_as(&settings, name));
         *known = looks(&settings.files);
         let in_use = self.put_in_use(&mut known, settings, revoked);
-        Ok((in_use.map_err(NotChanged::Impossible)?, edited))
+        let in_use = in_use.map_err(NotChanged::Impossible)?;
+        info!("the settings were changed and are in use");
+        Ok((in_use, edited))
     }
 
     /// Replaces the file unless somebody else has done so meanwhile.
@@ -184,8 +263,7 @@ impl Live {
             *known = looks(&settings.files);
         }
         let in_use = Arc::new(InUse { tag: settings.tag.clone(), settings, awaits_restart });
-        *self.in_use.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&in_use);
-        info!("the settings were read again and are in use");
+        self.in_use.send_replace(Arc::clone(&in_use));
         Ok(in_use)
     }
 
@@ -213,7 +291,7 @@ impl Live {
                 }
             }
             let live = Arc::clone(&self);
-            match tokio::task::spawn_blocking(move || live.reload()).await {
+            match spawn_blocking(move || live.reload()).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => {
                     error!(error = format!("{error:#}"), "the settings stay as they were");

@@ -31,13 +31,17 @@ pub(crate) struct ProxyBenchArgs {
     /// Another proxy to measure in the same run, as NAME=COMMAND for the shell; may be repeated.
     /// {port} stands for the port to listen on, {secret} for 32 hexadecimal digits, {dc_port} for the
     /// port of the data centre on 127.0.0.1, {domain} for the site of fake TLS, {mode} for plain, dd
-    /// or ee, {folder} for a temporary folder; {file:PATH} for a copy of a file in which these stand
+    /// or ee, {folder} for a temporary folder, {middle_secret} and {middle_servers} for the files by
+    /// which links to a middle server are made; {file:PATH} for a copy of a file in which these stand
     /// as well
     #[arg(long, value_name = "NAME=COMMAND")]
     pub(super) command: Vec<Other>,
     /// Measure other proxies alone
     #[arg(long, requires = "command")]
     pub(super) without_own: bool,
+    /// Measure ours by links to a middle server, too
+    #[arg(long)]
+    pub(super) middle: bool,
     /// Forms in which clients come, comma separated: plain, dd, ee
     #[arg(long, value_name = "MODE,...", value_delimiter = ',', default_value = "plain,dd,ee")]
     pub(super) modes: Vec<Mode>,

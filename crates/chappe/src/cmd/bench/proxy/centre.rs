@@ -66,7 +66,7 @@ async fn serve(mut stream: TcpStream) -> Result<(), Fault> {
     let Some(Header { outbound, inbound, .. }) = Header::open(header) else {
         return Ok(());
     };
-    let (mut speaker, mut hearer) = halves(stream, outbound, inbound, None);
+    let (mut speaker, mut hearer) = halves(stream, outbound, inbound);
     let mut packet = [0; PACKET];
     hearer.hear_all(&mut packet).await?;
     match Wish::read(&packet).ok_or(Fault::Changed)? {
@@ -75,12 +75,15 @@ async fn serve(mut stream: TcpStream) -> Result<(), Fault> {
             sink(&mut hearer, amount).await?;
             Ok(speaker.say(&receipt()).await?)
         }
-        Wish::Pour(amount) => {
+        Wish::Pour(mut amount) => loop {
             pour(&mut speaker, amount).await?;
             // Until the client is gone.
-            hearer.hear(&mut packet).await?;
-            Ok(())
-        }
+            hearer.hear_all(&mut packet).await?;
+            match Wish::read(&packet) {
+                Some(Wish::Pour(more)) => amount = more,
+                _ => return Err(Fault::Changed),
+            }
+        },
         Wish::Exchange(amount) => {
             speaker.narrow(exchange::BUFFER)?;
             let mut rng = chappe_net::entropy::rng().map_err(io::Error::other)?;

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::exchange;
 use super::fault::{Fault, in_time};
-use super::line::{Header, Hearer, Speaker, halves};
+use super::line::{Header, Hearer, Speaker, halves_of_client};
 use super::wish::{PACKET, Wish, receipt};
 use crate::config::proxy::Mode;
 
@@ -92,7 +92,7 @@ impl Door {
         first.extend_from_slice(&header.bytes);
         first.extend_from_slice(&packet);
         stream.write_all(&first).await?;
-        Ok(halves(stream, header.outbound, header.inbound, records))
+        Ok(halves_of_client(stream, header.outbound, header.inbound, records))
     }
 }
 

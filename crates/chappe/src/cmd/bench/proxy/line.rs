@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use super::wish::LENGTH;
+
 /// The half that is said.
 #[derive(Debug)]
 pub(super) struct Speaker {
@@ -26,6 +28,19 @@ pub(super) struct Hearer {
     read: OwnedReadHalf,
     cipher: Ctr,
     records: Option<Records>,
+    /// Where padding may come.
+    packets: Option<Packets>,
+}
+
+/// What is left of packets whose padding goes: a proxy that takes them apart puts some behind each.
+#[derive(Debug, Default)]
+struct Packets {
+    /// Bytes of the length that have come, and what they say.
+    head: usize,
+    len: usize,
+    /// Bytes of the packet and of the padding that are to come.
+    left: usize,
+    padding: usize,
 }
 
 /// A header as it is sent, and the streams that it begins.
@@ -45,17 +60,30 @@ const ASKED: i16 = 2;
 /// Content of a client's records, as the library of most clients has it (FTL-17).
 const RECORD: usize = 2878;
 
-/// Both halves of a connection; in records where the other end sends them.
-pub(super) fn halves(
+/// Both halves of a connection that a proxy made.
+pub(super) fn halves(stream: TcpStream, outbound: Ctr, inbound: Ctr) -> (Speaker, Hearer) {
+    let (read, write) = stream.into_split();
+    let speaker = Speaker { write, cipher: outbound, in_records: false, sent: Vec::new() };
+    (speaker, Hearer { read, cipher: inbound, records: None, packets: None })
+}
+
+/// Both halves of a client's connection; in records where the other end sends them.
+pub(super) fn halves_of_client(
     stream: TcpStream,
     outbound: Ctr,
     inbound: Ctr,
     records: Option<Records>,
 ) -> (Speaker, Hearer) {
-    let (read, write) = stream.into_split();
-    let in_records = records.is_some();
-    let speaker = Speaker { write, cipher: outbound, in_records, sent: Vec::new() };
-    (speaker, Hearer { read, cipher: inbound, records })
+    let (mut speaker, mut hearer) = halves(stream, outbound, inbound);
+    speaker.in_records = records.is_some();
+    hearer.records = records;
+    hearer.packets = Some(Packets::default());
+    (speaker, hearer)
+}
+
+/// The length of a packet without its padding.
+pub(super) fn whole(len: usize) -> usize {
+    len.saturating_sub((len + 4) % 16)
 }
 
 impl Speaker {
@@ -96,9 +124,13 @@ impl Hearer {
                     .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?,
                 None => read,
             };
-            // Of a record the header alone may have come.
+            self.cipher.apply(&mut into[..len]);
+            let len = match &mut self.packets {
+                Some(packets) => packets.strip(&mut into[..len]),
+                None => len,
+            };
+            // Of a record the header alone may have come, of a packet the padding.
             if len > 0 || read == 0 {
-                self.cipher.apply(&mut into[..len]);
                 return Ok(len);
             }
         }
@@ -114,6 +146,41 @@ impl Hearer {
             }
         }
         Ok(())
+    }
+}
+
+impl Packets {
+    /// Brings what is no padding to the front; how much that is.
+    fn strip(&mut self, bytes: &mut [u8]) -> usize {
+        let (mut at, mut kept) = (0, 0);
+        while at < bytes.len() {
+            if self.head < LENGTH {
+                let byte = bytes[at];
+                self.len |= usize::from(byte) << (8 * self.head);
+                // Padding is short and packets are of such lengths that nothing is carried over.
+                bytes[kept] = if self.head == 0 { whole(byte.into()) as u8 } else { byte };
+                self.head += 1;
+                at += 1;
+                kept += 1;
+                if self.head == LENGTH {
+                    self.left = whole(self.len);
+                    self.padding = self.len - self.left;
+                }
+            } else {
+                let some = self.left.min(bytes.len() - at);
+                bytes.copy_within(at..at + some, kept);
+                self.left -= some;
+                at += some;
+                kept += some;
+                let none = self.padding.min(bytes.len() - at);
+                self.padding -= none;
+                at += none;
+            }
+            if self.head == LENGTH && self.left == 0 && self.padding == 0 {
+                *self = Self::default();
+            }
+        }
+        kept
     }
 }
 
@@ -162,6 +229,7 @@ fn streams(header: &[u8; HEADER], secret: Option<&[u8; 16]>) -> (Ctr, Ctr) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cmd::bench::proxy::wish::{BULK_PACKET, Bulk, receipt};
 
     #[test]
     fn a_header_is_opened_by_whom_it_is_for() {
@@ -179,5 +247,27 @@ mod tests {
             assert_eq!(&bytes, b"some bytes");
         }
         assert!(Header::open(Header::draw([0xdd; 4], Some(&[7; 16]), &mut rng).bytes).is_none());
+    }
+
+    #[test]
+    fn padding_goes_wherever_the_pieces_end() {
+        let mut bulk = Bulk::new();
+        let packets = [receipt().to_vec(), bulk.next(BULK_PACKET).to_vec(), receipt().to_vec()];
+        let mut padded = Vec::new();
+        for (packet, padding) in packets.iter().zip([15, 3, 0]) {
+            let len = (packet.len() - LENGTH + padding) as u32;
+            padded.extend_from_slice(&len.to_le_bytes());
+            padded.extend_from_slice(&packet[LENGTH..]);
+            padded.extend(vec![0xa5; padding]);
+        }
+        for piece in [1, 2, 3, 61, 5000, padded.len()] {
+            let (mut heard, mut stripper) = (Vec::new(), Packets::default());
+            for bytes in padded.chunks(piece) {
+                let mut bytes = bytes.to_vec();
+                let len = stripper.strip(&mut bytes);
+                heard.extend_from_slice(&bytes[..len]);
+            }
+            assert!(heard == packets.concat(), "pieces of {piece}");
+        }
     }
 }

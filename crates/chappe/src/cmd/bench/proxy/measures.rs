@@ -12,7 +12,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::centre::{pour, sink};
 use super::door::{Door, hear_receipt, turn};
 use super::exchange;
-use super::fault::Fault;
+use super::fault::{Fault, in_time};
+use super::line::{Hearer, Speaker};
 use super::wish::{BULK_PACKET, Wish};
 use crate::cmd::bench::process::Family;
 use crate::cmd::bench::progress::Progress;
@@ -74,6 +75,8 @@ const REST: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(200);
 /// Share of the handshakes, one of so many, that are made before anything counts.
 const WARM_UP: u64 = 10;
+/// Bytes that a client asks for at once: 256 KiB nearly.
+const PART: u64 = 4 * BULK_PACKET as u64;
 
 impl Bench {
     pub(super) fn new(
@@ -207,13 +210,13 @@ impl Bench {
             let (bench, mut rng) = (Arc::clone(self), rng.fork());
             tasks.spawn(async move {
                 let passing = async {
-                    let wish = if up { Wish::Sink(each) } else { Wish::Pour(each) };
+                    let wish = if up { Wish::Sink(each) } else { Wish::Pour(each.min(PART)) };
                     let (mut speaker, mut hearer) = bench.door.enter(wish, &mut rng).await?;
                     if up {
                         pour(&mut speaker, each).await?;
                         hear_receipt(&mut hearer).await
                     } else {
-                        sink(&mut hearer, each).await
+                        sink_parts(&mut speaker, &mut hearer, each).await
                     }
                 };
                 match passing.await {
@@ -266,6 +269,7 @@ impl Bench {
     }
 
     pub(super) async fn stalls(self: &Arc<Self>, connections: u64, bytes: u64) -> Result<Stalls> {
+        let bytes = bytes.next_multiple_of(BULK_PACKET as u64);
         let mut rng = chappe_net::entropy::rng()?;
         let begun = Instant::now();
         let mut tasks = JoinSet::new();
@@ -313,4 +317,19 @@ impl Bench {
         let memory = before.zip(self.memory()).map(|(before, after)| (before, most, after));
         Ok(Soak { count, memory })
     }
+}
+
+/// Hears so many bytes, the first part of which was asked for: as parts of a file, of which another is
+/// always on its way.
+async fn sink_parts(speaker: &mut Speaker, hearer: &mut Hearer, amount: u64) -> Result<(), Fault> {
+    let mut left = amount;
+    while left > 0 {
+        let part = left.min(PART);
+        left -= part;
+        if left > 0 {
+            in_time(speaker.say(&Wish::Pour(left.min(PART)).packet())).await?;
+        }
+        sink(hearer, part).await?;
+    }
+    Ok(())
 }

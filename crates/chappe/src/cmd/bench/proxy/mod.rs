@@ -4,7 +4,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `subject` | the proxy: how it is started, and ended |
-//! | `centre` | the data centre |
+//! | `centre`, `middle` | the data centre; the same behind links to a middle server |
 //! | `door` | how clients come |
 //! | `line` | the stream behind that, at either end |
 //! | `wish` | what a connection is for, and the bytes that go over it |
@@ -19,6 +19,7 @@ mod exchange;
 mod fault;
 mod line;
 mod measures;
+mod middle;
 mod report;
 mod subject;
 mod wish;
@@ -39,6 +40,7 @@ use self::door::{Door, Key};
 use self::exchange::SEGMENT;
 use self::fault::Fault;
 use self::measures::Bench;
+use self::middle::Middle;
 use self::report::{Found, Report, Row};
 use self::subject::{Candidate, Subject, name_of};
 use super::open_files;
@@ -77,10 +79,11 @@ const READY_LOOK: Duration = Duration::from_millis(200);
 /// does beside meets all of them alike.
 async fn measure(args: &ProxyBenchArgs) -> Result<Report> {
     let mut rng = chappe_net::entropy::rng()?;
-    let centre = Centre::start()?;
+    let (centre, middle) = (Centre::start()?, Middle::start(&mut rng)?);
     let own = (!args.without_own).then_some(Candidate::Own);
+    let by_middle = args.middle.then_some(Candidate::OwnByMiddle);
     let others = args.command.iter().cloned().map(Candidate::Other);
-    let candidates: Vec<Candidate> = own.into_iter().chain(others).collect();
+    let candidates: Vec<Candidate> = own.into_iter().chain(by_middle).chain(others).collect();
     let mut report = Report { load_average: load_average(), ..Report::default() };
     if wants(args, Measure::RoundTrips) {
         let door = Door { address: centre.address, key: None };
@@ -88,7 +91,9 @@ async fn measure(args: &ProxyBenchArgs) -> Result<Report> {
         report.direct = Some(bench.round_trips(GOING_ROUND, args.rate, lasted(args)).await?);
     }
     for mode in &args.modes {
-        report.rows.extend(measure_mode(args, *mode, &candidates, &centre, &mut rng).await?);
+        report
+            .rows
+            .extend(measure_mode(args, *mode, &candidates, (&centre, &middle), &mut rng).await?);
     }
     Ok(report)
 }
@@ -105,13 +110,13 @@ async fn measure_mode(
     args: &ProxyBenchArgs,
     mode: Mode,
     candidates: &[Candidate],
-    centre: &Centre,
+    (centre, middle): (&Centre, &Middle),
     rng: &mut Rng,
 ) -> Result<Vec<Row>> {
     let key = Key { mode, secret: rng.bytes(), domain: args.domain.as_str().into() };
     let (mut runs, mut rows) = (Vec::new(), Vec::new());
     for candidate in candidates {
-        let subject = candidate.start(&key, centre.address)?;
+        let subject = candidate.start(&key, centre, middle)?;
         let door = Door { address: subject.address, key: Some(key.clone()) };
         match prove(&door, rng).await {
             Ok(()) => {

@@ -13,7 +13,9 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 
+use super::centre::Centre;
 use super::door::Key;
+use super::middle::{Files, Middle};
 use crate::cmd::bench::process::Family;
 use crate::cmd::files;
 use crate::config::proxy::Mode;
@@ -21,8 +23,10 @@ use crate::config::proxy::Mode;
 /// Which proxy.
 #[derive(Clone, Debug)]
 pub(super) enum Candidate {
-    /// This program.
+    /// This program, straight to the data centre.
     Own,
+    /// This program, by links to a middle server.
+    OwnByMiddle,
     /// Another.
     Other(Other),
 }
@@ -74,24 +78,28 @@ impl Candidate {
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Own => "chappe",
+            Self::OwnByMiddle => "chappe-middle",
             Self::Other(other) => &other.name,
         }
     }
 
-    /// Starts it, for clients that come by `key` and are led to `centre`.
-    pub(super) fn start(&self, key: &Key, centre: SocketAddr) -> Result<Subject> {
-        self.try_start(key, centre).with_context(|| format!("{} does not start", self.name()))
+    /// Starts it, for clients that come by `key` and are led to `centre`, or to `middle`.
+    pub(super) fn start(&self, key: &Key, centre: &Centre, middle: &Middle) -> Result<Subject> {
+        let started = self.try_start(key, centre, middle);
+        started.with_context(|| format!("{} does not start", self.name()))
     }
 
-    fn try_start(&self, key: &Key, centre: SocketAddr) -> Result<Subject> {
+    fn try_start(&self, key: &Key, centre: &Centre, middle: &Middle) -> Result<Subject> {
         let folder = tempfile::Builder::new().prefix("chappe-bench-").tempdir()?;
         // Free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let places = Places::new(key, address, centre, folder.path());
+        let places = Places::new(key, address, centre.address, &middle.files, folder.path());
         let mut command = match self {
-            Self::Own => {
+            Self::Own | Self::OwnByMiddle => {
                 let config = folder.path().join("proxy.toml");
-                files::write_new(&config, 0o600, &places.fill(OWN))?;
+                let by_middle = matches!(self, Self::OwnByMiddle).then_some(BY_MIDDLE);
+                let text = [OWN, by_middle.unwrap_or_default()].concat();
+                files::write_new(&config, 0o600, &places.fill(&text))?;
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args(["proxy", "run", "--config"]).arg(config);
                 command
@@ -159,11 +167,17 @@ impl Drop for Subject {
 /// What placeholders stand for.
 struct Places<'a> {
     folder: &'a Path,
-    values: [(&'static str, String); 6],
+    values: [(&'static str, String); 8],
 }
 
 impl<'a> Places<'a> {
-    fn new(key: &Key, address: SocketAddr, centre: SocketAddr, folder: &'a Path) -> Self {
+    fn new(
+        key: &Key,
+        address: SocketAddr,
+        centre: SocketAddr,
+        middle: &Files,
+        folder: &'a Path,
+    ) -> Self {
         let secret = key.secret.iter().map(|byte| format!("{byte:02x}")).collect();
         let values = [
             ("{port}", address.port().to_string()),
@@ -172,6 +186,8 @@ impl<'a> Places<'a> {
             ("{domain}", key.domain.to_string()),
             ("{mode}", name_of(key.mode).to_owned()),
             ("{folder}", folder.display().to_string()),
+            ("{middle_secret}", middle.secret.display().to_string()),
+            ("{middle_servers}", middle.servers.display().to_string()),
         ];
         Self { folder, values }
     }
@@ -236,6 +252,11 @@ per-address-max = 100000
 [strangers]
 measure = false
 "#;
+/// What leads them to a middle server.
+const BY_MIDDLE: &str = r#"[middle]
+secret = "{middle_secret}"
+servers = "{middle_servers}"
+"#;
 
 #[cfg(test)]
 mod tests {
@@ -248,13 +269,16 @@ mod tests {
         fs::write(written.path(), "port = {port}\nusers = {\"a\": \"{secret}\"}\n").unwrap();
         let key = Key { mode: Mode::Tls, secret: [0x1f; 16], domain: "a.example".into() };
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
-        let places = Places::new(&key, at(1), at(2), folder.path());
-        let line =
-            format!("run {{mode}} {{dc_port}} {{file:{}}} {{domain}}", written.path().display());
+        let middle = Files { secret: "/a/secret".into(), servers: "/a/servers".into() };
+        let places = Places::new(&key, at(1), at(2), &middle, folder.path());
+        let line = format!(
+            "run {{mode}} {{dc_port}} {{file:{}}} {{domain}} {{middle_secret}}",
+            written.path().display()
+        );
         let copy = folder.path().join(written.path().file_name().unwrap());
         assert_eq!(
             places.fill_line(&line).unwrap(),
-            format!("run ee 2 {} a.example", copy.display())
+            format!("run ee 2 {} a.example /a/secret", copy.display())
         );
         let secret = "1f".repeat(16);
         let text = format!("port = 1\nusers = {{\"a\": \"{secret}\"}}\n");

@@ -1,5 +1,6 @@
 //! What a client of the bench asks of the data centre, and what both then say: packets, as far as a
-//! proxy can tell that looks into their framing.
+//! proxy can tell that looks into their framing. Without their length they are sixteens of bytes and
+//! twelve, so that padding behind them is known for such.
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,7 +9,7 @@ pub(super) enum Wish {
     Echo,
     /// So many bytes go up, and one packet comes back.
     Sink(u64),
-    /// So many bytes come down.
+    /// So many bytes come down; then more may be wished for, as parts of a file are.
     Pour(u64),
     /// So many bytes go either way at once, by small buffers and with pauses; one packet comes back.
     Exchange(u64),
@@ -17,7 +18,9 @@ pub(super) enum Wish {
 /// Length of a wish, and of the packet that says that everything has come.
 pub(super) const PACKET: usize = 64;
 /// Length of a packet of bulk. Amounts are multiples of it.
-pub(super) const BULK_PACKET: usize = 64 << 10;
+pub(super) const BULK_PACKET: usize = (64 << 10) - 16;
+/// Length of the length that packets begin with.
+pub(super) const LENGTH: usize = 4;
 
 impl Wish {
     /// A packet that says so.
@@ -50,7 +53,7 @@ impl Wish {
 /// what that has encrypted.
 pub(super) fn receipt() -> [u8; PACKET] {
     let mut packet = [FILLING; PACKET];
-    packet[..4].copy_from_slice(&(PACKET as u32 - 4).to_le_bytes());
+    packet[..LENGTH].copy_from_slice(&((PACKET - LENGTH) as u32).to_le_bytes());
     packet
 }
 
@@ -68,7 +71,7 @@ pub(super) struct Bulk {
 impl Bulk {
     pub(super) fn new() -> Self {
         let mut packet = vec![FILLING; BULK_PACKET];
-        packet[..4].copy_from_slice(&(BULK_PACKET as u32 - 4).to_le_bytes());
+        packet[..LENGTH].copy_from_slice(&((BULK_PACKET - LENGTH) as u32).to_le_bytes());
         Self { packet, place: 0 }
     }
 

@@ -29,6 +29,9 @@ pub(super) async fn check(settings: &ProxySettings, rng: &mut Rng) -> Vec<Findin
     let Some(user) = proxy.users.iter().find(|user| is_served(user)) else {
         return vec![Finding::failed("link", "nobody is served", "see above")];
     };
+    if settings.lacks_servers() {
+        return vec![Finding::failed("link", "no middle server is known", "see above")];
+    }
     let (address, started) = match running(&settings.listen, &proxy.access).await {
         Some(address) => (address, None),
         None => match start(proxy) {

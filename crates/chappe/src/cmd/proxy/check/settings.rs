@@ -72,6 +72,15 @@ pub(super) async fn names(settings: &ProxySettings) -> Vec<Finding> {
             proxy.centres.numbers().filter_map(|dc| proxy.centres.find(dc.try_into().ok()?));
         centres.flatten().for_each(|centre| name(centre, "a data centre"));
     }
+    if let Some(fetch) = settings.middle.as_ref().and_then(|middle| middle.fetch.as_ref()) {
+        match &fetch.proxy {
+            Some(proxy) => name(proxy.endpoint(), "`middle.fetch-proxy`"),
+            None => {
+                let addresses = fetch.addresses.iter();
+                addresses.for_each(|(_, address)| name(address.endpoint(), "what is fetched"));
+            }
+        }
+    }
     if let Some(middle) = &proxy.middle {
         middle.all_servers().into_iter().for_each(|server| name(server, "a middle server"));
     }

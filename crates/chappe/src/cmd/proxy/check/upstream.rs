@@ -17,6 +17,9 @@ const TEST: u16 = 10_000;
 pub(super) async fn check(settings: &ProxySettings, rng: &mut Rng) -> Vec<Finding> {
     let proxy = &settings.proxy;
     let mut findings = Vec::new();
+    if settings.lacks_servers() {
+        return vec![Finding::failed("upstream", "no middle server is known", "see above")];
+    }
     if let Some(middle) = &proxy.middle {
         let servers = middle.all_servers().into_iter().map(|server| {
             let mut rng = rng.fork();
