@@ -3,6 +3,7 @@
 import json
 import pathlib
 import queue
+import secrets
 import signal
 import subprocess
 import sys
@@ -18,10 +19,16 @@ class Server:
     def __init__(self, binary, folder, more=(), env=None):
         self.folder = folder
         self.certificate = make_certificate(pathlib.Path(folder))
+        # What proxies have to know that bring their clients on links of their own.
+        self.middle_secret = pathlib.Path(folder) / "proxy-secret"
+        self.middle_secret.write_bytes(secrets.token_bytes(128))
         self.log = open(pathlib.Path(folder) / "server.log", "w+b")
         self.process = subprocess.Popen(
             [binary.resolve(), "serve", "--listen", "127.0.0.1:0", "--data", f"{folder}/data",
-             "--tls-cert", self.certificate, "--tls-key", self.certificate.with_suffix(".key"), *more],
+             "--tls-cert", self.certificate, "--tls-key", self.certificate.with_suffix(".key"),
+             "--middle-listen", "127.0.0.1:0", "--middle-secret", self.middle_secret,
+             # By such links somebody might come from elsewhere.
+             "--test-numbers", "own", *more],
             env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True)
         self.lines = queue.SimpleQueue()
         threading.Thread(target=self.read_lines, daemon=True).start()
@@ -30,6 +37,7 @@ class Server:
             if ready["event"] != "ready":
                 raise ValueError(f"first line on stdout is {ready}")
             self.address, self.dc, self.public_key = ready["listen"][0], ready["dc"], ready["public_key"]
+            self.middle = ready["middle"]
         except (queue.Empty, ValueError, KeyError) as error:
             self.kill()
             self.show_log()

@@ -1,9 +1,13 @@
-"""Clients through `chappe proxy` to the server, in every form that they know, and over a proxy that is restarted."""
+"""Clients through `chappe proxy` to the server, in every form that they know: straight, by links to the server as a
+middle server, and over a proxy that is restarted. Or through another proxy, by such links."""
 
 import concurrent.futures
 import json
+import os
 import pathlib
 import secrets
+import signal
+import socket
 import subprocess
 import threading
 import time
@@ -60,18 +64,33 @@ class Run:
         return f"tg://proxy?server={host}&port={port}&secret={secret}"
 
 
+def centres(server):
+    """TDLib begins with the first of Telegram's, wherever it was told to be at home."""
+    return {1, server.dc}
+
+
+def write_list(server):
+    """The file that says where proxies make links to."""
+    path = pathlib.Path(server.folder) / "proxy-multi.conf"
+    lines = [f"proxy_for {sign}{dc} {server.middle};\n" for dc in centres(server) for sign in ("", "-")]
+    path.write_text("".join([f"default {server.dc};\n", *lines]))
+    return path
+
+
 class Proxy:
     """`chappe proxy` before the server, on a port that stays its own when it starts again."""
 
-    def __init__(self, binary, folder, server, runs):
+    def __init__(self, binary, server, runs, by_middle=False):
         self.command = [binary.resolve(), "proxy", "run", "--modes", "plain,padded,tls", "--domain",
                         f"{DOMAIN}={server.address}", "--metrics", "127.0.0.1:0"]
         for run in runs:
             self.command += ["--user", f"{run.name}={run.secret}"]
-        # TDLib begins with the first of Telegram's, wherever it was told to be at home.
-        for dc in {1, server.dc}:
+        for dc in centres(server):
             self.command += ["--dc", f"{dc}={server.address}"]
-        self.log = open(pathlib.Path(folder) / "proxy.log", "w+b")
+        if by_middle:
+            self.command += ["--middle-secret", server.middle_secret, "--middle-servers", write_list(server)]
+        name = "proxy-middle.log" if by_middle else "proxy.log"
+        self.log = open(pathlib.Path(server.folder) / name, "w+b")
         self.address = "127.0.0.1:0"
         self.start()
 
@@ -107,10 +126,43 @@ class Proxy:
         self.log.close()
 
 
+class OtherProxy:
+    """Another proxy that makes links to the server, and lets everybody in by one secret."""
+
+    def __init__(self, line, server, secret):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.address = f"127.0.0.1:{port}"
+        for name, value in {"port": port, "secret": secret, "middle_secret": server.middle_secret,
+                            "middle_servers": write_list(server)}.items():
+            line = line.replace(f"{{{name}}}", str(value))
+        self.log = open(pathlib.Path(server.folder) / "proxy-other.log", "w+b")
+        # To be ended with all that it starts.
+        self.process = subprocess.Popen(line, shell=True, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                        start_new_session=True)
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.2)
+        self.__exit__()
+        raise TimeoutError(f"nobody listens at {self.address}: {line}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.log.close()
+
+
 def table(server, args, python, run_command, again):
-    """Prints rows for each library and form: calls and a reconnect, 5 MiB each way, and calls while the proxy is
-    restarted; what failed."""
-    row = "{:<10} {:<8} {:<9} {:<8} {:>8} {:>8} {:>9} {:>8} {:>6} {:>6} {:>5} {:>7} {:>6}"
+    """Prints rows for each library and form: calls and a reconnect, and 5 MiB each way, straight and by links to the
+    server; calls while the proxy is restarted. What failed."""
+    row = "{:<10} {:<8} {:<12} {:<8} {:>8} {:>8} {:>9} {:>8} {:>6} {:>6} {:>5} {:>7} {:>6}"
     print(row.format("client", "form", "what", "outcome", "connect", "calls", "reconnect", "5 MiB", "number", "links",
                      "cuts", "failed", "lost"))
     outcomes = []
@@ -132,26 +184,42 @@ def table(server, args, python, run_command, again):
         outcomes.append(failure or spared)
 
     chosen = [(library, form) for library, forms in FORMS.items() for form in forms
-              if library in (args.only or FORMS)]
-    runs = [Run(library, form, place, secrets.token_hex(16)) for place, (library, form) in enumerate(chosen)]
-    with Proxy(args.server_bin, server.folder, server, runs) as proxy:
-        def once(what, run):
-            return run_command(COMMANDS[what](run, proxy, server, args, python), server, TIMEOUTS[what])
+              if library in (args.only or FORMS) and form in (args.form or [form])]
+    secret = args.proxy and secrets.token_hex(16)
+    runs = [Run(library, form, place, secret or secrets.token_hex(16))
+            for place, (library, form) in enumerate(chosen)]
 
+    def once(what, proxy, run):
+        return run_command(COMMANDS[what](run, proxy, server, args, python), server, TIMEOUTS[what])
+
+    def make(proxy, works, more=0):
+        """Makes a row of each work, who does it and what it is called, through a proxy."""
         def done_of(work):
-            what, run = work
-            # The second time others write, whom nobody knows yet.
-            others = replace(run, place=run.place + len(runs))
+            what, run, _ = work
+            # Each time others write, whom nobody knows yet.
+            others = [replace(run, place=run.place + (more + attempt) * len(runs)) for attempt in (0, 1)]
             if run.library == "chappe":
-                return once(what, run)
-            return again(f"proxy {run.name} {what}", lambda attempt: once(what, others if attempt else run), args)
+                return once(what, proxy, others[0])
+            return again(f"proxy {run.name} {what}", lambda attempt: once(what, proxy, others[attempt]), args)
 
-        works = [(what, run) for what in ("steps", "files") for run in runs]
         with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-            for (what, run), done in zip(works, pool.map(done_of, works)):
-                show(run, what, done)
+            for (_, run, name), done in zip(works, pool.map(done_of, works)):
+                show(run, name, done)
+
+    works = [(what, run, what) for what in ("steps", "files") for run in runs]
+    if args.proxy:
+        with OtherProxy(args.proxy, server, secret) as proxy:
+            make(proxy, works)
+        return outcomes
+    # A file in one form of each library, for the time it takes.
+    bearers = {run.library: run for run in runs}.values()
+    by_middle = [("steps", run, "middle") for run in runs] + [("files", run, "middle files") for run in bearers]
+    with Proxy(args.server_bin, server, runs, by_middle=True) as proxy:
+        make(proxy, by_middle, more=2)
+    with Proxy(args.server_bin, server, runs) as proxy:
+        make(proxy, works)
         with concurrent.futures.ThreadPoolExecutor(len(runs)) as pool:
-            waiting = [(run, pool.submit(once, "restarts", run)) for run in runs]
+            waiting = [(run, pool.submit(once, "restarts", proxy, run)) for run in runs]
             begun = time.monotonic()
             while time.monotonic() < begun + BEGIN_MAX_S and len(proxy.connected()) < len(runs):
                 time.sleep(0.5)
