@@ -12,6 +12,8 @@ use chappe_proto::middle::keys::ProxySecret;
 use chappe_proto::middle::link::LinkConfig;
 use chappe_proto::middle::messages::AdTag;
 
+use super::UserConfig;
+
 /// How middle servers are reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -25,6 +27,9 @@ pub struct MiddleConfig {
     pub links: RangeInclusive<usize>,
     /// For whom all connections advertise. Default: nobody.
     pub ad_tag: Option<AdTag>,
+    /// Whether they are for users with an ad tag of their own alone, and everybody else goes straight to
+    /// the data centre. Default: no.
+    pub only_tagged: bool,
     /// The addresses that middle servers see the proxy at, one of IPv4 and one of IPv6, where they
     /// are translated on the way (MPX-01). Default: its own.
     pub seen_as: Vec<IpAddr>,
@@ -64,6 +69,7 @@ impl MiddleConfig {
             unknown: endpoints(servers.unknown())?,
             links: servers.links.clone(),
             ad_tag: None,
+            only_tagged: false,
             seen_as: Vec::new(),
             public: None,
             direct_instead: false,
@@ -72,6 +78,11 @@ impl MiddleConfig {
             link_wait_max: Duration::from_secs(10),
             link: LinkConfig::default(),
         })
+    }
+
+    /// Whether connections of a user go by them.
+    pub fn serves(&self, user: &UserConfig) -> bool {
+        !self.only_tagged || user.ad_tag.is_some()
     }
 
     /// All servers, each once.

@@ -53,7 +53,9 @@ pub(crate) async fn serve(
     user.pass(Direction::Up, client.accepted.early.len(), now.mono);
     // Of now: who greets for some seconds while the settings change would have the links of before
     // made anew.
-    match shared.policy().config.middle.clone() {
+    let middle = shared.policy().config.middle.clone();
+    let listed = &policy.listed[client.accepted.user].config;
+    match middle.filter(|middle| middle.serves(listed)) {
         Some(config) => middle::serve(shared, policy, config, client, rng).await,
         None => direct::serve(shared, policy, client, rng).await,
     }

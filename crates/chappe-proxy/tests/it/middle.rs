@@ -205,6 +205,33 @@ async fn without_a_link_there_is_no_client() {
     }
 }
 
+/// Rule:   where middle servers are for those who advertise alone, nobody else's connection comes near
+///         them; their tags go with their packets.
+/// Source: 15-proxy.md, section 8.
+#[tokio::test]
+async fn only_the_tagged_go_by_middle_servers() {
+    let middle = Middle::start().await;
+    let centre = Centre::start().await;
+    let mut config = middle.config_with(|config| config.only_tagged = true);
+    config.centres.set(2, vec![centre.address.into()]);
+    let tag = AdTag([7; 16]);
+    config.users[1].ad_tag = Some(tag);
+    let proxy = Running::start(config.clone()).await;
+    Speaker::bare(&proxy, ALICE, Framing::Intermediate, 2).await.client.check().await;
+    assert!(middle.heard(|heard| heard.origins.is_empty() && heard.greeted == 0));
+    let mut bob = Speaker::bare(&proxy, BOB, Framing::Intermediate, 2).await;
+    bob.send(&packet(8, 64), false).await;
+    assert_eq!(bob.receive().await, packet(8, 64));
+    assert_eq!(middle.heard(|heard| heard.origins[0].2.ad_tag), Some(tag));
+    // Who has one from now on goes by them, and who has none any more goes straight.
+    config.users[0].ad_tag = config.users[1].ad_tag.take();
+    proxy.handle.reload(config).unwrap();
+    Speaker::bare(&proxy, BOB, Framing::Intermediate, 2).await.client.check().await;
+    let mut alice = Speaker::bare(&proxy, ALICE, Framing::Intermediate, 2).await;
+    alice.send(&packet(8, 64), false).await;
+    assert_eq!(alice.receive().await, packet(8, 64));
+}
+
 /// Rule: MPX-15: a client that takes too little is closed, the middle server hears of it, and others on
 ///       the link wait for nothing.
 #[tokio::test]

@@ -28,6 +28,7 @@ pub(super) struct Middle {
     pub(super) secret: Option<Text<Source>>,
     pub(super) servers: Option<Text<Source>>,
     pub(super) ad_tag: Option<Text<AdTag>>,
+    only_tagged: Option<bool>,
     ca: Option<PathBuf>,
     fetch_proxy: Option<Text<Proxy>>,
     fetch_interval: Option<f64>,
@@ -79,6 +80,7 @@ pub(crate) struct MiddlePlan {
     /// Whether clients are served straight from their data centre meanwhile.
     pub(crate) direct_instead: bool,
     ad_tag: Option<AdTag>,
+    only_tagged: bool,
     public: Option<SocketAddr>,
     seen_as: Option<Vec<IpAddr>>,
     links_min: Option<usize>,
@@ -128,6 +130,15 @@ impl Middle {
     /// Reads the files that are named: nothing where there are to be no middle servers.
     pub(super) fn load(self, around: &Surroundings) -> Result<Option<MiddlePlan>> {
         let is_for_tags_alone = self.secret.is_none() && self.servers.is_none();
+        let only_tagged = match (self.only_tagged, &self.ad_tag) {
+            (Some(true), Some(_)) => bail!(
+                "middle: with an `ad-tag` for all of them nobody is left whom `only-tagged` would \
+                 send straight"
+            ),
+            (Some(only_tagged), _) => only_tagged,
+            // Nobody else has a reason to go there.
+            (None, ad_tag) => is_for_tags_alone && ad_tag.is_none(),
+        };
         let (secret, servers) = match (self.secret, self.servers) {
             (Some(Text(secret)), Some(Text(servers))) => (secret, servers),
             (None, None) if self.ad_tag.is_none() && !around.has_tags => return Ok(None),
@@ -181,6 +192,7 @@ impl Middle {
             // Who wants nothing but an advertisement wants no client to be closed for it.
             direct_instead: self.direct_instead.unwrap_or(is_for_tags_alone),
             ad_tag: self.ad_tag.map(|Text(tag)| tag),
+            only_tagged,
             public: around.public.and_then(|at| Some(SocketAddr::new(at.ip()?, at.port()))),
             seen_as: self.seen_as,
             links_min: self.links_min,
@@ -223,6 +235,7 @@ impl MiddlePlan {
             self.links_min.unwrap_or(max.map_or(*advised.start(), |max| max.min(*advised.start())));
         middle.links = min..=max.unwrap_or(min.max(*advised.end()));
         middle.ad_tag = self.ad_tag;
+        middle.only_tagged = self.only_tagged;
         middle.public = self.public;
         middle.direct_instead = self.direct_instead;
         set(&mut middle.seen_as, self.seen_as.clone());
@@ -318,8 +331,8 @@ mod tests {
     const TAG: &str = "ad-tag = \"000102030405060708090a0b0c0d0e0f\"\n";
 
     /// Rule:   for an ad tag alone, of all or of one user, the two files are those that Telegram
-    ///         publishes, by IPv6 where nothing else is to be used, and nobody is closed for want of a
-    ///         link unless that is wished for.
+    ///         publishes, by IPv6 where nothing else is to be used, nobody is closed for want of a link
+    ///         unless that is wished for, and by tags of users nobody goes there but they.
     /// Source: 15-proxy.md, section 8.
     #[test]
     fn tag_alone_is_enough() {
@@ -332,12 +345,14 @@ mod tests {
                 let plan = plan.unwrap().unwrap();
                 let servers = if family == Family::OnlyV6 { SERVERS_V6 } else { SERVERS };
                 assert_eq!(addresses(&plan), [SECRET, servers]);
-                assert!(plan.direct_instead);
+                assert!(plan.direct_instead && plan.only_tagged == has_tags);
                 assert_eq!(plan.fetch.unwrap().interval, Duration::from_secs(86_400));
             }
         }
         let strict = plan(&format!("{TAG}direct-instead = false"), |_| {}).unwrap().unwrap();
         assert!(!strict.direct_instead);
+        let all = plan("only-tagged = false", |around| around.has_tags = true).unwrap().unwrap();
+        assert!(!all.only_tagged);
         let own = plan(TAG, |around| around.is_telegram = false).unwrap_err().to_string();
         assert!(own.contains("middle.servers"), "{own}");
         assert!(plan("links-min = 3", |around| around.is_telegram = false).unwrap().is_none());
@@ -353,7 +368,7 @@ mod tests {
                     fetch-proxy = \"socks5://127.0.0.1:1080\"\nfetch-interval = 60\nlinks-max = 2";
         let plan = plan(text, |_| {}).unwrap().unwrap();
         assert_eq!(addresses(&plan), ["https://example.org/secret", "http://127.0.0.1:81/servers"]);
-        assert!(!plan.direct_instead);
+        assert!(!plan.direct_instead && !plan.only_tagged);
         assert!(!format!("{plan:?}").contains("word"));
         let fetch = plan.fetch.as_ref().unwrap();
         assert!(fetch.proxy.is_some() && fetch.interval == Duration::from_secs(60));
@@ -397,6 +412,11 @@ mod tests {
             ("secret = SECRET\nservers = SERVERS", "proxy_for 2 a:1;\nproxy_for 2;", "line 2"),
             ("secret = SERVERS\nservers = SERVERS", "proxy_for 2 a:1;", "16 bytes"),
             ("ad-tag = \"0001\"", "", "32 hexadecimal digits"),
+            (
+                "ad-tag = \"000102030405060708090a0b0c0d0e0f\"\nonly-tagged = true",
+                "",
+                "only-tagged",
+            ),
             ("secret = SECRET\nservers = SERVERS\nlinks = 3", "", "links"),
         ] {
             let error = format!("{:#}", load(text, servers).unwrap_err());

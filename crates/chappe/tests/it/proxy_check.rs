@@ -15,6 +15,8 @@ use crate::site::acceptor;
 use crate::{Server, chappe, stdout};
 
 const ANN: &str = "5f8e1c0b7a69d4f3e2c1b0a998877665";
+const BEN: &str = "9c41d27e05b83f6ad1e47c2b90f5a863";
+const CAT: &str = "e7306b9f2ad85c144f0e93d7b6a1c258";
 
 /// A web site in TLS 1.3 whose clock is wrong by so many seconds.
 async fn site(skew: i64) -> SocketAddr {
@@ -164,6 +166,21 @@ async fn middle_servers_are_tried() {
     let output = check(&by(&wrong)).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(lines(&output, "FAILED", "upstream")[0].contains("secret"));
+
+    // Where not everybody goes by them, both ways are tried.
+    let site = site(0).await.to_string();
+    let path = settings(folder.path(), "127.0.0.1:0", server.address(), &site);
+    let text = fs::read_to_string(&path).unwrap();
+    let others = format!(
+        "user.ben = {{ secret = \"{BEN}\", ad-tag = \"{ANN}\" }}\nuser.cat.secret = \"{CAT}\"\n"
+    );
+    fs::write(&path, format!("{others}middle.only-tagged = true\n{text}")).unwrap();
+    let output = check(&[&path, "--middle-secret", &secret, "--middle-servers", &servers]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert_eq!(lines(&output, "ok", "upstream").len(), 2);
+    let links = lines(&output, "ok", "link");
+    let of = |name| links.iter().filter(|link| link.contains(name)).count();
+    assert_eq!((links.len(), of(", ann by"), of(", ben by")), (6, 3, 3), "{links:?}");
 }
 
 /// Rule: PRX-06: what does not answer is named, with what to do, and the exit status says so.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use chappe_crypto::Rng;
 use chappe_net::listen::bind;
-use chappe_proxy::{AccessConfig, Proxy, ProxyConfig};
+use chappe_proxy::{AccessConfig, Proxy, ProxyConfig, UserConfig};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -26,9 +26,10 @@ const MAIN: i16 = 2;
 
 pub(super) async fn check(settings: &ProxySettings, rng: &mut Rng) -> Vec<Finding> {
     let proxy = &settings.proxy;
-    let Some(user) = proxy.users.iter().find(|user| is_served(user)) else {
+    let users = travellers(proxy);
+    if users.is_empty() {
         return vec![Finding::failed("link", "nobody is served", "see above")];
-    };
+    }
     if settings.lacks_servers() {
         return vec![Finding::failed("link", "no middle server is known", "see above")];
     }
@@ -44,7 +45,10 @@ pub(super) async fn check(settings: &ProxySettings, rng: &mut Rng) -> Vec<Findin
     let dc = if proxy.centres.find(MAIN).is_some() { Some(MAIN) } else { first(proxy) };
     let mut findings = Vec::new();
     // One after the other: he may have no more than one connection.
-    for link in links::of(proxy, user) {
+    let links = users
+        .into_iter()
+        .flat_map(|user| links::of(proxy, user).into_iter().map(move |link| (user, link)));
+    for (user, link) in links {
         let connecting = async { Ok(TcpStream::connect(address).await?) };
         let dc = dc.unwrap_or(MAIN);
         let answer = ping(connecting, Some(&link.secret), dc, rng).await;
@@ -62,6 +66,19 @@ pub(super) async fn check(settings: &ProxySettings, rng: &mut Rng) -> Vec<Findin
         task.abort();
     }
     findings
+}
+
+/// Somebody who is served, for each way that users take to their data centres.
+fn travellers(proxy: &ProxyConfig) -> Vec<&UserConfig> {
+    let by_middle =
+        |user: &UserConfig| proxy.middle.as_ref().is_some_and(|middle| middle.serves(user));
+    let mut users: Vec<&UserConfig> = Vec::new();
+    for user in proxy.users.iter().filter(|user| is_served(user)) {
+        if users.iter().all(|other| by_middle(other) != by_middle(user)) {
+            users.push(user);
+        }
+    }
+    users
 }
 
 fn judge(what: &str, is_ours: bool, answer: Result<Duration, NoSign>) -> Finding {

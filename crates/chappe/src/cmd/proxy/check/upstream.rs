@@ -36,7 +36,7 @@ pub(super) async fn check(settings: &ProxySettings, rng: &mut Rng) -> Vec<Findin
             }
         });
         findings.extend(join_all(servers).await);
-        if !middle.direct_instead {
+        if !middle.direct_instead && !middle.only_tagged {
             return findings;
         }
     }
