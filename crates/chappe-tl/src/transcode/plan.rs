@@ -1,6 +1,6 @@
 //! What to do with each definition, written down for one target layer.
 
-use super::shapes::{Field, Kind};
+use super::shapes::{Condition, Field, Kind};
 
 /// What to do with a value of one shape.
 #[derive(Debug)]
@@ -37,8 +37,8 @@ pub(super) struct Map {
 
 #[derive(Debug)]
 pub(super) enum Step {
-    /// A word of flags begins: its place among the words.
-    Word(u8),
+    /// A word of flags begins: its place among the words, and what is known of it at once.
+    Word(u8, Vec<Bits>),
     Field {
         source: Source,
         /// Place among the groups, of a conditional field.
@@ -62,8 +62,20 @@ pub(super) enum Source {
 pub(super) struct Group {
     pub(super) word: u8,
     pub(super) bit: u8,
-    /// Fields of the source that have to be there.
-    pub(super) needs: Vec<usize>,
+    /// When the fields of the source are there that have to be.
+    pub(super) needs: Vec<Condition>,
+}
+
+/// Bits that are values by themselves, out of a word of the source.
+#[derive(Debug)]
+pub(super) struct Bits {
+    /// Place of the word among the source's.
+    pub(super) from: u8,
+    /// How many fields of the source have been passed once the word has.
+    pub(super) known_after: u16,
+    pub(super) mask: u32,
+    /// How far they move to the left.
+    pub(super) turn: u32,
 }
 
 /// How a value of one kind becomes one of another.

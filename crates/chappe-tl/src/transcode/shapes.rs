@@ -37,8 +37,18 @@ pub(super) struct Shape {
 pub(super) struct Field {
     pub(super) name: String,
     pub(super) kind: Kind,
-    /// Place of the word among the words, and bit, of a conditional field.
-    pub(super) condition: Option<(u8, u8)>,
+    /// Of a conditional field: when it is there.
+    pub(super) condition: Option<Condition>,
+}
+
+/// A bit of a word of flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// Place of the word among the words.
+    pub(super) word: u8,
+    pub(super) bit: u8,
+    /// How many fields have been passed once the word has.
+    pub(super) known_after: u16,
 }
 
 /// What a field holds.
@@ -115,12 +125,13 @@ impl Shapes {
         let wrong = |reason: &str| {
             SchemaError::new(definition.line, format!("{}: {reason}", definition.name))
         };
-        let mut words: Vec<&str> = Vec::new();
+        // Name, and place among the fields.
+        let mut words: Vec<(&str, u16)> = Vec::new();
         let mut fields = Vec::new();
         for param in &definition.params {
             let name = param.name.as_deref().unwrap_or_default();
             let kind = if param.ty == Type::Nat {
-                words.push(name);
+                words.push((name, fields.len() as u16));
                 Kind::Word(words.len() as u8 - 1)
             } else {
                 self.kind_of(&param.ty).ok_or_else(|| wrong("a field of another form"))?
@@ -128,11 +139,12 @@ impl Shapes {
             let condition = match &param.condition {
                 None => None,
                 Some(condition) => {
-                    let word = words.iter().position(|word| *word == condition.field);
+                    let word = words.iter().position(|(word, _)| *word == condition.field);
                     let (Some(word), Some(bit)) = (word, condition.bit) else {
                         return Err(wrong("a condition of another form"));
                     };
-                    Some((word as u8, bit))
+                    let known_after = words[word].1 + 1;
+                    Some(Condition { word: word as u8, bit, known_after })
                 }
             };
             fields.push(Field { name: name.to_owned(), kind, condition });

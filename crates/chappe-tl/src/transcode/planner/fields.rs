@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Planner;
-use crate::transcode::plan::{Group, Map, Source, Step};
+use crate::transcode::plan::{Bits, Group, How, Map, Source, Step};
 use crate::transcode::rules::Nesting;
-use crate::transcode::shapes::{Field, Kind, Shape};
+use crate::transcode::shapes::{Condition, Field, Kind, Shape};
 use crate::wire::{BOOL_FALSE_ID, VECTOR_ID};
 
 impl Planner<'_> {
@@ -23,16 +23,23 @@ impl Planner<'_> {
         let (mut given, mut impossible) = (BTreeSet::new(), BTreeSet::new());
         for field in &target.fields {
             if let Kind::Word(word) = field.kind {
-                steps.push(Step::Word(word));
+                steps.push(Step::Word(word, Vec::new()));
                 continue;
             }
             let source = self.source(name, fields, field, target, gathers);
+            if let (Source::Field(at, How::Flag), Some(to)) = (&source, field.condition)
+                && let Some(from) = fields[*at].condition
+                && target.fields.iter().filter(|other| other.condition == Some(to)).count() == 1
+            {
+                move_bit(&mut steps, from, to);
+                continue;
+            }
             let default = self.default(&field.kind);
             let is_given = !matches!(source, Source::Nothing);
             let group = match field.condition {
                 None if !is_given && default.is_none() => return None,
                 None => None,
-                Some((word, bit)) => {
+                Some(Condition { word, bit, .. }) => {
                     let place =
                         groups.iter().position(|group| (group.word, group.bit) == (word, bit));
                     let place = place.unwrap_or_else(|| {
@@ -41,7 +48,7 @@ impl Planner<'_> {
                     });
                     match &source {
                         Source::Field(at, _) | Source::Gather(Some(at), _) => {
-                            groups[place].needs.push(*at);
+                            groups[place].needs.extend(fields[*at].condition);
                             given.insert(place);
                         }
                         Source::Gather(None, _) => {
@@ -115,5 +122,21 @@ impl Planner<'_> {
             Kind::Object => return None,
             _ => vec![0; kind.size()?],
         })
+    }
+}
+
+/// Has a word of the target take a bit from one of the source, together with others that move as far.
+fn move_bit(steps: &mut [Step], from: Condition, to: Condition) {
+    let turn = u32::from(to.bit).wrapping_sub(from.bit.into()) % u32::BITS;
+    let words = steps.iter_mut().filter_map(|step| match step {
+        Step::Word(word, bits) if *word == to.word => Some(bits),
+        _ => None,
+    });
+    for bits in words {
+        let mask = 1 << from.bit;
+        match bits.iter_mut().find(|bits| (bits.from, bits.turn) == (from.word, turn)) {
+            Some(bits) => bits.mask |= mask,
+            None => bits.push(Bits { from: from.word, known_after: from.known_after, mask, turn }),
+        }
     }
 }

@@ -82,7 +82,7 @@ impl Planner<'_> {
                 (Kind::Word(word), _) => {
                     let condition = target.fields[wrapped].condition;
                     let bit =
-                        condition.filter(|(of, _)| of == word).map_or(0, |(_, bit)| 1u32 << bit);
+                        condition.filter(|at| at.word == *word).map_or(0, |at| 1u32 << at.bit);
                     side.extend(bit.to_le_bytes());
                 }
                 (_, Some(_)) => {}

@@ -15,7 +15,7 @@ use super::Transcoder;
 use super::dirty::{dirty_types, is_dirty};
 use super::plan::{Flat, Plan};
 use super::rules::Rules;
-use super::shapes::{Field, Kind, Shape, Shapes};
+use super::shapes::{Condition, Field, Kind, Shape, Shapes};
 use crate::history::History;
 use crate::schema::Section;
 
@@ -220,11 +220,23 @@ fn joined(outer: &Shape, at: usize, inner: &Shape) -> Vec<Field> {
             Kind::Word(word) => Kind::Word(word + words),
             kind => kind.clone(),
         },
-        condition: field.condition.map(|(word, bit)| (word + words, bit)),
+        condition: field.condition.map(|of| Condition {
+            word: of.word + words,
+            known_after: of.known_after + at as u16 + 1,
+            ..of
+        }),
     });
     let mut fields = outer.fields[..at].to_vec();
     fields.push(id);
     fields.extend(inner);
-    fields.extend_from_slice(&outer.fields[at + 1..]);
+    let longer = (fields.len() - (at + 1)) as u16;
+    fields.extend(outer.fields[at + 1..].iter().cloned().map(|mut field| {
+        if let Some(condition) = &mut field.condition
+            && usize::from(condition.known_after) > at
+        {
+            condition.known_after += longer;
+        }
+        field
+    }));
     fields
 }

@@ -2,7 +2,7 @@
 
 use super::skip::holds;
 use super::{Run, Stop, Walked};
-use crate::transcode::shapes::{Field, Kind, WORDS_MAX};
+use crate::transcode::shapes::{Condition, Field, Kind, WORDS_MAX};
 
 /// Where the fields of a value are, as far as is known.
 pub(super) struct Cursor<'a> {
@@ -24,7 +24,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes fields up to `field`, which may be behind the last.
+    #[inline]
     pub(super) fn reach(&mut self, run: &mut Run<'a>, field: usize) -> Walked {
+        if self.starts.len() > field { Ok(()) } else { self.pass_to(run, field) }
+    }
+
+    fn pass_to(&mut self, run: &mut Run<'a>, field: usize) -> Walked {
         while self.starts.len() <= field {
             let next = &self.fields[self.starts.len() - 1];
             run.at = self.starts[self.starts.len() - 1];
@@ -39,23 +44,34 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Whether a field is there. Nothing may wait to be written.
-    pub(super) fn is_there(&mut self, run: &mut Run<'a>, field: usize) -> Result<bool, Stop> {
-        let Some((word, _)) = self.fields[field].condition else { return Ok(true) };
-        let is_word = |field: &Field| field.kind == Kind::Word(word);
-        if let Some(at) = self.fields.iter().position(is_word) {
-            self.reach(run, at + 1)?;
-        }
-        Ok(holds(&self.fields[field], &self.words))
+    /// A word of flags that is read once so many fields have been passed. Nothing may wait to be
+    /// written.
+    pub(super) fn word(
+        &mut self,
+        run: &mut Run<'a>,
+        word: u8,
+        known_after: u16,
+    ) -> Result<u32, Stop> {
+        self.reach(run, known_after.into())?;
+        Ok(self.words[usize::from(word)])
     }
 
-    pub(super) fn are_there(&mut self, run: &mut Run<'a>, fields: &[usize]) -> Result<bool, Stop> {
-        for field in fields {
-            if !self.is_there(run, *field)? {
+    /// Whether fields are there. Nothing may wait to be written.
+    pub(super) fn hold(
+        &mut self,
+        run: &mut Run<'a>,
+        conditions: &[Condition],
+    ) -> Result<bool, Stop> {
+        for condition in conditions {
+            if self.word(run, condition.word, condition.known_after)? >> condition.bit & 1 == 0 {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    pub(super) fn is_there(&mut self, run: &mut Run<'a>, field: usize) -> Result<bool, Stop> {
+        self.hold(run, self.fields[field].condition.as_slice())
     }
 
     /// Goes to the beginning of a field, to read it.

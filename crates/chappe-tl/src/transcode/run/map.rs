@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::{Run, Stop, Walked};
-use crate::transcode::plan::{Map, Source, Step};
+use crate::transcode::plan::{Bits, Map, Source, Step};
 use crate::transcode::shapes::{Field, WORDS_MAX};
 
 /// Fields of one definition that may be left out for what is in them.
@@ -51,9 +51,14 @@ impl<'a> Run<'a> {
         let mut words = [0; WORDS_MAX];
         for step in &map.steps {
             let (from, group, default) = match step {
-                Step::Word(word) => {
+                Step::Word(word, moved) => {
                     words[usize::from(*word)] = self.out.len();
-                    self.emit(&[0; 4]);
+                    let mut bits = 0;
+                    for Bits { from, known_after, mask, turn } in moved {
+                        let word = source.word(self, *from, *known_after)?;
+                        bits |= (word & mask).rotate_left(*turn);
+                    }
+                    self.emit(&bits.to_le_bytes());
                     continue;
                 }
                 Step::Field { source, group, default } => (source, group, default),
@@ -61,13 +66,14 @@ impl<'a> Run<'a> {
             if let Some(group) = *group {
                 let of = &map.groups[group];
                 let is_out = group < GROUPS_MAX && left_out >> group & 1 == 1;
-                if is_out || !source.are_there(self, &of.needs)? {
+                if is_out || !source.hold(self, &of.needs)? {
                     continue;
                 }
                 let word = words[usize::from(of.word)];
                 self.set_bit(word, of.bit);
             }
-            let written = self.write_field(place, &mut source, from, default.as_deref());
+            let is_sure = group.is_some();
+            let written = self.write_field(place, &mut source, from, default.as_deref(), is_sure);
             match (written, group) {
                 (Err(Stop::Inexpressible(_)), Some(group)) => return Err(Refused::Group(*group)),
                 (written, _) => written?,
@@ -79,17 +85,21 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// One field of the target. All before it is written, and nothing waits.
+    /// One field of the target. All before it is written, and nothing waits. Where it is conditional,
+    /// what it comes from is there.
     fn write_field(
         &mut self,
         place: u32,
         source: &mut Cursor<'a>,
         from: &'a Source,
         default: Option<&'a [u8]>,
+        is_sure: bool,
     ) -> Walked {
         let is_there = match from {
             Source::Nothing => false,
-            Source::Field(at, _) | Source::Gather(Some(at), _) => source.is_there(self, *at)?,
+            Source::Field(at, _) | Source::Gather(Some(at), _) => {
+                is_sure || source.is_there(self, *at)?
+            }
             Source::Gather(None, _) => true,
         };
         match from {

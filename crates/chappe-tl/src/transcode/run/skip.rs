@@ -87,5 +87,5 @@ impl Run<'_> {
 
 /// Whether a field is there.
 pub(super) fn holds(field: &Field, words: &[u32; WORDS_MAX]) -> bool {
-    field.condition.is_none_or(|(word, bit)| words[usize::from(word)] >> bit & 1 == 1)
+    field.condition.is_none_or(|at| words[usize::from(at.word)] >> at.bit & 1 == 1)
 }
