@@ -71,21 +71,27 @@ async fn answers_take_as_long_as_those_of_the_site() {
         }
         begun.elapsed()
     };
-    let stranger = answered([1; 16]).await;
+    // The soonest of three: this machine stands still at times.
+    let soonest = async |secret| {
+        let mut soonest = Duration::MAX;
+        for _ in 0..3 {
+            soonest = soonest.min(answered(secret).await);
+        }
+        soonest
+    };
+    let stranger = soonest([1; 16]).await;
     for attempt in 0.. {
-        if answered(ALICE).await >= FAR {
+        if soonest(ALICE).await >= FAR {
             break;
         }
         assert!(attempt < 100, "users never wait");
         sleep(Duration::from_millis(100)).await;
     }
-    for _ in 0..3 {
-        let user = answered(ALICE).await;
-        assert!(user.abs_diff(stranger) < FAR / 2, "{user:?} and {stranger:?}");
-    }
+    let user = soonest(ALICE).await;
+    assert!(user.abs_diff(stranger) < FAR / 2, "{user:?} and {stranger:?}");
     config.strangers.imitate_time = false;
     proxy.handle.reload(config).unwrap();
-    assert!(answered(ALICE).await < FAR / 2);
+    assert!(soonest(ALICE).await < FAR / 2);
 }
 
 /// What the way to the site takes.

@@ -82,15 +82,15 @@ async fn resets_pass_on() {
 async fn idle_connections_are_closed() {
     let centre = Centre::start().await;
     let mut config = config(centre.address);
-    config.relay.idle_max = Duration::from_millis(600);
+    config.relay.idle_max = Duration::from_secs(2);
     let proxy = Running::start(config).await;
     let mut idle = Client::bare(proxy.address, ALICE, PADDED, 2).await;
     let mut used = Client::bare(proxy.address, ALICE, PADDED, 2).await;
-    for _ in 0..8 {
+    for _ in 0..12 {
         used.check().await;
-        tokio::time::sleep(Duration::from_millis(150)).await;
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    let closed = timeout(Duration::from_millis(200), idle.is_closed()).await;
+    let closed = timeout(Duration::from_secs(1), idle.is_closed()).await;
     assert_eq!(closed, Ok(true));
     used.check().await;
 }

@@ -68,12 +68,12 @@ async fn sessions_never_see_each_others_answers() {
     }
 
     // The connection of the first is taken over by a third while its call still runs.
-    one.begin(&Sleep::from("600")).await;
+    one.begin(&Sleep::from("2000")).await;
     tokio::time::sleep(Duration::from_millis(30)).await;
     let mut three = Client::over(one.wire, &one.account);
     three.call(Echo::from("three")).await.unwrap();
-    let call = three.begin(&Sleep::from("900")).await;
-    assert_eq!(three.answer::<Sleep>(call).await.unwrap(), "900");
+    let call = three.begin(&Sleep::from("2300")).await;
+    assert_eq!(three.answer::<Sleep>(call).await.unwrap(), "2300");
 }
 
 /// Rule:   16 connections of one key; the next gets -429 and is closed, the others go on.

@@ -360,7 +360,7 @@ impl Client {
                 return event;
             }
             let read = self.stream.read_buf(&mut self.inbound);
-            assert_ne!(timeout(Duration::from_secs(20), read).await.unwrap().unwrap(), 0);
+            assert_ne!(timeout(Duration::from_secs(60), read).await.unwrap().unwrap(), 0);
             let now = self.now();
             self.link.handle_bytes(now, &mut self.inbound);
         }
