@@ -145,7 +145,7 @@ fn ping_delay_disconnect_sets_the_timer() {
 }
 
 /// Rule:   future_salts gives 1 to 64 salts, rising, the current one first.
-/// Source: SVC-31, SES-20.
+/// Source: SVC-31, SES-20, QRK-10.
 #[test]
 fn future_salts_are_clamped() {
     for (num, count) in [(i32::MIN, 1), (0, 1), (1, 1), (64, 64), (65, 64)] {

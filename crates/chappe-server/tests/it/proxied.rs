@@ -20,6 +20,7 @@ use crate::world::{Setup, World};
 async fn balancer_speaks_for_its_clients() {
     let world = World::with(|config| {
         trust(config, "127.0.0.0/8");
+        config.link.first_packet_wait_max = PATIENCE;
         config.connections.per_address_max = 2;
     })
     .await;

@@ -25,7 +25,7 @@ async fn configuration_points_back_at_the_server() {
 
 /// Rule:   an advertised address, the number of the data centre and the test mode go out as they
 ///         are set.
-/// Source: 20-telegram-api-service §7.1, §7.2.
+/// Source: 20-telegram-api-service §7.1, §7.2; QRK-13.
 #[tokio::test]
 async fn configuration_follows_the_settings() {
     let mut settings = Config::default();

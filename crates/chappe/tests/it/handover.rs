@@ -2,7 +2,7 @@
 //! byte is counted twice or not at all.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -334,7 +334,12 @@ async fn systemd_hears_of_it() {
     heard.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let hear = || {
         let mut bytes = [0; 500];
-        let len = heard.recv(&mut bytes).unwrap();
+        let len = loop {
+            match heard.recv(&mut bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                heard => break heard.unwrap(),
+            }
+        };
         String::from_utf8(bytes[..len].to_vec()).unwrap()
     };
     let mut command = chappe(&["proxy", "run", "--config"]);

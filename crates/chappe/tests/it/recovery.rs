@@ -59,7 +59,7 @@ async fn a_client_outlives_its_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_renewed_under_calls() {
     let server = Server::start(&[]);
-    let keys = PfsConfig::default().with_expires_in(5);
+    let keys = PfsConfig::default().with_expires_in(9);
     let builder = builder(&server, server.address()).temporary_keys(keys);
     let client = builder.connect().await.unwrap();
     let mut pushes = client.pushes();
