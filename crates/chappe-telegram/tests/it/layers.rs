@@ -20,11 +20,11 @@ use crate::client::{Client, Home};
 use crate::sign_in::{enter, test_numbers};
 
 /// Layers that clients of today announce.
-const SPOKEN: &[i32] =
+pub(crate) const SPOKEN: &[i32] =
     &[158, 190, 193, 198, 212, 214, 216, 220, 222, 223, 225, 227, 228, 229, 230, 232];
 
 /// The functions of the first tier, and a few more: what has a handler, or will have one.
-const FUNCTIONS: &[&str] = &[
+pub(crate) const FUNCTIONS: &[&str] = &[
     "account.checkUsername",
     "account.getAuthorizations",
     "account.getContactSignUpNotification",
@@ -672,14 +672,15 @@ async fn pushes_are_in_the_layer_of_who_gets_them() {
     assert_eq!(said["updates"][0]["message"]["message"], "good morning");
 }
 
-static NEWEST: LazyLock<Schema> = LazyLock::new(|| Schema::parse(chappe_api::SCHEMA).unwrap());
+pub(crate) static NEWEST: LazyLock<Schema> =
+    LazyLock::new(|| Schema::parse(chappe_api::SCHEMA).unwrap());
 
-fn schema_of(layer: i32) -> Schema {
+pub(crate) fn schema_of(layer: i32) -> Schema {
     Schema::parse(&Layers::get().history().text(layer.cast_unsigned())).unwrap()
 }
 
 /// Makes values of a schema.
-struct Random<'a> {
+pub(crate) struct Random<'a> {
     schema: &'a Schema,
     rng: Rng,
     /// Objects inside each other at present.
@@ -690,7 +691,7 @@ struct Random<'a> {
 const DEPTH_MAX: u32 = 7;
 
 impl Random<'static> {
-    fn new(layer: i32, seed: u64) -> Self {
+    pub(crate) fn new(layer: i32, seed: u64) -> Self {
         Self::of(&NEWEST, layer, seed)
     }
 }
@@ -703,7 +704,7 @@ impl<'a> Random<'a> {
         Self { schema, rng: Rng::from_seed(bytes), depth: 0 }
     }
 
-    fn value(&mut self, ty: &Type) -> Bytes {
+    pub(crate) fn value(&mut self, ty: &Type) -> Bytes {
         let mut out = Vec::new();
         self.put(ty, &mut out);
         out.into()

@@ -19,6 +19,7 @@ mod forwards;
 mod groups;
 mod groups_rights;
 mod inline;
+mod kept;
 mod layers;
 mod links;
 mod messages;

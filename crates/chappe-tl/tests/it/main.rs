@@ -11,4 +11,6 @@ mod gzip;
 mod hostile;
 mod roundtrip;
 mod schema;
+#[cfg(feature = "layers")]
+mod transcode;
 mod vectors;
