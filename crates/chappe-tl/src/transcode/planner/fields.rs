@@ -27,6 +27,7 @@ impl Planner<'_> {
                 continue;
             }
             let source = self.source(name, fields, field, target, gathers);
+            // Most fields are such bits: none of them is looked at by itself later.
             if let (Source::Field(at, How::Flag), Some(to)) = (&source, field.condition)
                 && let Some(from) = fields[*at].condition
                 && target.fields.iter().filter(|other| other.condition == Some(to)).count() == 1

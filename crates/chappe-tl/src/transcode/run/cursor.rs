@@ -70,6 +70,7 @@ impl<'a> Cursor<'a> {
         Ok(true)
     }
 
+    /// The same of one, by its place.
     pub(super) fn is_there(&mut self, run: &mut Run<'a>, field: usize) -> Result<bool, Stop> {
         self.hold(run, self.fields[field].condition.as_slice())
     }
